@@ -1,0 +1,272 @@
+"""Every error that multiturn raises, as one tree.
+
+    MultiturnError
+    ├─ UsageError (also ValueError)            called wrongly; nothing was sent
+    │   ├─ InvalidContent (also TypeError)     .path .value .expected
+    │   ├─ FrozenContent (also AttributeError) a content of a history was written to
+    │   ├─ UnknownName (also LookupError)      .kind .name .known
+    │   ├─ IncompleteIterationError            the reply is still arriving
+    │   └─ SessionBusy (also RuntimeError)     another turn of this session is open
+    ├─ BackendError                            the model could not be asked   .backend .retryable
+    │   ├─ ContextTooLong                      .prompt_tokens .context_tokens
+    │   ├─ MalformedReply                      .excerpt
+    │   └─ EngineError                         the embedded engine failed   .code
+    │       └─ WeightsError                    .path
+    │           ├─ WeightsMissing              .name
+    │           ├─ WeightsBroken               .reason
+    │           └─ DownloadFailed              .name .reason
+    ├─ ReplyError                              the model answered, but not with a turn   .response
+    │   ├─ BlockedPromptException
+    │   ├─ StopCandidateException              .candidate
+    │   └─ BrokenResponseError
+    └─ TurnCancelled                           .partial_text
+
+A class exists where a caller would act differently.  The names that end in
+``Exception`` are those of google.generativeai 0.8.6, which programs catch.
+Every error can be pickled; none carries a key.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from multiturn.candidate import Candidate
+
+_SHOWN_CHARACTERS = 80
+
+
+def shown(value: object) -> str:
+    """Return ``repr(value)`` cut to one readable line, for use in a message."""
+    try:
+        text = repr(value)
+    except Exception:
+        text = f"<{type(value).__name__} whose repr fails>"
+    return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"
+
+
+class MultiturnError(Exception):
+    """Anything that multiturn raises.
+
+    Attributes:
+        retryable: Whether the same call may succeed later, unchanged.
+    """
+
+    retryable: bool = False
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self.args, self.__dict__)
+
+
+def _rebuild(
+    error_type: type[MultiturnError], args: tuple[Any, ...], state: dict[str, Any]
+) -> MultiturnError:
+    """Unpickle an error without running a constructor that wants keywords."""
+    error = error_type.__new__(error_type, *args)
+    error.args = args
+    error.__dict__.update(state)
+    return error
+
+
+class UsageError(MultiturnError, ValueError):
+    """The call was wrong; nothing was sent and nothing has changed."""
+
+
+class InvalidContent(UsageError, TypeError):
+    """A value cannot become what the model is sent.
+
+    Attributes:
+        path: Where it stands, as ``$.contents[0].parts[1].text``.
+        value: The value itself.
+        expected: What would have been accepted, in words.
+    """
+
+    def __init__(self, path: str, value: object, expected: str) -> None:
+        super().__init__(f"{path} is {shown(value)}; expected {expected}")
+        self.path, self.value, self.expected = path, value, expected
+
+
+class FrozenContent(UsageError, AttributeError):
+    """A content that belongs to a history was written to; histories do not change."""
+
+    def __init__(self, type_name: str) -> None:
+        super().__init__(
+            f"this {type_name} belongs to a conversation's history, which does not change; "
+            "change a copy (copy.deepcopy) and assign the edited list to chat.history"
+        )
+        self.type_name = type_name
+
+
+class UnknownName(UsageError, LookupError):
+    """No model, backend or option has this name.
+
+    Attributes:
+        kind: What was looked for, as ``model``.
+        name: The name as given.
+        known: The names that exist.
+    """
+
+    def __init__(self, kind: str, name: str, known: Iterable[str], advice: str = "") -> None:
+        self.kind, self.name, self.known = kind, name, sorted(known)
+        near = difflib.get_close_matches(name, self.known, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(self.known)}"
+        super().__init__(f"no {kind} is named {name!r}; {advice or hint}")
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class IncompleteIterationError(UsageError):
+    """The reply is still arriving: iterate it to its end, or call ``resolve()``."""
+
+
+class SessionBusy(UsageError, RuntimeError):
+    """Another turn of this session is open, and this one may not wait for it."""
+
+
+class BackendError(MultiturnError):
+    """The model could not be asked, or its answer was lost on the way.
+
+    Attributes:
+        backend: Name of the backend.
+        partial_text: What had arrived before, "" if nothing.
+    """
+
+    def __init__(
+        self, message: str, *, backend: str = "", retryable: bool = False, partial_text: str = ""
+    ) -> None:
+        super().__init__(message)
+        self.backend, self.retryable, self.partial_text = backend, retryable, partial_text
+
+
+class ContextTooLong(BackendError):
+    """The conversation does not fit the model's context window.
+
+    Attributes:
+        prompt_tokens: Size of what would have been sent.
+        context_tokens: Size of the window, which the answer shares.
+    """
+
+    def __init__(self, prompt_tokens: int, context_tokens: int, *, backend: str = "") -> None:
+        super().__init__(
+            f"the conversation has {prompt_tokens} tokens and the model's context window holds "
+            f"{context_tokens}; rewind or shorten the history, or load the model with a larger "
+            "context_tokens",
+            backend=backend,
+        )
+        self.prompt_tokens, self.context_tokens = prompt_tokens, context_tokens
+
+
+class MalformedReply(BackendError):
+    """The backend sent something that its protocol does not allow.
+
+    Attributes:
+        excerpt: The first characters of it.
+    """
+
+    def __init__(self, message: str, excerpt: object = "", *, backend: str = "") -> None:
+        super().__init__(message, backend=backend)
+        self.excerpt = shown(excerpt)
+
+
+class EngineError(BackendError):
+    """The embedded engine could not load the model or failed while answering.
+
+    Attributes:
+        code: The engine's own code, None if it gave none.
+    """
+
+    def __init__(self, message: str, *, code: int | str | None = None) -> None:
+        super().__init__(message, backend="embedded")
+        self.code = code
+
+
+class WeightsError(EngineError):
+    """The file that holds a model's weights cannot be used.
+
+    Attributes:
+        path: The file, None if there is none yet.
+    """
+
+    def __init__(self, message: str, *, path: Path | None = None) -> None:
+        super().__init__(message)
+        self.path = path
+
+
+class WeightsMissing(WeightsError):
+    """The weights are not on this machine and may not, or cannot, be fetched."""
+
+    def __init__(self, name: str, advice: str, *, path: Path | None = None) -> None:
+        super().__init__(f"the weights of {name!r} are not on this machine; {advice}", path=path)
+        self.name = name
+
+
+class WeightsBroken(WeightsError):
+    """The file is not what it should be: truncated, changed, or of another kind."""
+
+    def __init__(self, path: Path, reason: str, advice: str) -> None:
+        super().__init__(f"the weights in {path} cannot be used: {reason}; {advice}", path=path)
+        self.reason = reason
+
+
+class DownloadFailed(WeightsError):
+    """Fetching the weights did not succeed; what was on disk before is untouched."""
+
+    def __init__(self, name: str, reason: str, advice: str, *, path: Path | None = None) -> None:
+        super().__init__(f"fetching the weights of {name!r} failed: {reason}; {advice}", path=path)
+        self.name, self.reason = name, reason
+        self.retryable = True
+
+
+class ReplyError(MultiturnError):
+    """The model answered, but not with something that a history can hold.
+
+    Attributes:
+        response: What had arrived, None if nothing had.
+    """
+
+    def __init__(self, message: object, response: object | None = None) -> None:
+        super().__init__(message)
+        self.response = response
+
+
+class BlockedPromptException(ReplyError):
+    """The prompt was refused before the model answered."""
+
+
+class StopCandidateException(ReplyError):
+    """The answer ended for a reason other than being complete."""
+
+    @property
+    def candidate(self) -> Candidate | None:
+        """The candidate as far as it arrived."""
+        return self.args[0] if self.args and not isinstance(self.args[0], str) else None
+
+    def __str__(self) -> str:
+        candidate = self.candidate
+        if candidate is None:
+            return super().__str__()
+        reason = candidate.finish_reason
+        return (
+            f"the answer ended with finish reason {getattr(reason, 'name', reason)} and was not "
+            f"added to the history; what had arrived is in .candidate: {shown(candidate)}"
+        )
+
+
+class BrokenResponseError(ReplyError):
+    """The answer stopped arriving before it was whole."""
+
+
+class TurnCancelled(MultiturnError):
+    """The turn was cancelled; nothing was added to the history.
+
+    Attributes:
+        partial_text: What had arrived before, "" if nothing.
+    """
+
+    def __init__(self, message: str = "the turn was cancelled", partial_text: str = "") -> None:
+        super().__init__(message)
+        self.partial_text = partial_text
