@@ -213,12 +213,25 @@ class WeightsBroken(WeightsError):
 
 
 class DownloadFailed(WeightsError):
-    """Fetching the weights did not succeed; what was on disk before is untouched."""
+    """Fetching the weights did not succeed; what was on disk before is untouched.
 
-    def __init__(self, name: str, reason: str, advice: str, *, path: Path | None = None) -> None:
+    Attributes:
+        name: The model.
+        reason: What went wrong, in words.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        reason: str,
+        advice: str,
+        *,
+        path: Path | None = None,
+        retryable: bool = False,
+    ) -> None:
         super().__init__(f"fetching the weights of {name!r} failed: {reason}; {advice}", path=path)
         self.name, self.reason = name, reason
-        self.retryable = True
+        self.retryable = retryable
 
 
 class ReplyError(MultiturnError):
