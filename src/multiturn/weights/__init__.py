@@ -197,7 +197,7 @@ def _from_catalogue(model: Model, may_fetch: bool, force: bool, progress: Progre
 def _from_hub(name: str, may_fetch: bool, force: bool) -> Path:
     from multiturn.weights import hub
 
-    return hub.locate(name, offline=not may_fetch or hub.is_offline(), force=force)
+    return hub.locate(name, may_fetch=may_fetch and not hub.is_offline(), force=force)
 
 
 def _is_written_like_a_path(text: str) -> bool:

@@ -52,37 +52,124 @@ def parse(name: str) -> Reference:
         raise UsageError(
             f"{name!r} does not name a file of the Hugging Face hub; write {_EXPECTED}"
         )
-    file = match["file"]
-    if file is not None and (not file.endswith(".gguf") or ".." in file.split("/")):
+    file, revision = match["file"], match["revision"]
+    if revision is not None and ".." in revision:
+        raise UsageError(f"{name!r} names no revision; write {_EXPECTED}")
+    if file is not None and (not file.endswith(".gguf") or {"", ".."} & set(file.split("/"))):
         raise UsageError(
             f"{name!r} names the file {file!r}, which is no .gguf file; write {_EXPECTED}"
         )
-    return Reference(match["repository"], file, match["revision"])
+    return Reference(match["repository"], file, revision)
 
 
-def locate(name: str, *, offline: bool, force: bool = False) -> Path:
+def locate(name: str, *, may_fetch: bool, force: bool = False) -> Path:
     """Return the file of a hub reference, from the hub's own cache or downloaded into it.
 
-    The package huggingface_hub downloads, keeps and shows progress.  A file whose hash the hub
-    names is hashed once and after each change.  The real hub could not be reached where this was
-    written: it was run against a loopback server that speaks the hub's protocol.
+    What is in the cache is used as it is, without network and without huggingface_hub, which
+    asks the hub for this and that whenever it is imported.  That package downloads, keeps and
+    shows progress.  A file whose hash the hub names is hashed once and after each change.  The
+    real hub could not be reached where this was written: it was run against a loopback server
+    that speaks the hub's protocol.
+
+    Args:
+        name: The reference.
+        may_fetch: Whether the network may be used.
+        force: Fetch again what is here; a branch that has moved is followed.
 
     Raises:
-        UsageError: The reference is malformed.
-        WeightsMissing: The file is not here and ``offline`` forbids to fetch it, or
-            huggingface_hub is not installed.
+        UsageError: The reference is malformed, or must name one file of several.
+        WeightsMissing: The file is not here and may not be fetched, or huggingface_hub is not
+            installed.
         DownloadFailed: The hub could not be reached or has no such file.
         WeightsBroken: The file is not what the hub said.
     """
     reference = parse(name)
-    library = _library(name)
-    try:
-        file = reference.file or _only_file(library, name, reference, offline)
-        path = _download(library, reference, file, offline, force)
-    except (OSError, ValueError, library.errors.HfHubHTTPError) as error:
-        raise _failure(library, name, error, offline) from error
+    path = None if force else _cached(name, reference)
+    if path is None:
+        if not may_fetch:
+            raise WeightsMissing(
+                name,
+                "fetching is switched off by MULTITURN_OFFLINE, HF_HUB_OFFLINE or the caller",
+            )
+        path = _fetch(name, reference, force)
     check(path)
     return path
+
+
+def _cached(name: str, reference: Reference) -> Path | None:
+    """Return the file in the hub's cache, laid out as the hub documents it; None if not there."""
+    repository = _cache_folder() / f"models--{reference.repository.replace('/', '--')}"
+    revision = reference.revision or "main"
+    try:
+        commit = (repository / "refs" / revision).read_text("ascii").strip()
+    except OSError:
+        commit = revision
+    snapshot = repository / "snapshots" / commit
+    if reference.file is None:
+        names = [path.relative_to(snapshot).as_posix() for path in snapshot.rglob("*.gguf")]
+        if not names:
+            return None
+        file = _only_file(name, names)
+    else:
+        file = reference.file
+    complete = all((snapshot / shard).exists() for shard in _shards(file))
+    return snapshot / file if complete else None
+
+
+def _cache_folder() -> Path:
+    home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    hub_home = os.environ.get("HF_HOME") or f"{home}/huggingface"
+    return Path(os.environ.get("HF_HUB_CACHE") or f"{hub_home}/hub").expanduser().absolute()
+
+
+def _fetch(name: str, reference: Reference, force: bool) -> Path:
+    library = _library(name)
+    try:
+        file = reference.file
+        if file is None:
+            listed = library.list_repo_files(reference.repository, revision=reference.revision)
+            file = _only_file(name, [each for each in listed if each.endswith(".gguf")])
+        paths = [
+            library.hf_hub_download(
+                repo_id=reference.repository,
+                filename=shard,
+                revision=reference.revision,
+                force_download=force,
+            )
+            for shard in _shards(file)
+        ]
+    except UsageError:
+        raise
+    except (OSError, ValueError, library.errors.HfHubHTTPError) as error:
+        first_line = re.sub(r"\s+", " ", str(error))[:300]
+        gated = isinstance(error, library.errors.GatedRepoError)
+        raise DownloadFailed(
+            name,
+            f"{type(error).__name__}: {first_line}",
+            "accept its licence on the hub and log in: hf auth login"
+            if gated
+            else "check the name, the network and HF_ENDPOINT",
+            retryable=not gated,
+        ) from error
+    return Path(paths[0])
+
+
+def _shards(file: str) -> list[str]:
+    """Return all the files that a file belongs to: large models come in numbered pieces."""
+    shard = _SHARD.search(file)
+    if shard is None:
+        return [file]
+    stem, count = file[: shard.start()], int(shard[2])
+    return [f"{stem}-{number:05}-of-{count:05}.gguf" for number in range(1, count + 1)]
+
+
+def _only_file(name: str, files: list[str]) -> str:
+    """Return the one weights file of a repository, the first piece if it is in pieces."""
+    firsts = [file for file in files if _shards(file)[0] == file]
+    if len(firsts) == 1:
+        return firsts[0]
+    shown = ", ".join(sorted(firsts)[:20]) or "none"
+    raise UsageError(f"{name!r} must name one of the repository's .gguf files: {shown}")
 
 
 def check(path: Path, *, full: bool = False) -> None:
@@ -117,61 +204,6 @@ def _library(name: str) -> Any:
             f"{here}fetching from the Hugging Face hub needs a package that is not installed; run: "
             "pip install 'multiturn[hub]'",
         ) from error
-
-
-def _download(library: Any, reference: Reference, file: str, offline: bool, force: bool) -> Path:
-    """Download a file with all its shards and return the path of the first."""
-    shard = _SHARD.search(file)
-    files = [file]
-    if shard is not None:
-        stem, count = file[: shard.start()], int(shard[2])
-        files = [f"{stem}-{number:05}-of-{count:05}.gguf" for number in range(1, count + 1)]
-    paths = [
-        library.hf_hub_download(
-            repo_id=reference.repository,
-            filename=each,
-            revision=reference.revision,
-            local_files_only=offline,
-            force_download=force and not offline,
-        )
-        for each in files
-    ]
-    return Path(paths[0])
-
-
-def _only_file(library: Any, name: str, reference: Reference, offline: bool) -> str:
-    if offline:
-        folder = Path(
-            library.snapshot_download(
-                reference.repository, revision=reference.revision, local_files_only=True
-            )
-        )
-        names = [path.relative_to(folder).as_posix() for path in folder.rglob("*.gguf")]
-    else:
-        listed = library.list_repo_files(reference.repository, revision=reference.revision)
-        names = [each for each in listed if each.endswith(".gguf")]
-    first_shards = [each for each in names if (m := _SHARD.search(each)) is None or m[1] == "00001"]
-    if len(first_shards) == 1:
-        return first_shards[0]
-    shown = ", ".join(sorted(first_shards)[:20]) or "none"
-    raise UsageError(f"{name!r} must name one of the repository's .gguf files: {shown}")
-
-
-def _failure(library: Any, name: str, error: Exception, offline: bool) -> Exception:
-    if isinstance(error, UsageError):
-        return error
-    if offline:
-        return WeightsMissing(
-            name, "fetching is switched off by MULTITURN_OFFLINE, HF_HUB_OFFLINE or the caller"
-        )
-    first_line = re.sub(r"\s+", " ", str(error))[:300]
-    if isinstance(error, library.errors.GatedRepoError):
-        return DownloadFailed(
-            name, first_line, "accept its licence on the hub and log in: hf auth login"
-        )
-    return DownloadFailed(
-        name, f"{type(error).__name__}: {first_line}", "check the name, the network and HF_ENDPOINT"
-    )
 
 
 def is_offline() -> bool:
