@@ -1,0 +1,279 @@
+"""The embedded engine: a model that llama.cpp runs in this process, shared by every user of it."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import threading
+import weakref
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+from multiturn.engine.answer import Pieces, Run, pieces_async
+from multiturn.engine.gguf import Header, read_header
+from multiturn.engine.machine import available_bytes, physical_cores
+from multiturn.engine.prompt import PromptBuilder
+from multiturn.engine.protocol import Flag, Messages, Piece, Sampling, Template
+from multiturn.engine.reply import Reply, read_chunk, request_for
+from multiturn.engine.server import Load, Server
+from multiturn.engine.slots import Slots
+from multiturn.engine.tokens import Transcript
+from multiturn.errors import ContextTooLong, EngineError, UsageError
+
+DEFAULT_SAMPLING = Sampling()
+_DEFAULT_CONTEXT_TOKENS = 4096
+_MOST_SLOTS = 64
+_SAVED_STATES_BYTES = 512 * 2**20
+_COMPUTE_BYTES = 64 * 2**20
+_CLOSE_SECONDS = 60.0
+
+
+class _Loaded:
+    """What exists only while the model is in memory."""
+
+    def __init__(self, load: Load) -> None:
+        self.server = Server(load)
+        try:
+            self.prompts = PromptBuilder(self.server.ask)
+            self.slots = Slots(load.slots, self.server.state_file, _SAVED_STATES_BYTES)
+            self._never_json = self.prompts.tokenize("@")[0]
+        except BaseException:
+            self.server.close()
+            raise
+        self._grammars: dict[str, str] = {}
+
+    def grammar(self, sampling: Sampling) -> str | None:
+        """Return the grammar that holds the answer, None if it is free.
+
+        llama.cpp drops a JSON Schema that it cannot compile without a word, so each is tried
+        first: asked for a token that cannot begin JSON, a working grammar gives another one.
+        """
+        if sampling.json_schema is None:
+            return sampling.grammar
+        key = json.dumps(sampling.json_schema)
+        if key not in self._grammars:
+            grammar = self.server.grammar(sampling.json_schema)
+            transcript = Transcript()
+            request = {
+                "prompt": "a", "max_tokens": 1, "temperature": 0, "stream": True,
+                "grammar": grammar, "logit_bias": [[self._never_json, 1000]],
+                "return_tokens": True, "verbose": True, "cache_prompt": False,
+            }  # fmt: skip
+            with self.slots.taken([], lambda: False) as slot:
+                assert slot is not None
+                request["id_slot"] = slot.number
+                self.server.complete(request, lambda chunk: read_chunk(transcript, chunk) is None)
+            if transcript.generated(self.prompts.tokenize)[:1] == [self._never_json]:
+                raise EngineError(
+                    f"the engine cannot hold an answer to this JSON Schema: {key[:200]}; check it "
+                    "(types, $ref, limits) or use a simpler one"
+                )
+            self._grammars[key] = grammar
+        return self._grammars[key]
+
+    def close(self) -> None:
+        self.slots.close()
+        self.server.close()
+
+
+class LlamaEngine:
+    """An Engine over llama.cpp. Made by ``open_engine``; loads at first use."""
+
+    def __init__(self, load: Load, header: Header) -> None:
+        self._load, self._header = load, header
+        self._loaded: _Loaded | None = None
+        self._reset()
+        _engines.add(self)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._load.path.name} context={self.context_tokens}>"
+
+    @property
+    def context_tokens(self) -> int:
+        return self._load.context_tokens
+
+    @property
+    def template(self) -> Template:
+        return self._use().prompts.template
+
+    def stream(
+        self,
+        messages: Messages,
+        sampling: Sampling = DEFAULT_SAMPLING,
+        *,
+        cancel: Flag | None = None,
+    ) -> Iterator[Piece]:
+        return Pieces(messages, sampling, cancel, self._start)
+
+    def stream_async(
+        self,
+        messages: Messages,
+        sampling: Sampling = DEFAULT_SAMPLING,
+        *,
+        cancel: Flag | None = None,
+    ) -> AsyncIterator[Piece]:
+        return pieces_async(messages, sampling, cancel, self._start)
+
+    def count(self, messages: Messages) -> int:
+        return len(self._use().prompts.build(messages).tokens)
+
+    def close(self) -> None:
+        with self._idle:
+            for run in self._runs:
+                run.stop("closed")
+            idle = self._idle.wait_for(lambda: not self._runs, _CLOSE_SECONDS)
+            loaded, self._loaded = self._loaded, None
+        if loaded is None:
+            return
+        if idle:
+            loaded.close()
+        else:
+            loaded.server.abandon()
+
+    def _reset(self) -> None:
+        self._lock = threading.RLock()
+        self._idle = threading.Condition(self._lock)
+        self._runs: set[Run] = set()
+
+    def _after_fork(self) -> None:
+        loaded, self._loaded = self._loaded, None
+        self._reset()
+        if loaded is not None:
+            loaded.server.abandon()
+
+    def _use(self) -> _Loaded:
+        with self._lock:
+            if self._loaded is None:
+                _check_memory(self._load, self._header)
+                self._loaded = _Loaded(self._load)
+            return self._loaded
+
+    def _start(self, run: Run) -> None:
+        with self._lock:
+            self._runs.add(run)
+        threading.Thread(
+            target=self._work, args=(run,), name="multiturn-engine", daemon=True
+        ).start()
+
+    def _work(self, run: Run) -> None:
+        last: Piece | BaseException
+        try:
+            last = self._answer(run)
+        except BaseException as error:
+            last = error
+        with self._idle:
+            self._runs.discard(run)
+            self._idle.notify_all()
+        run.deliver(last)
+
+    def _answer(self, run: Run) -> Piece:
+        """Deliver every piece but the last; return that one once the slot is free."""
+        loaded = self._use()
+        prompt = loaded.prompts.build(run.messages)
+        room = self.context_tokens - len(prompt.tokens)
+        if room < 1:
+            raise ContextTooLong(len(prompt.tokens), self.context_tokens, backend="embedded")
+        request = request_for(prompt, run.sampling, loaded.grammar(run.sampling), room)
+        answer = Reply(run, len(prompt.tokens))
+        with loaded.slots.taken(prompt.tokens, lambda: run.stopped() is not None) as slot:
+            if slot is not None:
+                request["id_slot"] = slot.number
+                loaded.server.complete(request, answer.take)
+                slot.tokens = answer.keep(prompt, loaded.prompts)
+        return answer.last()
+
+
+def _check_memory(load: Load, header: Header) -> None:
+    """Refuse what would not fit; llama.cpp would end the process or the machine would swap."""
+    window_bytes = header.state_bytes_per_token * load.context_tokens * load.slots
+    needed = window_bytes + header.size_bytes + _COMPUTE_BYTES
+    available = available_bytes()
+    if available is not None and needed > available:
+        raise EngineError(
+            f"{load.path.name} with context_tokens={load.context_tokens} and slots={load.slots} "
+            f"needs about {needed // 2**20} MiB of memory and {available // 2**20} MiB are "
+            "available; lower context_tokens or slots"
+        )
+
+
+_engines: weakref.WeakSet[LlamaEngine] = weakref.WeakSet()
+_opened: dict[Load, LlamaEngine] = {}
+_opened_lock = threading.Lock()
+
+
+def open_engine(
+    path: Path | str,
+    *,
+    context_tokens: int | None = None,
+    slots: int = 4,
+    threads: int | None = None,
+    chat_template: str | None = None,
+    check_tensors: bool = False,
+) -> LlamaEngine:
+    """Return the engine of a GGUF file; equal calls in one process share one.
+
+    Args:
+        path: The weights. Their header is checked now, the model is loaded at first use.
+        context_tokens: Window of each answer; None takes the model's own, at most 4096.
+        slots: Answers that can be generated at once; each has a window of its own.
+        threads: Threads that compute; None takes the physical cores.
+        chat_template: Jinja source instead of the template in the weights.
+        check_tensors: Whether to look for invalid numbers in the weights while loading;
+            for a file whose checksum is not known.
+
+    Raises:
+        WeightsBroken: The file is not GGUF, is truncated or contradicts itself.
+        UsageError: A number is out of its range.
+    """
+    resolved = Path(path).resolve()
+    header = read_header(resolved)
+    trained = header.context_tokens or 2**31
+    window = min(trained, _DEFAULT_CONTEXT_TOKENS) if context_tokens is None else context_tokens
+    for name, value, highest in (
+        ("context_tokens", window, trained), ("slots", slots, _MOST_SLOTS),
+        ("threads", threads or physical_cores(), 512),
+    ):  # fmt: skip
+        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= highest:
+            raise UsageError(f"{name} is {value!r}; give a whole number from 1 to {highest}")
+    load = Load(resolved, window, slots, threads or physical_cores(), chat_template, check_tensors)
+    with _opened_lock:
+        if load not in _opened:
+            _opened[load] = LlamaEngine(load, header)
+        return _opened[load]
+
+
+def _close_all() -> None:
+    """Leave nothing under way: the process would crash in the engine's destructors."""
+    for engine in list(_engines):
+        engine.close()
+
+
+def _after_fork_in_child() -> None:
+    """Let the child load its own model: the parent's threads do not exist in it."""
+    global _opened_lock
+    _opened_lock = threading.Lock()
+    loaded = [engine for engine in _engines if engine._loaded is not None]
+    for engine in list(_engines):
+        engine._after_fork()
+    if loaded:
+        _skip_native_exit_handlers()
+
+
+def _skip_native_exit_handlers() -> None:
+    """End this process without C++ destructors, which would join threads of the parent.
+
+    glibc calls handlers in reverse order with the exit status, so ``_exit`` itself, as the
+    newest handler, ends the process after Python has finished and before them.
+    """
+    import ctypes
+
+    library = ctypes.CDLL(None)
+    on_exit = getattr(library, "on_exit", None)
+    if on_exit is not None:
+        on_exit(library._exit, None)
+
+
+atexit.register(_close_all)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
