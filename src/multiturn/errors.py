@@ -133,7 +133,12 @@ class BackendError(MultiturnError):
     Attributes:
         backend: Name of the backend.
         partial_text: What had arrived before, "" if nothing.
+        attempts: How many requests were made in all.
+        retry_after_seconds: How long the server asked to wait, None if it did not say.
     """
+
+    attempts: int = 1
+    retry_after_seconds: float | None = None
 
     def __init__(
         self, message: str, *, backend: str = "", retryable: bool = False, partial_text: str = ""

@@ -1,0 +1,257 @@
+"""ChatSession: one conversation, one turn at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Self
+from weakref import ReferenceType
+
+from multiturn.config import GenerationConfigLike
+from multiturn.content import Content
+from multiturn.errors import InvalidContent
+from multiturn.gate import Busy, Gate
+from multiturn.history import Turn, head_from, path_of, turns_of
+from multiturn.journal import JournalEntry
+from multiturn.message import Object
+from multiturn.model import Overrides
+from multiturn.open_turn import OpenTurn
+from multiturn.options import RequestOptionsLike, timeout_seconds_of
+from multiturn.request import Request
+from multiturn.response import (
+    AsyncGenerateContentResponse,
+    BaseGenerateContentResponse,
+    GenerateContentResponse,
+)
+from multiturn.safety import SafetySettingsLike
+from multiturn.to_content import ContentLike, ContentsLike, to_content, to_contents
+
+if TYPE_CHECKING:
+    from multiturn.model import GenerativeModel
+
+# How long a call waits for another thread's open turn when it gives no time limit; the
+# old SDK's deadline for a whole call.
+_WAIT_SECONDS = 600.0
+
+
+class ChatSession:
+    """An ongoing conversation with a model.
+
+    A turn is added whole or not at all: one that failed, was blocked, cancelled or left
+    half-read leaves ``history`` as it was, and the next ``send_message`` just works.
+    One session may be used by many threads and tasks; their turns follow one another.
+    Reading an attribute never changes anything.
+
+    Args:
+        model: Whom to talk to; may be replaced between turns.
+        history: What was said before, oldest first; copied.
+        enable_automatic_function_calling: Run the functions that the model calls.
+        busy: "wait" for the open turn of another thread or task, or "raise" SessionBusy.
+
+    Attributes:
+        model: Whom the next message goes to.
+        enable_automatic_function_calling: As given.
+    """
+
+    def __init__(
+        self,
+        model: GenerativeModel,
+        history: Iterable[Content | Mapping[str, Any]] | ContentsLike = None,
+        enable_automatic_function_calling: bool = False,
+        *,
+        busy: Busy = "wait",
+    ) -> None:
+        self.model = model
+        self.enable_automatic_function_calling = enable_automatic_function_calling
+        self._busy: Busy = busy
+        self._head = head_from(to_contents(history, path="$.history"))
+        self._last: BaseGenerateContentResponse[Any] | None = None
+        # Weak, so that a reply which nobody reads any more vanishes and frees the session.
+        self._arriving: ReferenceType[BaseGenerateContentResponse[Any]] | None = None
+        self._journal: list[JournalEntry] = []
+        self._gate = Gate()
+
+    # -- talking -------------------------------------------------------------------------
+
+    def send_message(
+        self,
+        content: ContentLike,
+        *,
+        generation_config: GenerationConfigLike = None,
+        safety_settings: SafetySettingsLike = None,
+        stream: bool = False,
+        tools: Any = None,
+        tool_config: Any = None,
+        request_options: RequestOptionsLike = None,
+    ) -> GenerateContentResponse:
+        """Say something, and return the model's reply.
+
+        Args:
+            content: A string, a part, an image, a content, a dict of one of these, or a
+                list that mixes parts.
+            generation_config: Merged over the model's, for this message.
+            safety_settings: Merged over the model's, for this message.
+            stream: Give the reply as soon as its first chunk is there; the turn is added
+                to the history when it has been iterated to its end.
+            tools: Instead of the model's, for this message.
+            tool_config: Instead of the model's, for this message.
+            request_options: Time limit and retries for this message.
+
+        Raises:
+            UsageError: Nothing was sent; the message names the argument.
+            SessionBusy: Another turn is open and this call may not wait for it.
+            BackendError: The model could not be asked.
+            BlockedPromptException, StopCandidateException, BrokenResponseError: It did
+                not give a whole answer.
+
+        With ``stream=True`` the last four are raised from the iteration.
+        """
+        overrides = Overrides(
+            generation_config, safety_settings, tools, tool_config, request_options
+        )
+        opened = self._opened(content, overrides, stream)
+        self._gate.enter(opened, self._busy, opened.wait_seconds)
+        chunks = opened.run(opened.begin(self, overrides), self.model.backend)
+        return GenerateContentResponse.begin(opened, chunks, stream=stream)
+
+    async def send_message_async(
+        self,
+        content: ContentLike,
+        *,
+        generation_config: GenerationConfigLike = None,
+        safety_settings: SafetySettingsLike = None,
+        stream: bool = False,
+        tools: Any = None,
+        tool_config: Any = None,
+        request_options: RequestOptionsLike = None,
+    ) -> AsyncGenerateContentResponse:
+        """Do as ``send_message``, without blocking the event loop."""
+        overrides = Overrides(
+            generation_config, safety_settings, tools, tool_config, request_options
+        )
+        opened = self._opened(content, overrides, stream)
+        await self._gate.enter_async(opened, self._busy, opened.wait_seconds)
+        chunks = opened.run_async(opened.begin(self, overrides), self.model.backend)
+        return await AsyncGenerateContentResponse.begin(opened, chunks, stream=stream)
+
+    def _opened(self, content: ContentLike, overrides: Overrides, stream: bool) -> OpenTurn:
+        """Check everything that can be checked before the session's turn has come."""
+        message = to_content(content, role="user", path="$.content").frozen()
+        self._request(self._head, message, overrides, stream)
+        seconds = timeout_seconds_of(overrides.request_options)
+        return OpenTurn(message, stream, _WAIT_SECONDS if seconds is None else seconds)
+
+    def _request(
+        self, head: Turn | None, message: Content, overrides: Overrides, stream: bool
+    ) -> Request:
+        request = self.model.request(path_of(head).plus(message), overrides, stream=stream)
+        count = request.generation_config.get("candidateCount") or 1
+        if count > 1:
+            raise InvalidContent(
+                "$.generation_config.candidate_count", count, "1: a conversation takes one answer"
+            )
+        return request
+
+    # -- what was said -------------------------------------------------------------------
+
+    @property
+    def history(self) -> list[Content]:
+        """The conversation so far, oldest first; a new list of frozen contents.
+
+        Setting it replaces the conversation; the contents are copied.
+        """
+        return list(path_of(self._head))
+
+    @history.setter
+    def history(self, contents: Iterable[Content | Mapping[str, Any]] | ContentsLike) -> None:
+        head = head_from(to_contents(contents, path="$.history"))
+        with self._gate.held():
+            self._head, self._last, self._arriving = head, None, None
+
+    @property
+    def last(self) -> BaseGenerateContentResponse[Any] | None:
+        """The reply received last, None if there is none; may hold part of one and its error."""
+        arriving = self._arriving() if self._arriving else None
+        return self._last if arriving is None else arriving
+
+    @property
+    def turns(self) -> list[Turn]:
+        """The conversation so far as turns, oldest first."""
+        return turns_of(self._head)
+
+    @property
+    def journal(self) -> tuple[JournalEntry, ...]:
+        """Every turn ever tried in this session, oldest first, with how it ended."""
+        return tuple(self._journal)
+
+    def rewind(self, n: int = 1) -> tuple[Content, Content]:
+        """Take the last turns off the history.
+
+        Args:
+            n: How many, at least 1.
+
+        Returns:
+            What the user said in the first of them and what the model said at the end;
+            an empty content stands for one that is missing.
+
+        Raises:
+            IndexError: The history has fewer turns.
+        """
+        if n < 1:
+            raise InvalidContent("$.n", n, "how many turns to take off, at least 1")
+        with self._gate.held():
+            first = last = self._head
+            for _ in range(n - 1):
+                first = first.parent if first else None
+            if first is None or last is None:
+                count = len(self.turns)
+                raise IndexError(f"cannot rewind {n} turn(s): the history has {count}")
+            self._head = first.parent
+        said, answered = first.contents[0], last.contents[-1]
+        return (
+            said if said.role != "model" else Content(role="user"),
+            answered if answered.role == "model" else Content(role="model"),
+        )
+
+    # -- other conversations -------------------------------------------------------------
+
+    def fork(self) -> Self:
+        """Return another conversation that goes on from here; costs the same at any length.
+
+        Nothing that is said in one is seen in the other.  An open turn is not forked.
+        """
+        other = type(self).__new__(type(self))
+        other.__dict__.update(self.__dict__)
+        other._arriving = None
+        other._journal = list(self._journal)
+        other._gate = Gate()
+        return other
+
+    def __copy__(self) -> Self:
+        return self.fork()
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self.fork()
+
+    def __getstate__(self) -> Object:
+        turns = self.turns
+        left_behind = ("_gate", "_arriving")
+        return {
+            **{name: value for name, value in self.__dict__.items() if name not in left_behind},
+            "_head": [(turn.id, turn.contents) for turn in turns],
+            "_journal": [entry.pickled() for entry in self._journal],
+        }
+
+    def __setstate__(self, state: Object) -> None:
+        self.__dict__.update(state)
+        self._gate, self._arriving = Gate(), None
+        self._head = None
+        for turn_id, contents in state["_head"]:
+            self._head = Turn(self._head, contents, turn_id)
+        by_id = {turn.id: turn for turn in self.turns}
+        self._journal = [JournalEntry.unpickled(entry, by_id) for entry in state["_journal"]]
+
+    def __repr__(self) -> str:
+        model = repr(self.model).replace("\n", "\n    ")
+        history = "".join(f"\n        {content!r}," for content in self.history)
+        open_turn = "" if self._gate.holder is None else "\n    # a turn is open"
+        return f"ChatSession(\n    model={model},\n    history=[{history}\n    ],{open_turn}\n)"

@@ -1,0 +1,118 @@
+"""How an answer is to be made, in every form a person may write it, merged and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, TypeAlias
+
+from multiturn import settings
+from multiturn.errors import InvalidContent, UsageError
+from multiturn.message import Object
+from multiturn.plain import plain_json
+
+
+@dataclass
+class GenerationConfig:
+    """How an answer is to be made; None leaves it to the model.
+
+    Attributes:
+        candidate_count: How many answers; a conversation takes one.
+        stop_sequences: Texts that end the answer and are not part of it.
+        max_output_tokens: Length of the answer at most, in tokens.
+        temperature: 0 always takes the likeliest token; larger is more varied.
+        top_p: Only the likeliest tokens that have this probability together, in (0, 1].
+        top_k: Only this many of the likeliest tokens.
+        response_mime_type: "text/plain", "application/json" or "text/x.enum".
+        response_schema: Shape of a JSON answer: a Schema, its dict, or a Python type.
+        presence_penalty: Added weight against tokens that were used, in [-2, 2].
+        frequency_penalty: The same for each use.
+        seed: Equal seeds make equal answers as far as the model can.
+        response_json_schema: Shape of a JSON answer as JSON Schema.
+        thinking_config: How much the model thinks, as a dict of the wire's members.
+    """
+
+    candidate_count: int | None = None
+    stop_sequences: Iterable[str] | None = None
+    max_output_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    response_mime_type: str | None = None
+    response_schema: settings.Schema | Mapping[str, Any] | type | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    seed: int | None = None
+    response_json_schema: Mapping[str, Any] | None = None
+    thinking_config: Mapping[str, Any] | None = None
+
+
+GenerationConfigLike: TypeAlias = (
+    GenerationConfig | settings.GenerationConfig | Mapping[str, Any] | None
+)
+
+# Lower and upper limits that every backend shares (the Gemini and OpenAI references).
+_LIMITS: dict[str, tuple[float, float]] = {
+    "candidateCount": (1, 8),
+    "maxOutputTokens": (1, float("inf")),
+    "temperature": (0, float("inf")),
+    "topP": (0, 1),
+    "topK": (0, float("inf")),
+    "presencePenalty": (-2, 2),
+    "frequencyPenalty": (-2, 2),
+}
+
+
+def merged_config(*configs: GenerationConfigLike) -> Object:
+    """Return the wire's GenerationConfig that several configurations make; later ones win.
+
+    Raises:
+        UnknownName: A member does not exist; the nearest name is suggested.
+        InvalidContent: A value has the wrong type or is out of its limits.
+    """
+    merged: Object = {}
+    for config in configs:
+        merged.update(_config_object(config))
+    for name, (lowest, highest) in _LIMITS.items():
+        value = merged.get(name)
+        if value is not None and not lowest <= value <= highest:
+            raise InvalidContent(
+                f"$.generation_config.{name}", value, f"a number from {lowest:g} to {highest:g}"
+            )
+    return merged
+
+
+def _config_object(config: GenerationConfigLike) -> Object:
+    path = "$.generation_config"
+    if config is None:
+        return {}
+    if isinstance(config, settings.GenerationConfig):
+        return config.canonical(settings.GenerationConfig(config).json_object)
+    if isinstance(config, GenerationConfig):
+        members = {f.name: getattr(config, f.name) for f in fields(config)}
+    elif isinstance(config, Mapping):
+        members = dict(config)
+    else:
+        raise InvalidContent(path, config, "a GenerationConfig or a dict of its members")
+    for name in ("stop_sequences", "stopSequences"):
+        if isinstance(members.get(name), str):
+            members[name] = [members[name]]
+    for name in ("response_schema", "responseSchema"):
+        if members.get(name) is not None:
+            members.setdefault("response_json_schema", None)
+            members.update(_schema_member(name, members.pop(name), f"{path}.{name}"))
+    return settings.GenerationConfig.object_from(members, path, "refuse")
+
+
+def _schema_member(name: str, schema: Any, path: str) -> Object:
+    """Return a schema under the name that can hold it: ours, or JSON Schema."""
+    if isinstance(schema, settings.Schema):
+        return {name: schema}
+    if isinstance(schema, Mapping):
+        try:
+            return {name: settings.Schema.view(settings.Schema.object_from(schema, path, "refuse"))}
+        except UsageError:
+            return {"response_json_schema": plain_json(schema, path)}
+    from multiturn.schema import schema_of
+
+    return {"response_json_schema": schema_of(schema)}

@@ -1,0 +1,149 @@
+"""Carries out the steps of a turn, blocking or async; decides nothing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import aclosing, closing
+from typing import Any, Protocol
+
+from multiturn.backends import Backend
+from multiturn.cancel import Cancel
+from multiturn.content import Content
+from multiturn.errors import TurnCancelled
+from multiturn.message import Object
+from multiturn.reply import Reply
+from multiturn.turn import AskModel, Commit, Steps, Wait
+
+
+class Keeper(Protocol):
+    """What the outcomes of steps are handed to.
+
+    Attributes:
+        cancel: Raised by any thread, it ends the turn with TurnCancelled.
+    """
+
+    cancel: Cancel
+
+    def asked(self, reply: Reply) -> None:
+        """Take note of the reply that is about to arrive."""
+
+    def save(self, contents: tuple[Content, ...]) -> None:
+        """Take the contents of a Commit; the only way to the history."""
+
+
+def drive(steps: Steps, backend: Backend, keeper: Keeper) -> Iterator[Object]:
+    """Carry steps out; give the chunks of every ask as they arrive.
+
+    Args:
+        steps: What ``turn.turn`` yields.
+        backend: Who is asked.
+        keeper: Whom the replies and the finished turn are handed to.
+    """
+    cancel = keeper.cancel
+    with closing(steps):
+        proceed: Callable[[Any], Any] = steps.send
+        outcome: Any = None
+        while True:
+            try:
+                step = proceed(outcome)
+            except StopIteration:
+                return
+            proceed, outcome = steps.send, None
+            try:
+                match step:
+                    case AskModel(request, reply):
+                        keeper.asked(reply)
+                        _require_go(cancel)
+                        with closing(_generator(backend.stream(request, cancel))) as chunks:
+                            for chunk in chunks:
+                                reply.add(chunk)
+                                yield chunk
+                                _require_go(cancel)
+                        _require_go(cancel)
+                        outcome = reply
+                    case Wait(seconds):
+                        _sleep(seconds, cancel)
+                    case Commit(contents):
+                        keeper.save(contents)
+            except Exception as error:  # the turn decides whether to go on
+                proceed, outcome = steps.throw, error
+
+
+async def drive_async(steps: Steps, backend: Backend, keeper: Keeper) -> AsyncIterator[Object]:
+    """The same without blocking the event loop."""
+    cancel = keeper.cancel
+    with closing(steps):
+        proceed: Callable[[Any], Any] = steps.send
+        outcome: Any = None
+        while True:
+            try:
+                step = proceed(outcome)
+            except StopIteration:
+                return
+            proceed, outcome = steps.send, None
+            try:
+                match step:
+                    case AskModel(request, reply):
+                        keeper.asked(reply)
+                        _require_go(cancel)
+                        stream = backend.stream_async(request, cancel)
+                        async with aclosing(_async_generator(stream)) as chunks:
+                            async for chunk in chunks:
+                                reply.add(chunk)
+                                yield chunk
+                                _require_go(cancel)
+                        _require_go(cancel)
+                        outcome = reply
+                    case Wait(seconds):
+                        await _sleep_async(seconds, cancel)
+                    case Commit(contents):
+                        keeper.save(contents)
+            except Exception as error:
+                proceed, outcome = steps.throw, error
+
+
+def _require_go(cancel: Cancel) -> None:
+    if cancel.reason is not None:
+        raise TurnCancelled(cancel.reason)
+
+
+def _generator(chunks: Iterator[Object]) -> Any:
+    """Return something with ``close()``: a backend may give any iterator."""
+    return chunks if hasattr(chunks, "close") else (chunk for chunk in chunks)
+
+
+def _async_generator(chunks: AsyncIterator[Object]) -> Any:
+    return chunks if hasattr(chunks, "aclose") else (chunk async for chunk in chunks)
+
+
+def _sleep(seconds: float, cancel: Cancel) -> None:
+    import threading
+
+    if seconds > 0:
+        woken = threading.Event()
+        cancel.call(woken.set)
+        woken.wait(seconds)
+        cancel.forget(woken.set)
+    else:
+        time.sleep(0)
+    _require_go(cancel)
+
+
+async def _sleep_async(seconds: float, cancel: Cancel) -> None:
+    import asyncio
+
+    loop = asyncio.get_running_loop()
+    woken = asyncio.Event()
+
+    def wake() -> None:
+        loop.call_soon_threadsafe(woken.set)
+
+    cancel.call(wake)
+    try:
+        await asyncio.wait_for(woken.wait(), seconds)
+    except TimeoutError:
+        pass
+    finally:
+        cancel.forget(wake)
+    _require_go(cancel)

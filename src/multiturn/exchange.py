@@ -1,0 +1,190 @@
+"""A call in progress: who advances it, what has arrived, and how it ended."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import weakref
+from collections.abc import AsyncIterator, Iterator
+from typing import Any, Literal, TypeAlias
+
+from multiturn.backends import Backend
+from multiturn.cancel import Cancel
+from multiturn.content import Content
+from multiturn.drive import drive, drive_async
+from multiturn.errors import (
+    BlockedPromptException,
+    BrokenResponseError,
+    StopCandidateException,
+    TurnCancelled,
+)
+from multiturn.message import Object
+from multiturn.reply import Reply
+from multiturn.turn import Steps
+
+Outcome: TypeAlias = Literal[
+    "open", "answered", "failed", "blocked", "stopped", "cancelled", "abandoned", "interrupted"
+]
+
+
+def outcome_of(error: BaseException | None) -> Outcome:
+    """Name the way a call ended."""
+    match error:
+        case None:
+            return "answered"
+        case BlockedPromptException():
+            return "blocked"
+        case StopCandidateException():
+            return "stopped"
+        case GeneratorExit():
+            return "abandoned"
+        case KeyboardInterrupt() | SystemExit():
+            return "interrupted"
+        case TurnCancelled():
+            return "cancelled"
+        case Exception():
+            return "failed"
+        case _:  # asyncio's CancelledError, not imported here
+            return "cancelled"
+
+
+def runner() -> tuple[threading.Thread, Any]:
+    """Return who is running now: the thread, and the task if there is an event loop."""
+    asyncio = sys.modules.get("asyncio")
+    task = None
+    if asyncio is not None:
+        try:
+            task = asyncio.current_task()
+        except RuntimeError:
+            task = None
+    return threading.current_thread(), task
+
+
+class Exchange:
+    """One call in progress, outside a conversation; OpenTurn is its like within one.
+
+    Attributes:
+        cancel: Raised by any thread, ends the call.
+        reply: What has arrived in the round that was asked last.
+        outcome: "open" until it has ended.
+        error: What ended it, None while open or answered.
+        runner: The thread and task that last advanced it.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_generator",
+        "cancel",
+        "error",
+        "outcome",
+        "process_id",
+        "reply",
+        "runner",
+    )
+
+    def __init__(self) -> None:
+        self.cancel = Cancel()
+        self.reply = Reply()
+        self.outcome: Outcome = "open"
+        self.error: BaseException | None = None
+        self.runner = runner()
+        self.process_id = os.getpid()
+        # Weak, since the generator refers to this object: a reply that nobody holds any
+        # more must vanish at once, not at the next run of the cycle collector.
+        self._generator: weakref.ref[Any] | None = None
+
+    def run(self, steps: Steps, backend: Backend) -> Iterator[Object]:
+        """Carry the steps out, blocking; give the chunks and note the end."""
+        generator = self._watched(steps, backend)
+        self._generator = weakref.ref(generator)
+        return generator
+
+    def run_async(self, steps: Steps, backend: Backend) -> AsyncIterator[Object]:
+        """The same for an event loop."""
+        generator = self._watched_async(steps, backend)
+        self._generator = weakref.ref(generator)
+        return generator
+
+    def _watched(self, steps: Steps, backend: Backend) -> Iterator[Object]:
+        try:
+            yield from drive(steps, backend, self)
+        except BaseException as error:
+            self.settle(outcome_of(error), error)
+            raise
+        self.settle("answered")
+
+    async def _watched_async(self, steps: Steps, backend: Backend) -> AsyncIterator[Object]:
+        chunks: Any = drive_async(steps, backend, self)
+        try:
+            try:
+                async for chunk in chunks:
+                    yield chunk
+            finally:
+                await chunks.aclose()
+        except BaseException as error:
+            self.settle(outcome_of(error), error)
+            raise
+        self.settle("answered")
+
+    def shown_as(self, response: object) -> None:
+        """Take note of the reply that the user gets."""
+
+    def asked(self, reply: Reply) -> None:
+        """Take note of the reply that is about to arrive."""
+        self.reply = reply
+
+    def save(self, contents: tuple[Content, ...]) -> None:
+        """Keep a turn's contents; outside a conversation there is nowhere to keep them."""
+
+    def settle(self, outcome: Outcome, error: BaseException | None = None) -> None:
+        """Note how the call ended; the first note stays."""
+        if self.outcome == "open":
+            self.error, self.outcome = error, outcome
+
+    @property
+    def is_running(self) -> bool:
+        """Whether some thread or task is within it right now."""
+        generator = self._generator() if self._generator else None
+        return bool(getattr(generator, "gi_running", getattr(generator, "ag_running", False)))
+
+    @property
+    def is_mine(self) -> bool:
+        """Whether the caller is the one who last advanced it.
+
+        What a thread began outside its event loop is also its tasks' own.
+        """
+        thread, task = self.runner
+        here, current = runner()
+        return thread is here and task in (None, current)
+
+    @property
+    def is_orphaned(self) -> bool:
+        """Whether nobody is left who could advance it."""
+        thread, task = self.runner
+        if self.process_id != os.getpid():
+            return True
+        return task.done() if task is not None else not thread.is_alive()
+
+    def abandon(self, reason: str) -> None:
+        """End the call without an answer; does nothing if it has ended."""
+        if self.outcome != "open":
+            return
+        if self.process_id == os.getpid():
+            self.cancel.set(reason)
+        self.settle("abandoned", BrokenResponseError(reason, None))
+        generator = self._generator() if self._generator else None
+        if hasattr(generator, "close") and not self.is_running and self.process_id == os.getpid():
+            generator.close()  # type: ignore[union-attr]
+
+    def require_own_process(self) -> None:
+        """Refuse to read on in a process that was forked off: the bytes are its parent's."""
+        if self.process_id != os.getpid():
+            raise BrokenResponseError(
+                f"this reply belongs to process {self.process_id}, from which this one "
+                f"({os.getpid()}) was forked; send the message again here"
+            )
+
+    def __del__(self) -> None:
+        if self.outcome == "open":
+            self.abandon("the reply was dropped before it was read to its end")

@@ -1,0 +1,172 @@
+"""What was said: a tree of immutable turns, of which a session points at one.
+
+A turn knows its parent, so that rewinding is reading one attribute and forking is
+copying one reference.  The contents along a branch also lie, in order, in a list that
+its turns share, together with their encoded bytes: what was said once is encoded once,
+and a request costs no more than one copy of memory however long the conversation is.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypeAlias, overload
+
+from multiturn.content import Content
+
+Encoder: TypeAlias = Callable[[Content], bytes]
+
+
+class Branch:
+    """The contents along one branch, oldest first; grows at its end only."""
+
+    __slots__ = ("contents", "encodings", "lock")
+
+    def __init__(self, contents: Iterable[Content] = ()) -> None:
+        self.contents = list(contents)
+        # Bytes of all contents so far joined by commas, and where each content ends.
+        self.encodings: dict[Encoder, tuple[bytearray, list[int]]] = {}
+        self.lock = threading.Lock()
+
+
+class Turn:
+    """Everything from a user's message to the answer that ends it; never changes.
+
+    Attributes:
+        parent: The turn before, None for the first.
+        contents: The user's message, calls and results if there were any, the answer;
+            frozen, oldest first, at least one.
+        id: 32 hexadecimal digits, random.
+        number: How many turns precede it on its branch.
+    """
+
+    __slots__ = ("_branch", "_end", "contents", "id", "number", "parent")
+
+    def __init__(
+        self, parent: Turn | None, contents: Sequence[Content], turn_id: str | None = None
+    ) -> None:
+        self.parent = parent
+        self.contents = tuple(content.frozen() for content in contents)
+        self.id = turn_id or os.urandom(16).hex()
+        self.number: int = parent.number + 1 if parent else 0
+        self._branch, self._end = _grow(parent, self.contents)
+
+    @property
+    def path(self) -> Path:
+        """All contents from the first turn to this one."""
+        return Path(self._branch, self._end)
+
+    def __repr__(self) -> str:
+        first = self.contents[0].text
+        return f"<Turn {self.number} {self.id[:8]} {first[:40]!r}>"
+
+
+def _grow(parent: Turn | None, contents: tuple[Content, ...]) -> tuple[Branch, int]:
+    """Put contents behind the parent's: on its branch if that ends there, else on a new one."""
+    if parent is None:
+        return Branch(contents), len(contents)
+    branch, end = parent._branch, parent._end
+    with branch.lock:
+        if len(branch.contents) == end:
+            branch.contents.extend(contents)
+            return branch, end + len(contents)
+    return Branch((*branch.contents[:end], *contents)), end + len(contents)
+
+
+class Path(Sequence[Content]):
+    """The contents that a request sends: a branch up to some turn, then new ones."""
+
+    __slots__ = ("_branch", "_end", "_more")
+
+    def __init__(self, branch: Branch, end: int, more: tuple[Content, ...] = ()) -> None:
+        self._branch, self._end, self._more = branch, end, more
+
+    def plus(self, *contents: Content) -> Path:
+        """Return this path with contents behind it; they are not copied."""
+        return Path(self._branch, self._end, (*self._more, *contents))
+
+    def encoded(self, encode: Encoder, head: bytes = b"", tail: bytes = b"") -> bytes:
+        """Return ``head``, all contents encoded and joined by commas, and ``tail``.
+
+        Args:
+            encode: Pure; called once for each content of a branch, ever.
+            head: What stands before.
+            tail: What stands behind.
+        """
+        more = b",".join([encode(content) for content in self._more])
+        branch, end = self._branch, self._end
+        if not end:
+            return b"".join((head, more, tail))
+        comma = b"," if more else b""
+        with branch.lock:
+            buffer, ends = branch.encodings.setdefault(encode, (bytearray(), []))
+            for content in branch.contents[len(ends) : end] if len(ends) < end else ():
+                if ends:
+                    buffer += b","
+                buffer += encode(content)
+                ends.append(len(buffer))
+            with memoryview(buffer) as view:
+                return b"".join((head, view[: ends[end - 1]], comma, more, tail))
+
+    @overload
+    def __getitem__(self, index: int) -> Content: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Content]: ...
+    def __getitem__(self, index: int | slice) -> Content | list[Content]:
+        if isinstance(index, slice):
+            return list(self)[index]
+        position = index + len(self) if index < 0 else index
+        if not 0 <= position < len(self):
+            raise IndexError(f"content {index} of {len(self)}")
+        if position < self._end:
+            return self._branch.contents[position]
+        return self._more[position - self._end]
+
+    def __len__(self) -> int:
+        return self._end + len(self._more)
+
+    def __iter__(self) -> Iterator[Content]:
+        return iter((*self._branch.contents[: self._end], *self._more))
+
+
+def empty_path() -> Path:
+    """Return the path of a conversation in which nothing was said."""
+    return Path(Branch(), 0)
+
+
+def path_of(head: Turn | None) -> Path:
+    """Return all contents up to a turn; none for None."""
+    return head.path if head else empty_path()
+
+
+def turns_of(head: Turn | None) -> list[Turn]:
+    """Return the turns from the first to ``head``, oldest first."""
+    turns = []
+    while head is not None:
+        turns.append(head)
+        head = head.parent
+    return turns[::-1]
+
+
+def head_from(contents: Iterable[Content]) -> Turn | None:
+    """Return the last of the turns that contents make, or None if there are none.
+
+    A turn begins with each content that a user says; results of calls and the model's
+    contents belong to the turn before them.
+    """
+    head: Turn | None = None
+    group: list[Content] = []
+    for content in contents:
+        if group and opens_turn(content):
+            head, group = Turn(head, group), []
+        group.append(content)
+    return Turn(head, group) if group else head
+
+
+def opens_turn(content: Content) -> bool:
+    """Return whether a content is something a user says, not a result of a call."""
+    if content.role in ("model", "function"):
+        return False
+    parts = content.json_object.get("parts") or []
+    return not (parts and all("functionResponse" in part for part in parts))

@@ -1,0 +1,60 @@
+"""The journal: every turn that was ever tried, with how it ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from multiturn.content import Content
+from multiturn.errors import BackendError, MultiturnError
+from multiturn.exchange import Outcome
+from multiturn.history import Turn
+from multiturn.message import Object
+
+
+@dataclass(slots=True)
+class JournalEntry:
+    """One try; nothing a user typed is lost, whatever became of it.
+
+    Attributes:
+        content: What the user said; frozen.
+        parent: The turn it followed, None at the beginning.
+        turn: The turn it became, None if it did not become one.
+        outcome: "open" while it is under way; "answered", "failed", "blocked" (the
+            prompt was refused), "stopped" (a bad finish reason), "cancelled",
+            "abandoned" (left half-read) or "interrupted" (Ctrl-C, exit).
+        error: What ended it, None if answered.
+        received: What had arrived, as the wire's GenerateContentResponse.
+    """
+
+    content: Content
+    parent: Turn | None = None
+    turn: Turn | None = None
+    outcome: Outcome = "open"
+    error: BaseException | None = None
+    received: Object | None = None
+
+    @property
+    def partial_text(self) -> str:
+        """The text that had arrived, "" if none."""
+        candidates = (self.received or {}).get("candidates") or [{}]
+        return Content.view(candidates[0].get("content") or {}, frozen=True).text
+
+    def pickled(self) -> Object:
+        """Return what pickle takes along: turns by their identity, foreign errors by name."""
+        error = self.error
+        if error is not None and not isinstance(error, MultiturnError):
+            error = BackendError(f"{type(error).__name__}: {error}")
+        return {
+            "content": self.content,
+            "parent": self.parent.id if self.parent else None,
+            "turn": self.turn.id if self.turn else None,
+            "outcome": "interrupted" if self.outcome == "open" else self.outcome,
+            "error": error,
+            "received": self.received,
+        }
+
+    @classmethod
+    def unpickled(cls, members: Object, turns: dict[str, Turn]) -> JournalEntry:
+        """Make an entry again; turns that lie on no kept branch are None."""
+        found = {name: turns.get(members[name]) for name in ("parent", "turn")}
+        return cls(**{**members, **found, "content": members["content"].frozen()})

@@ -1,0 +1,266 @@
+"""A model to talk to: where it is, and how it is asked unless a call says otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from multiturn.candidate import CountTokensResponse
+from multiturn.config import GenerationConfigLike, merged_config
+from multiturn.content import Content
+from multiturn.exchange import Exchange
+from multiturn.history import Path, empty_path
+from multiturn.options import RequestOptionsLike, retry_of, timeout_seconds_of
+from multiturn.request import Request
+from multiturn.response import AsyncGenerateContentResponse, GenerateContentResponse
+from multiturn.retry import Retry
+from multiturn.safety import SafetySettingsLike, merged_safety
+from multiturn.to_content import ContentLike, ContentsLike, to_content, to_contents
+from multiturn.turn import answer
+
+if TYPE_CHECKING:
+    from multiturn.backends import Backend
+    from multiturn.chat import ChatSession
+
+
+class Overrides(NamedTuple):
+    """What one call says instead of its model; None leaves the model's own."""
+
+    generation_config: GenerationConfigLike = None
+    safety_settings: SafetySettingsLike = None
+    tools: Any = None
+    tool_config: Any = None
+    request_options: RequestOptionsLike = None
+
+
+class GenerativeModel:
+    """A language model with its defaults; may be shared by threads and tasks.
+
+    Nothing is loaded, and nothing is sent, before the first question.
+
+    Args:
+        model_name: None is the small model embedded in this process.  A name of
+            ``multiturn models``, or the path of a GGUF file, is embedded too.
+        safety_settings: Thresholds of harm; what a call gives is merged over them.
+        generation_config: How answers are made; what a call gives is merged over it.
+        tools: What the model may call.
+        tool_config: How it may call.
+        system_instruction: What the model is told before everything else.
+        backend: Who is asked; None finds it by the model's name.
+        retry: When a request that failed is made again.
+
+    Raises:
+        UsageError: An argument has no known form; the message names it.
+    """
+
+    def __init__(
+        self,
+        model_name: str | None = None,
+        safety_settings: SafetySettingsLike = None,
+        generation_config: GenerationConfigLike = None,
+        tools: Any = None,
+        tool_config: Any = None,
+        system_instruction: ContentLike | None = None,
+        *,
+        backend: Backend | None = None,
+        retry: Retry | None = None,
+    ) -> None:
+        self._name = model_name
+        self._backend = backend
+        self._retry = retry or Retry()
+        self._safety_settings = merged_safety(safety_settings)
+        self._generation_config = merged_config(generation_config)
+        self._tools, self._tool_config = tools, tool_config
+        self._system_instruction = (
+            to_content(system_instruction, path="$.system_instruction").frozen()
+            if system_instruction
+            else None
+        )
+
+    @property
+    def model_name(self) -> str:
+        """The model's name as its backend knows it."""
+        return self._resolved()[1]
+
+    @property
+    def backend(self) -> Backend:
+        """Who is asked."""
+        return self._resolved()[0]
+
+    @property
+    def system_instruction(self) -> Content | None:
+        """What the model is told before everything else; frozen."""
+        return self._system_instruction
+
+    def _resolved(self) -> tuple[Backend, str]:
+        if self._backend is not None:
+            return self._backend, self._name or self._backend.name
+        from multiturn.backends.registry import backend_for
+
+        return backend_for(self._name)
+
+    def request(self, contents: Path, overrides: Overrides, *, stream: bool = False) -> Request:
+        """Return what a backend is asked; a call's overrides are merged over the model's own."""
+        config, safety = self._generation_config, self._safety_settings
+        if overrides.generation_config is not None:
+            config = {**config, **merged_config(overrides.generation_config)}
+        if overrides.safety_settings is not None:
+            safety = merged_safety([dict(setting) for setting in safety], overrides.safety_settings)
+        tools = self._tools if overrides.tools is None else overrides.tools
+        tool_config = self._tool_config if overrides.tool_config is None else overrides.tool_config
+        return Request(
+            model=self.model_name,
+            contents=contents,
+            system_instruction=self._system_instruction,
+            generation_config=config,
+            safety_settings=safety,
+            tools=_listed(tools),
+            tool_config=tool_config,
+            timeout_seconds=timeout_seconds_of(overrides.request_options),
+            stream=stream,
+        )
+
+    def retry_for(self, overrides: Overrides) -> Retry:
+        """Return when a call's requests are made again."""
+        return retry_of(overrides.request_options, self._retry)
+
+    def _loose_request(self, contents: ContentsLike, overrides: Overrides, stream: bool) -> Request:
+        if not contents:
+            contents = to_content(contents, path="$.contents")  # raises and says what is expected
+        listed = [c.frozen() for c in to_contents(contents, path="$.contents")]
+        return self.request(empty_path().plus(*listed), overrides, stream=stream)
+
+    def generate_content(
+        self,
+        contents: ContentsLike,
+        *,
+        generation_config: GenerationConfigLike = None,
+        safety_settings: SafetySettingsLike = None,
+        stream: bool = False,
+        tools: Any = None,
+        tool_config: Any = None,
+        request_options: RequestOptionsLike = None,
+    ) -> GenerateContentResponse:
+        """Ask once, outside any conversation.
+
+        Args:
+            contents: What is said, in any form; or a list of contents, oldest first.
+            generation_config: Merged over the model's, for this call.
+            safety_settings: Merged over the model's, for this call.
+            stream: Give the reply as soon as its first chunk is there.
+            tools: Instead of the model's, for this call.
+            tool_config: Instead of the model's, for this call.
+            request_options: Time limit and retries of this call.
+
+        Raises:
+            UsageError: Nothing was sent; the message names the argument.
+            BackendError: The model could not be asked.  With ``stream=True`` it is
+                raised from the iteration.
+        """
+        overrides = Overrides(
+            generation_config, safety_settings, tools, tool_config, request_options
+        )
+        request = self._loose_request(contents, overrides, stream)
+        steps = answer(request, self.retry_for(overrides))
+        exchange = Exchange()
+        return GenerateContentResponse.begin(
+            exchange, exchange.run(steps, self.backend), stream=stream
+        )
+
+    async def generate_content_async(
+        self,
+        contents: ContentsLike,
+        *,
+        generation_config: GenerationConfigLike = None,
+        safety_settings: SafetySettingsLike = None,
+        stream: bool = False,
+        tools: Any = None,
+        tool_config: Any = None,
+        request_options: RequestOptionsLike = None,
+    ) -> AsyncGenerateContentResponse:
+        """Do as ``generate_content``, without blocking the event loop."""
+        overrides = Overrides(
+            generation_config, safety_settings, tools, tool_config, request_options
+        )
+        request = self._loose_request(contents, overrides, stream)
+        steps = answer(request, self.retry_for(overrides))
+        exchange = Exchange()
+        return await AsyncGenerateContentResponse.begin(
+            exchange, exchange.run_async(steps, self.backend), stream=stream
+        )
+
+    def count_tokens(
+        self,
+        contents: ContentsLike = None,
+        *,
+        generation_config: GenerationConfigLike = None,
+        safety_settings: SafetySettingsLike = None,
+        tools: Any = None,
+        tool_config: Any = None,
+        request_options: RequestOptionsLike = None,
+    ) -> CountTokensResponse:
+        """Return how many tokens a request with these contents would send.
+
+        The system instruction and whatever else the model adds are counted too.
+        """
+        overrides = Overrides(
+            generation_config, safety_settings, tools, tool_config, request_options
+        )
+        request = self._loose_request(contents, overrides, False)
+        return CountTokensResponse.view(self.backend.count_tokens(request))
+
+    async def count_tokens_async(
+        self,
+        contents: ContentsLike = None,
+        *,
+        generation_config: GenerationConfigLike = None,
+        safety_settings: SafetySettingsLike = None,
+        tools: Any = None,
+        tool_config: Any = None,
+        request_options: RequestOptionsLike = None,
+    ) -> CountTokensResponse:
+        """Do as ``count_tokens``, without blocking the event loop."""
+        overrides = Overrides(
+            generation_config, safety_settings, tools, tool_config, request_options
+        )
+        request = self._loose_request(contents, overrides, False)
+        return CountTokensResponse.view(await self.backend.count_tokens_async(request))
+
+    def start_chat(
+        self,
+        *,
+        history: Iterable[Content | Mapping[str, Any]] | ContentsLike = None,
+        enable_automatic_function_calling: bool = False,
+    ) -> ChatSession:
+        """Begin a conversation.
+
+        Args:
+            history: What was said before, oldest first; copied.
+            enable_automatic_function_calling: Run the functions that the model calls.
+        """
+        from multiturn.chat import ChatSession
+
+        return ChatSession(
+            self,
+            history=history,
+            enable_automatic_function_calling=enable_automatic_function_calling,
+        )
+
+    def __repr__(self) -> str:
+        members = {
+            "model_name": self._name or (self._backend.name if self._backend else None),
+            "generation_config": self._generation_config,
+            "safety_settings": list(self._safety_settings),
+            "tools": self._tools,
+            "system_instruction": self._system_instruction,
+        }
+        shown = "".join(f"\n    {name}={value!r}," for name, value in members.items())
+        return f"genai.GenerativeModel({shown}\n)"
+
+    __str__ = __repr__
+
+
+def _listed(tools: Any) -> tuple[Any, ...]:
+    if tools is None:
+        return ()
+    return tuple(tools) if isinstance(tools, list | tuple) else (tools,)

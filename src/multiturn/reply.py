@@ -1,0 +1,131 @@
+"""A reply as it arrives: chunks go in, one whole response comes out.
+
+A chunk has the shape of the wire's GenerateContentResponse.  Source of the rules: the
+Gemini API's streaming behaviour (text arrives in pieces, everything else whole; counts
+are cumulative; metadata are snapshots of which the last holds).
+"""
+
+from __future__ import annotations
+
+from multiturn.message import Object, copy_json
+
+# Members of a candidate whose lists grow from chunk to chunk.
+_GROWING_LISTS = ("topCandidates", "chosenCandidates")
+
+
+class Reply:
+    """What has arrived of one answer; grows with ``add``."""
+
+    __slots__ = ("_candidates", "_object", "chunks")
+
+    def __init__(self) -> None:
+        self.chunks = 0
+        self._object: Object = {}
+        self._candidates: dict[int, _Answer] = {}
+
+    def add(self, chunk: Object) -> None:
+        """Take a chunk in; it is not changed, and not kept."""
+        self.chunks += 1
+        for name, value in chunk.items():
+            if name == "candidates":
+                for candidate in value or ():
+                    index = candidate.get("index") or 0
+                    answer = self._candidates.get(index)
+                    if answer is None:
+                        answer = self._candidates[index] = _Answer()
+                    answer.add(candidate)
+            elif name == "usageMetadata" and isinstance(value, dict):
+                self._object[name] = {**self._object.get(name, {}), **value}
+            elif value is not None:
+                self._object[name] = value
+
+    @property
+    def has_content(self) -> bool:
+        """Whether anything was shown that a second try could not take back."""
+        return any(answer.parts for answer in self._candidates.values())
+
+    @property
+    def text(self) -> str:
+        """The text that has arrived for the first answer, thoughts left out."""
+        answer = self._candidates.get(0)
+        parts = answer.whole_parts() if answer else []
+        return "".join(p.get("text", "") for p in parts if not p.get("thought"))
+
+    def whole(self) -> Object:
+        """Return all that has arrived as one response, made anew."""
+        out = copy_json(self._object)
+        if self._candidates:
+            ordered = sorted(self._candidates.items())
+            out["candidates"] = [answer.whole() for _, answer in ordered]
+        return out  # type: ignore[no-any-return]
+
+
+class _Answer:
+    """One candidate as it arrives."""
+
+    __slots__ = ("members", "parts", "pieces", "role", "thought")
+
+    def __init__(self) -> None:
+        self.members: Object = {}
+        self.parts: list[Object] = []
+        self.role = ""
+        # Pieces of the text part that is still growing, whose place in parts is the last.
+        self.pieces: list[str] | None = None
+        self.thought: object = None
+
+    def add(self, candidate: Object) -> None:
+        for name, value in candidate.items():
+            if name == "content":
+                if isinstance(value, dict):
+                    self._add_content(value)
+            elif name == "safetyRatings" and value:
+                rated = {r.get("category"): r for r in (*self.members.get(name, ()), *value)}
+                self.members[name] = list(rated.values())
+            elif name == "logprobsResult" and isinstance(value, dict):
+                self.members[name] = _joined(self.members.get(name, {}), value)
+            elif value is not None:
+                self.members[name] = value
+
+    def _add_content(self, content: Object) -> None:
+        self.role = content.get("role") or self.role
+        for part in content.get("parts") or ():
+            text = part.get("text")
+            thought = part.get("thought")
+            if text is None or len(part) > (1 if thought is None else 2):
+                self._close_text()
+                self.parts.append(part)
+            elif self.pieces is not None and bool(thought) == bool(self.thought):
+                self.pieces.append(text)
+            elif text:
+                self._close_text()
+                self.pieces, self.thought = [text], thought
+                self.parts.append(part)
+
+    def _close_text(self) -> None:
+        if self.pieces is not None:
+            self.parts[-1] = {**self.parts[-1], "text": "".join(self.pieces)}
+            self.pieces = None
+
+    def whole_parts(self) -> list[Object]:
+        if self.pieces is not None and len(self.pieces) > 1:
+            self.parts[-1] = {**self.parts[-1], "text": "".join(self.pieces)}
+            self.pieces = [self.parts[-1]["text"]]
+        return self.parts
+
+    def whole(self) -> Object:
+        out: Object = copy_json(self.members)
+        content: Object = {"parts": copy_json(self.whole_parts())}
+        if self.role:
+            content["role"] = self.role
+        if self.parts or self.role:
+            out["content"] = content
+        return out
+
+
+def _joined(before: Object, chunk: Object) -> Object:
+    """Join the log probabilities of two chunks: lists grow, other members are replaced."""
+    joined = {**before, **chunk}
+    for name in _GROWING_LISTS:
+        if name in before or name in chunk:
+            joined[name] = [*before.get(name, ()), *chunk.get(name, ())]
+    return joined

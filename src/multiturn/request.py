@@ -1,0 +1,37 @@
+"""What a backend is asked: the conversation and how to answer it, as plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from multiturn.content import Content
+from multiturn.history import Path, empty_path
+from multiturn.message import Object
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One ask; nothing in it is changed by a backend.
+
+    Attributes:
+        model: The model's name as the backend knows it.
+        contents: Oldest first, frozen.
+        system_instruction: None means none.
+        generation_config: Members of the wire's GenerationConfig; what is absent is left
+            to the model.
+        safety_settings: Objects of the wire's SafetySetting.
+        tools: Objects of the wire's Tool.
+        tool_config: Object of the wire's ToolConfig, None means none.
+        timeout_seconds: Total time for the call; None means the backend's default.
+    """
+
+    model: str = ""
+    contents: Path = field(default_factory=empty_path)
+    system_instruction: Content | None = None
+    generation_config: Object = field(default_factory=dict)
+    safety_settings: Sequence[Object] = ()
+    tools: Sequence[Object] = ()
+    tool_config: Object | None = None
+    timeout_seconds: float | None = None
+    stream: bool = False

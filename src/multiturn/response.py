@@ -1,0 +1,421 @@
+"""A reply in the user's hands: chunks as they come, and the whole once they have.
+
+Both classes have the same properties; one is iterated with ``for``, the other with
+``async for``.  A reply is not to be iterated by two threads at once; ``cancel()`` may
+be called from any thread.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import suppress
+from typing import Any, Generic, Self, TypeVar
+
+from multiturn.candidate import (
+    Candidate,
+    PromptFeedback,
+    UsageMetadata,
+)
+from multiturn.candidate import (
+    GenerateContentResponse as WireResponse,
+)
+from multiturn.content import Part
+from multiturn.errors import (
+    IncompleteIterationError,
+    TurnCancelled,
+    UsageError,
+)
+from multiturn.exchange import Exchange, runner
+from multiturn.items import Items
+from multiturn.message import Object
+from multiturn.reply import Reply
+from multiturn.text_of import text_of
+
+SourceT = TypeVar("SourceT")
+
+
+class BaseGenerateContentResponse(Generic[SourceT]):
+    """What both kinds of reply have in common."""
+
+    __slots__ = (
+        "__weakref__",
+        "_chunks",
+        "_done",
+        "_error",
+        "_exchange",
+        "_is_chunk",
+        "_readers",
+        "_result",
+        "_source",
+    )
+
+    def __init__(
+        self,
+        done: bool,
+        iterator: SourceT | None,
+        result: WireResponse | None,
+        chunks: Iterable[WireResponse] | None = None,
+    ) -> None:
+        known = list(chunks) if chunks is not None else [result] if result is not None else []
+        self._chunks: list[Object] = [chunk.json_object for chunk in known]
+        self._done = done
+        self._source: SourceT | None = iterator
+        self._result: Object | None = result.json_object if done and result is not None else None
+        self._exchange: Exchange | None = None
+        self._error: BaseException | None = None
+        self._is_chunk = False
+        self._readers = 0
+
+    @classmethod
+    def _arriving(cls, exchange: Exchange, source: SourceT) -> Self:
+        response = cls(False, source, None)
+        response._exchange = exchange
+        exchange.shown_as(response)
+        return response
+
+    # -- what has arrived ----------------------------------------------------------------
+
+    def _whole(self) -> Object:
+        """All that has arrived; the last round of it, if there were several."""
+        if self._result is not None:
+            return self._result
+        if self._exchange is not None:
+            return self._exchange.reply.whole()
+        reply = Reply()
+        for chunk in self._chunks:
+            reply.add(chunk)
+        return reply.whole()
+
+    def _finish(self, error: BaseException | None) -> None:
+        self._result = self._whole()
+        self._source, self._exchange = None, None
+        self._done, self._error = True, error
+
+    def _collapse(self) -> None:
+        """Forget the pieces of a reply that was not asked for in pieces."""
+        self._chunks = [self._whole()]
+
+    @property
+    def error(self) -> BaseException | None:
+        """What ended the reply before it was whole; None while it arrives and if it is whole."""
+        return self._error
+
+    @property
+    def candidates(self) -> Items[Candidate]:
+        """The answers, in order of their index.
+
+        Raises:
+            IncompleteIterationError: The reply is still arriving.
+        """
+        if not self._done:
+            raise IncompleteIterationError(
+                "the reply is still arriving: iterate it to its end, or call response.resolve(), "
+                "before asking for the whole of it"
+            )
+        return WireResponse.view(self._whole(), frozen=True).candidates
+
+    @property
+    def parts(self) -> Items[Part]:
+        """The parts of the only answer.
+
+        Raises:
+            IncompleteIterationError: The reply is still arriving.
+            ValueError: There is no answer, or more than one.
+        """
+        candidates = self.candidates
+        if len(candidates) == 1:
+            return candidates[0].content.parts
+        if candidates:
+            raise UsageError(
+                f"the reply has {len(candidates)} candidates; "
+                "read response.candidates[i].content.parts"
+            )
+        feedback = self.prompt_feedback
+        because = f": the prompt was refused, {feedback!r}" if feedback else ""
+        raise UsageError(f"the reply has no candidate{because}")
+
+    @property
+    def text(self) -> str:
+        """The text of the answer, without thoughts; code and its output in fences.
+
+        Of a chunk, its piece of the text, "" if it brings none.
+
+        Raises:
+            IncompleteIterationError: The reply is still arriving.
+            ValueError: There is not one answer, or it holds what is not text.
+        """
+        if self._is_chunk:
+            return _text_of_chunk(self._chunks[0])
+        parts = self.parts
+        return text_of(parts, self.candidates[0])
+
+    @property
+    def prompt_feedback(self) -> PromptFeedback:
+        """Why the prompt was refused; empty if it was not."""
+        return WireResponse.view(self._whole(), frozen=True).prompt_feedback
+
+    @property
+    def usage_metadata(self) -> UsageMetadata:
+        """Tokens so far."""
+        return WireResponse.view(self._whole(), frozen=True).usage_metadata
+
+    @property
+    def model_version(self) -> str:
+        """The model that answered, as it names itself."""
+        return WireResponse.view(self._whole(), frozen=True).model_version
+
+    def to_dict(self) -> Object:
+        """Return what has arrived as plain Python data, enumerations as numbers."""
+        return WireResponse.to_dict(WireResponse.view(self._whole()))
+
+    def cancel(self) -> None:
+        """Stop the reply, from any thread; its turn is not added to the history.
+
+        Whoever iterates it gets TurnCancelled.  Does nothing if it has ended.
+        """
+        if self._exchange is not None and not self._done:
+            self._exchange.cancel.set("the reply was cancelled with response.cancel()")
+
+    def _left(self) -> None:
+        """Note that a reader stopped reading; the last one to do so abandons the reply."""
+        self._readers -= 1
+        if self._readers == 0 and not self._done and self._exchange is not None:
+            reason = "the iteration over this reply was left before its end"
+            exchange = self._exchange
+            exchange.abandon(reason)
+            self._finish(exchange.error or TurnCancelled(reason))
+
+    def __repr__(self) -> str:
+        shown = WireResponse.to_dict(
+            WireResponse.view(self._whole()),
+            use_integers_for_enums=False,
+            including_default_value_fields=False,
+        )
+        body = json.dumps(shown, indent=2, ensure_ascii=False).replace("\n", "\n    ")
+        error = f"\n    error={self._error!r}," if self._error else ""
+        return (
+            f"{type(self).__name__}(\n    done={self._done},\n"
+            f"    result=protos.GenerateContentResponse({body}),{error}\n)"
+        )
+
+    __str__ = __repr__
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        chunks = [self._whole()] if not self._chunks else self._chunks
+        return _restore, (type(self), self._done, self._whole(), chunks, self._error)
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
+    @classmethod
+    def from_response(cls, response: WireResponse) -> Self:
+        """Wrap a reply that is whole."""
+        return cls(True, None, response)
+
+
+def _restore(
+    response_type: type[BaseGenerateContentResponse[Any]],
+    done: bool,
+    whole: Object,
+    chunks: list[Object],
+    error: BaseException | None,
+) -> BaseGenerateContentResponse[Any]:
+    """Unpickle; a reply that was still arriving stays where it had got to."""
+    response = response_type(True, None, WireResponse.view(whole))
+    response._chunks = chunks
+    response._error = error
+    if not done and error is None:
+        response._error = TurnCancelled("the reply was pickled before it had arrived")
+    return response
+
+
+def _text_of_chunk(chunk: Object) -> str:
+    for candidate in chunk.get("candidates") or []:
+        parts = (candidate.get("content") or {}).get("parts") or []
+        if len(parts) == 1 and "text" in parts[0] and "thought" not in parts[0]:
+            return parts[0]["text"] or ""
+        view = Candidate.view(candidate, frozen=True)
+        return text_of(view.content.parts, view, lenient=True)
+    return ""
+
+
+def _chunk(chunk: Object) -> GenerateContentResponse:
+    response = GenerateContentResponse.__new__(GenerateContentResponse)
+    response._chunks = [chunk]
+    response._done = response._is_chunk = True
+    response._source = response._exchange = response._error = None
+    response._result = chunk
+    response._readers = 0
+    return response
+
+
+class GenerateContentResponse(BaseGenerateContentResponse[Iterator[Object]]):
+    """A reply; iterate it for its chunks, as often as you like."""
+
+    __slots__ = ()
+
+    @classmethod
+    def begin(cls, exchange: Exchange, source: Iterator[Object], *, stream: bool) -> Self:
+        """Make the reply of an exchange.
+
+        With ``stream`` the first chunk is taken in, so that the request is on its way,
+        and what went wrong is left to the iteration to raise; without, the whole is.
+        """
+        response = cls._arriving(exchange, source)
+        if stream:
+            with suppress(Exception):
+                response._advance()
+        else:
+            response.resolve()
+            response._collapse()
+        return response
+
+    @classmethod
+    def from_iterator(cls, iterator: Iterable[WireResponse]) -> Self:
+        """Wrap a reply that arrives from an iterator; the first chunk is taken at once."""
+        response = cls(False, (chunk.json_object for chunk in iterator), None)
+        response._advance()
+        return response
+
+    def __iter__(self) -> Iterator[GenerateContentResponse]:
+        return _Chunks(self)
+
+    def _advance(self) -> bool:
+        """Take in one more chunk; return False at the end, raise what ended it early."""
+        if self._done:
+            if self._error is not None:
+                raise self._error
+            return False
+        if self._exchange is not None:
+            self._exchange.require_own_process()
+            self._exchange.runner = runner()
+        try:
+            chunk = next(self._source)  # type: ignore[arg-type]
+        except StopIteration:
+            self._finish(_ended_early(self._exchange))
+            return self._advance()
+        except BaseException as error:
+            self._finish(error)
+            raise
+        self._chunks.append(chunk)
+        return True
+
+    def resolve(self) -> None:
+        """Take in the rest of the reply."""
+        while self._advance():
+            pass
+
+
+class _Chunks:
+    """A reader of a reply; dropping it before the end abandons the reply."""
+
+    __slots__ = ("_position", "_response")
+
+    def __init__(self, response: GenerateContentResponse) -> None:
+        self._response = response
+        self._position = 0
+        response._readers += 1
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> GenerateContentResponse:
+        response = self._response
+        if self._position >= len(response._chunks) and not response._advance():
+            raise StopIteration
+        chunk = response._chunks[self._position]
+        self._position += 1
+        return _chunk(chunk)
+
+    def __del__(self) -> None:
+        self._response._left()
+
+
+class AsyncGenerateContentResponse(BaseGenerateContentResponse[AsyncIterator[Object]]):
+    """A reply; iterate it with ``async for``, as often as you like."""
+
+    __slots__ = ()
+
+    @classmethod
+    async def begin(
+        cls, exchange: Exchange, source: AsyncIterator[Object], *, stream: bool
+    ) -> Self:
+        """Make the reply of an exchange, as in ``GenerateContentResponse``."""
+        response = cls._arriving(exchange, source)
+        if stream:
+            with suppress(Exception):
+                await response._advance()
+        else:
+            await response.resolve()
+            response._collapse()
+        return response
+
+    @classmethod
+    async def from_aiterator(cls, iterator: AsyncIterator[WireResponse]) -> Self:
+        """Wrap a reply that arrives from an iterator; the first chunk is taken at once."""
+        response = cls(False, (chunk.json_object async for chunk in iterator), None)
+        await response._advance()
+        return response
+
+    def __aiter__(self) -> AsyncIterator[GenerateContentResponse]:
+        return _AsyncChunks(self)
+
+    async def _advance(self) -> bool:
+        if self._done:
+            if self._error is not None:
+                raise self._error
+            return False
+        if self._exchange is not None:
+            self._exchange.require_own_process()
+            self._exchange.runner = runner()
+        try:
+            chunk = await anext(self._source)  # type: ignore[arg-type]
+        except StopAsyncIteration:
+            self._finish(_ended_early(self._exchange))
+            return await self._advance()
+        except BaseException as error:
+            self._finish(error)
+            raise
+        self._chunks.append(chunk)
+        return True
+
+    async def resolve(self) -> None:
+        """Take in the rest of the reply."""
+        while await self._advance():
+            pass
+
+
+class _AsyncChunks:
+    """A reader of a reply; dropping it before the end abandons the reply."""
+
+    __slots__ = ("_position", "_response")
+
+    def __init__(self, response: AsyncGenerateContentResponse) -> None:
+        self._response = response
+        self._position = 0
+        response._readers += 1
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> GenerateContentResponse:
+        response = self._response
+        if self._position >= len(response._chunks) and not await response._advance():
+            raise StopAsyncIteration
+        chunk = response._chunks[self._position]
+        self._position += 1
+        return _chunk(chunk)
+
+    def __del__(self) -> None:
+        self._response._left()
+
+
+def _ended_early(exchange: Exchange | None) -> BaseException | None:
+    """Return why an iterator ended without an answer, None if it ended with one."""
+    if exchange is None or exchange.outcome == "answered":
+        return None
+    return exchange.error or TurnCancelled()

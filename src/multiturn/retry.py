@@ -1,0 +1,48 @@
+"""When a request is made again, and after how long; decides only, waits for nothing."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Exponential pauses with full jitter.
+
+    The figures are those on which the large providers' own clients agree (0.5 s first,
+    doubled, at most 8 s); the jitter spreads clients that failed together
+    (AWS Builders' Library, "Timeouts, retries and backoff with jitter").
+
+    Attributes:
+        attempts: Requests in all, at least 1.
+        first_pause_seconds: Upper limit of the first pause.
+        longest_pause_seconds: Upper limit of every pause that we choose ourselves.
+        longest_wait_seconds: A server that asks for a longer pause is not asked again.
+        uniform: Returns a number between its two arguments; replaced in tests.
+    """
+
+    attempts: int = 4
+    first_pause_seconds: float = 0.5
+    longest_pause_seconds: float = 8.0
+    longest_wait_seconds: float = 120.0
+    uniform: Callable[[float, float], float] = random.uniform
+
+    def pause_seconds(self, attempt: int, error: Exception) -> float | None:
+        """Return how long to wait before the next request, or None to give up.
+
+        Args:
+            attempt: How many requests were made, at least 1.
+            error: How the last one failed; its ``retry_after_seconds`` is honoured.
+        """
+        if attempt >= self.attempts or not getattr(error, "retryable", False):
+            return None
+        asked = getattr(error, "retry_after_seconds", None)
+        if asked is not None:
+            return float(asked) if asked <= self.longest_wait_seconds else None
+        ceiling = min(self.longest_pause_seconds, self.first_pause_seconds * 2 ** (attempt - 1))
+        return self.uniform(0, ceiling)
+
+
+NO_RETRY = Retry(attempts=1)

@@ -1,0 +1,176 @@
+"""Every form in which a person may write what is said, as contents.
+
+Nothing that is passed in is changed or kept: contents are made anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeAlias, TypeVar
+
+from multiturn.content import Blob, Content, FileData, FunctionCall, FunctionResponse, Part
+from multiturn.errors import InvalidContent, UsageError
+from multiturn.image import is_image, to_blob_from_bytes, to_blob_from_image, to_blob_from_path
+from multiturn.message import Message, Object
+
+# Images of PIL and IPython, and uploaded files, are recognised without importing their
+# libraries, so the type of a part cannot be written down more closely than this.
+PartLike: TypeAlias = "str | Message | Mapping[str, Any] | Path | bytes | object"
+ContentLike: TypeAlias = "PartLike | Iterable[PartLike]"
+ContentsLike: TypeAlias = "ContentLike | Iterable[Content | Mapping[str, Any]] | None"
+
+_WRAPPERS: dict[type[Message], str] = {
+    Blob: "inlineData",
+    FileData: "fileData",
+    FunctionCall: "functionCall",
+    FunctionResponse: "functionResponse",
+}
+_PART_FORMS = (
+    "a string, a Part, Blob, FileData, FunctionCall or FunctionResponse, a dict of one of "
+    "these, an image, an uploaded file, or a pathlib.Path"
+)
+_CONTENT_FORMS = "a Content, or a dict with 'parts' and 'role'"
+T = TypeVar("T")
+
+
+def to_content(content: ContentLike, *, role: str | None = None, path: str = "$") -> Content:
+    """Return one content.
+
+    Args:
+        content: A string, a part or a content in any form, or an iterable that mixes parts.
+        role: Given to a content that has none; None leaves it without.
+        path: Where the value stands, for error messages.
+
+    Raises:
+        InvalidContent: The value or a part of it has no such form; ``path`` names it.
+    """
+    object_ = _content_object(content, path)
+    if not object_["parts"]:
+        raise InvalidContent(path, content, f"something to say: {_PART_FORMS}")
+    if role and not object_.get("role"):
+        object_["role"] = role
+    return Content.view(object_)
+
+
+def to_contents(contents: ContentsLike, *, path: str = "$") -> list[Content]:
+    """Return contents, oldest first; what is not a list of contents becomes one content."""
+    if contents is None:
+        return []
+    if _is_iterable(contents):
+        items = list(contents)  # type: ignore[call-overload]
+        if items and all(_is_content(item) for item in items):
+            return [strict_to_content(item, path=f"{path}[{i}]") for i, item in enumerate(items)]
+        contents = items
+    return [to_content(contents, path=path)]
+
+
+def strict_to_content(content: Content | Mapping[str, Any], *, path: str = "$") -> Content:
+    """Return a content from a Content or its dict; looser forms are refused."""
+    if not _is_content(content):
+        raise InvalidContent(path, content, _CONTENT_FORMS)
+    return Content.view(_content_object(content, path))
+
+
+def to_part(part: PartLike, *, path: str = "$") -> Part:
+    """Return one part from any of its forms."""
+    return Part.view(_part_object(part, path))
+
+
+def to_blob(blob: object, *, path: str = "$") -> Blob:
+    """Return inline bytes from a Blob, its dict, an image, bytes or a path."""
+    object_ = _part_object(blob, path)
+    if "inlineData" not in object_:
+        raise InvalidContent(path, blob, "a Blob, a dict with 'mime_type' and 'data', or an image")
+    return Blob.view(object_["inlineData"])
+
+
+def _is_content(value: object) -> bool:
+    return isinstance(value, Content) or (isinstance(value, Mapping) and "parts" in value)
+
+
+def _is_iterable(value: object) -> bool:
+    single = isinstance(value, str | bytes | bytearray | Mapping | Message | Path) or is_image(
+        value
+    )
+    return isinstance(value, Iterable) and not single
+
+
+def _content_object(content: object, path: str) -> Object:
+    if isinstance(content, Content):
+        parts = _part_objects(content.parts, f"{path}.parts")
+        return {**content.json_object, "parts": parts}
+    if isinstance(content, Mapping) and "parts" in content:
+        members = {name: value for name, value in content.items() if name != "parts"}
+        parts = content["parts"]
+        listed = parts if _is_iterable(parts) else [parts]
+        object_ = Content.object_from(members, path, "refuse")
+        return {**object_, "parts": _part_objects(listed, f"{path}.parts")}
+    if _is_iterable(content):
+        return {"parts": _part_objects(content, path)}
+    return {"parts": [_part_object(content, path)] if content not in ("", {}, None) else []}
+
+
+def _part_objects(parts: Any, path: str) -> list[Object]:
+    return [_part_object(part, f"{path}[{i}]") for i, part in enumerate(parts)]
+
+
+def _part_object(part: object, path: str) -> Object:
+    if isinstance(part, str):
+        _refuse_surrogates(part, path)
+        return {"text": part}
+    if isinstance(part, Part):
+        _refuse_surrogates(part.text, f"{path}.text")
+        return Part(part).json_object
+    if isinstance(part, Mapping):
+        return _part_of_mapping(part, path)
+    for message_type, wire in _WRAPPERS.items():
+        if isinstance(part, message_type):
+            return {wire: message_type(part).json_object}
+    if is_image(part):
+        return {"inlineData": _named(path, part, to_blob_from_image).json_object}
+    if isinstance(part, Path):
+        return {"inlineData": _named(path, part, to_blob_from_path).json_object}
+    if isinstance(part, bytes):
+        return {"inlineData": _named(path, part, to_blob_from_bytes).json_object}
+    uri = getattr(part, "uri", None)
+    if isinstance(uri, str):
+        return {"fileData": {"mimeType": getattr(part, "mime_type", "") or "", "fileUri": uri}}
+    raise InvalidContent(path, part, _PART_FORMS)
+
+
+def _part_of_mapping(part: Mapping[str, Any], path: str) -> Object:
+    if "mime_type" in part and "data" in part:
+        return {"inlineData": Blob.object_from(part, path, "refuse")}
+    if "file_uri" in part:
+        return {"fileData": FileData.object_from(part, path, "refuse")}
+    members = dict(part)
+    if is_image(members.get("inline_data")):
+        members["inline_data"] = _named(path, members["inline_data"], to_blob_from_image)
+    if "uri" in part:
+        members = {"file_data": {"mime_type": part.get("mime_type", ""), "file_uri": part["uri"]}}
+    object_ = Part.object_from(members, path, "keep")
+    if not any(field.wire in object_ for field in Part.fields.values() if field.oneof):
+        raise InvalidContent(path, part, _PART_FORMS)
+    _refuse_surrogates(object_.get("text", ""), f"{path}.text")
+    return object_
+
+
+def _named(path: str, value: T, convert: Callable[[T], Blob]) -> Blob:
+    """Convert, and say where the value stood if that fails."""
+    try:
+        return convert(value)
+    except (OSError, ValueError) as error:
+        if isinstance(error, UsageError):
+            raise
+        raise InvalidContent(path, value, f"a readable image or file ({error})") from error
+
+
+def _refuse_surrogates(text: str, path: str) -> None:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        lone = text[error.start]
+        raise InvalidContent(
+            path, text, f"text without the lone surrogate {lone!a} at index {error.start}"
+        ) from None
