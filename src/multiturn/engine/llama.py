@@ -11,21 +11,21 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 from multiturn.engine.answer import Pieces, Run, pieces_async
-from multiturn.engine.gguf import Header, read_header
-from multiturn.engine.machine import available_bytes, physical_cores
+from multiturn.engine.cores import physical_cores
+from multiturn.engine.memory import check_memory
 from multiturn.engine.prompt import PromptBuilder
 from multiturn.engine.protocol import Flag, Messages, Piece, Sampling, Template
 from multiturn.engine.reply import Reply, read_chunk, request_for
 from multiturn.engine.server import Load, Server
 from multiturn.engine.slots import Slots
 from multiturn.engine.tokens import Transcript
-from multiturn.errors import ContextTooLong, EngineError, UsageError
+from multiturn.errors import ContextTooLong, EngineError, UsageError, WeightsBroken, WeightsMissing
+from multiturn.weights.gguf import Header, HeaderError, read_header
 
 DEFAULT_SAMPLING = Sampling()
 _DEFAULT_CONTEXT_TOKENS = 4096
 _MOST_SLOTS = 64
 _SAVED_STATES_BYTES = 512 * 2**20
-_COMPUTE_BYTES = 64 * 2**20
 _CLOSE_SECONDS = 60.0
 
 
@@ -76,6 +76,11 @@ class _Loaded:
         self.slots.close()
         self.server.close()
 
+    def abandon(self) -> None:
+        """Forget the model where it cannot be destroyed: its threads are gone or busy."""
+        self.slots.close()
+        self.server.abandon()
+
 
 class LlamaEngine:
     """An Engine over llama.cpp. Made by ``open_engine``; loads at first use."""
@@ -120,38 +125,42 @@ class LlamaEngine:
 
     def close(self) -> None:
         with self._idle:
+            self._closing += 1
             for run in self._runs:
                 run.stop("closed")
             idle = self._idle.wait_for(lambda: not self._runs, _CLOSE_SECONDS)
+            self._closing -= 1
+        with self._loading:
             loaded, self._loaded = self._loaded, None
-        if loaded is None:
-            return
-        if idle:
-            loaded.close()
-        else:
-            loaded.server.abandon()
+            if loaded is not None and idle:
+                loaded.close()
+            elif loaded is not None:
+                loaded.abandon()
 
     def _reset(self) -> None:
-        self._lock = threading.RLock()
-        self._idle = threading.Condition(self._lock)
+        self._loading = threading.Lock()
+        self._idle = threading.Condition()
         self._runs: set[Run] = set()
+        self._closing = 0
 
     def _after_fork(self) -> None:
         loaded, self._loaded = self._loaded, None
         self._reset()
         if loaded is not None:
-            loaded.server.abandon()
+            loaded.abandon()
 
     def _use(self) -> _Loaded:
-        with self._lock:
+        with self._loading:
             if self._loaded is None:
-                _check_memory(self._load, self._header)
+                check_memory(self._load, self._header)
                 self._loaded = _Loaded(self._load)
             return self._loaded
 
     def _start(self, run: Run) -> None:
-        with self._lock:
+        with self._idle:
             self._runs.add(run)
+            if self._closing or _exiting.is_set():
+                run.stop("closed")
         threading.Thread(
             target=self._work, args=(run,), name="multiturn-engine", daemon=True
         ).start()
@@ -169,6 +178,8 @@ class LlamaEngine:
 
     def _answer(self, run: Run) -> Piece:
         """Deliver every piece but the last; return that one once the slot is free."""
+        if run.stopped() == "closed":
+            raise EngineError("the engine is being closed; ask again")
         loaded = self._use()
         prompt = loaded.prompts.build(run.messages)
         room = self.context_tokens - len(prompt.tokens)
@@ -181,25 +192,16 @@ class LlamaEngine:
                 request["id_slot"] = slot.number
                 loaded.server.complete(request, answer.take)
                 slot.tokens = answer.keep(prompt, loaded.prompts)
-        return answer.last()
-
-
-def _check_memory(load: Load, header: Header) -> None:
-    """Refuse what would not fit; llama.cpp would end the process or the machine would swap."""
-    window_bytes = header.state_bytes_per_token * load.context_tokens * load.slots
-    needed = window_bytes + header.size_bytes + _COMPUTE_BYTES
-    available = available_bytes()
-    if available is not None and needed > available:
-        raise EngineError(
-            f"{load.path.name} with context_tokens={load.context_tokens} and slots={load.slots} "
-            f"needs about {needed // 2**20} MiB of memory and {available // 2**20} MiB are "
-            "available; lower context_tokens or slots"
-        )
+        last = answer.last()
+        if last.finish == "stop" and run.sampling.json_schema is not None:
+            _check_json(answer.transcript.text)
+        return last
 
 
 _engines: weakref.WeakSet[LlamaEngine] = weakref.WeakSet()
 _opened: dict[Load, LlamaEngine] = {}
 _opened_lock = threading.Lock()
+_exiting = threading.Event()
 
 
 def open_engine(
@@ -223,11 +225,12 @@ def open_engine(
             for a file whose checksum is not known.
 
     Raises:
+        WeightsMissing: There is no such file.
         WeightsBroken: The file is not GGUF, is truncated or contradicts itself.
         UsageError: A number is out of its range.
     """
     resolved = Path(path).resolve()
-    header = read_header(resolved)
+    header = _header(resolved)
     trained = header.context_tokens or 2**31
     window = min(trained, _DEFAULT_CONTEXT_TOKENS) if context_tokens is None else context_tokens
     for name, value, highest in (
@@ -243,8 +246,28 @@ def open_engine(
         return _opened[load]
 
 
+def _check_json(text: str) -> None:
+    """A grammar that llama.cpp gives up midway is not reported either."""
+    try:
+        json.loads(text)
+    except ValueError as error:
+        raise EngineError(
+            f"the engine left the JSON Schema at {error}; use a simpler one"
+        ) from None
+
+
+def _header(path: Path) -> Header:
+    try:
+        return read_header(path)
+    except FileNotFoundError as error:
+        raise WeightsMissing(str(path), "check the path", path=path) from error
+    except (HeaderError, OSError) as error:
+        raise WeightsBroken(path, str(error), "fetch the file again") from error
+
+
 def _close_all() -> None:
     """Leave nothing under way: the process would crash in the engine's destructors."""
+    _exiting.set()
     for engine in list(_engines):
         engine.close()
 

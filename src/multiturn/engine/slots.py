@@ -100,10 +100,9 @@ class Slots:
                 self._changed.notify()
 
     def close(self) -> None:
-        """Free every saved state."""
-        with self._changed:
-            while self._saved:
-                self._saved.pop().file.close()
+        """Free every saved state. Takes no lock: a forked child may never get it."""
+        while self._saved:
+            self._saved.pop().file.close()
 
     def _wait_for_plan(self, wanted: bytes, stopped: Callable[[], bool]) -> _Plan | None:
         with self._changed:
