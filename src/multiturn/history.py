@@ -126,6 +126,9 @@ class Path(Sequence[Content]):
     def __len__(self) -> int:
         return self._end + len(self._more)
 
+    def __reduce__(self) -> tuple[Callable[[Iterable[Content]], Path], tuple[list[Content]]]:
+        return _loose_path, (list(self),)
+
     def __iter__(self) -> Iterator[Content]:
         return iter((*self._branch.contents[: self._end], *self._more))
 
@@ -133,6 +136,10 @@ class Path(Sequence[Content]):
 def empty_path() -> Path:
     """Return the path of a conversation in which nothing was said."""
     return Path(Branch(), 0)
+
+
+def _loose_path(contents: Iterable[Content]) -> Path:
+    return empty_path().plus(*(content.frozen() for content in contents))
 
 
 def path_of(head: Turn | None) -> Path:

