@@ -8,12 +8,16 @@ print(chat.send_message("Hello").text)
 
 from __future__ import annotations
 
-from multiturn import protos, types
+from typing import TYPE_CHECKING
+
 from multiturn.chat import ChatSession
-from multiturn.config import GenerationConfig
 from multiturn.errors import MultiturnError
 from multiturn.model import GenerativeModel
 from multiturn.retry import Retry
+
+if TYPE_CHECKING:
+    from multiturn import protos, types
+    from multiturn.generation_config import GenerationConfig
 
 __version__ = "0.1.0"
 
@@ -27,3 +31,21 @@ __all__ = [
     "protos",
     "types",
 ]
+
+
+def __getattr__(name: str) -> object:
+    # Loaded when first named: a conversation can do without them.
+    if name == "GenerationConfig":
+        from multiturn.generation_config import GenerationConfig
+
+        return GenerationConfig
+    if name in ("protos", "types"):
+        import multiturn.protos
+        import multiturn.types
+
+        return {"protos": multiturn.protos, "types": multiturn.types}[name]
+    raise AttributeError(f"module 'multiturn' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

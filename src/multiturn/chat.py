@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Self
 from weakref import ReferenceType
 
+from multiturn.async_response import AsyncGenerateContentResponse
 from multiturn.config import GenerationConfigLike
 from multiturn.content import Content
 from multiturn.errors import InvalidContent
@@ -15,18 +16,17 @@ from multiturn.journal import JournalEntry
 from multiturn.message import Object
 from multiturn.model import Overrides
 from multiturn.open_turn import OpenTurn
-from multiturn.options import RequestOptionsLike, timeout_seconds_of
 from multiturn.request import Request
 from multiturn.response import (
-    AsyncGenerateContentResponse,
     BaseGenerateContentResponse,
     GenerateContentResponse,
 )
-from multiturn.safety import SafetySettingsLike
 from multiturn.to_content import ContentLike, ContentsLike, to_content, to_contents
 
 if TYPE_CHECKING:
     from multiturn.model import GenerativeModel
+    from multiturn.options import RequestOptionsLike
+    from multiturn.safety import SafetySettingsLike
 
 # How long a call waits for another thread's open turn when it gives no time limit; the
 # old SDK's deadline for a whole call.
@@ -137,7 +137,7 @@ class ChatSession:
         """Check everything that can be checked before the session's turn has come."""
         message = to_content(content, role="user", path="$.content").frozen()
         self._request(self._head, message, overrides, stream)
-        seconds = timeout_seconds_of(overrides.request_options)
+        seconds = overrides.timeout_seconds
         return OpenTurn(message, stream, _WAIT_SECONDS if seconds is None else seconds)
 
     def _request(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import zlib
+import binascii
 from enum import IntEnum
 from typing import Self
 
@@ -19,7 +19,9 @@ class OpenEnum(IntEnum):
     def _missing_(cls, value: object) -> Self | None:
         if isinstance(value, str) and value:
             known = cls.__members__.get(value) or cls.__members__.get(value.upper())
-            return known or cls._unknown(-1 - zlib.crc32(value.encode("utf-8", "replace")), value)
+            return known or cls._unknown(
+                -1 - binascii.crc32(value.encode("utf-8", "replace")), value
+            )
         if isinstance(value, int) and not isinstance(value, bool):
             return cls._unknown(value, f"UNKNOWN_{value}")
         return None

@@ -28,12 +28,12 @@ Every error can be pickled; none carries a key.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from multiturn.candidate import Candidate
 
 _SHOWN_CHARACTERS = 80
@@ -110,8 +110,10 @@ class UnknownName(UsageError, LookupError):
     """
 
     def __init__(self, kind: str, name: str, known: Iterable[str], advice: str = "") -> None:
+        from difflib import get_close_matches
+
         self.kind, self.name, self.known = kind, name, sorted(known)
-        near = difflib.get_close_matches(name, self.known, n=1)
+        near = get_close_matches(name, self.known, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(self.known)}"
         super().__init__(f"no {kind} is named {name!r}; {advice or hint}")
 

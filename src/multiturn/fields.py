@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import binascii
 import math
 from collections.abc import Callable, Iterable, Mapping
@@ -184,7 +183,7 @@ class Bytes(Field[bytes]):
     def read(self, value: Any, frozen: bool) -> bytes:
         try:
             text = value.replace("-", "+").replace("_", "/")
-            return base64.b64decode(text + "=" * (-len(text) % 4))
+            return binascii.a2b_base64(text + "=" * (-len(text) % 4))
         except (AttributeError, binascii.Error, ValueError):
             return cast(bytes, value)
 
@@ -195,7 +194,7 @@ class Bytes(Field[bytes]):
             raise InvalidContent(path, value, "bytes, or base64 text")
         if not isinstance(value, bytes | bytearray | memoryview):
             raise InvalidContent(path, value, "bytes")
-        return base64.b64encode(value).decode("ascii")
+        return binascii.b2a_base64(value, newline=False).decode("ascii")
 
     def canonical(self, value: Any) -> Any:
         return self.read(value, True)

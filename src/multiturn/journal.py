@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from multiturn.content import Content
 from multiturn.errors import BackendError, MultiturnError
 from multiturn.exchange import Outcome
@@ -11,7 +9,6 @@ from multiturn.history import Turn
 from multiturn.message import Object
 
 
-@dataclass(slots=True)
 class JournalEntry:
     """One try; nothing a user typed is lost, whatever became of it.
 
@@ -26,18 +23,29 @@ class JournalEntry:
         received: What had arrived, as the wire's GenerateContentResponse.
     """
 
-    content: Content
-    parent: Turn | None = None
-    turn: Turn | None = None
-    outcome: Outcome = "open"
-    error: BaseException | None = None
-    received: Object | None = None
+    __slots__ = ("content", "error", "outcome", "parent", "received", "turn")
+
+    def __init__(
+        self,
+        content: Content,
+        *,
+        parent: Turn | None = None,
+        turn: Turn | None = None,
+        outcome: Outcome = "open",
+        error: BaseException | None = None,
+        received: Object | None = None,
+    ) -> None:
+        self.content, self.parent, self.turn = content, parent, turn
+        self.outcome, self.error, self.received = outcome, error, received
 
     @property
     def partial_text(self) -> str:
         """The text that had arrived, "" if none."""
         candidates = (self.received or {}).get("candidates") or [{}]
         return Content.view(candidates[0].get("content") or {}, frozen=True).text
+
+    def __repr__(self) -> str:
+        return f"<JournalEntry {self.outcome} {self.content.text[:40]!r}>"
 
     def pickled(self) -> Object:
         """Return what pickle takes along: turns by their identity, foreign errors by name."""

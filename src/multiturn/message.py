@@ -13,7 +13,6 @@ be written to.  The interface (construction from a dict or keywords, ``"text" in
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
@@ -275,11 +274,15 @@ class Message(metaclass=MessageType):
             preserving_proto_field_name=preserving_proto_field_name,
             including_default_value_fields=including_default_value_fields,
         )
+        import json
+
         return json.dumps(plain, sort_keys=sort_keys, indent=indent)
 
     @classmethod
     def from_json(cls, text: str | bytes, *, ignore_unknown_fields: bool = False) -> Self:
         """Build a message from JSON text."""
+        import json
+
         return cls.from_dict(json.loads(text), ignore_unknown_fields=ignore_unknown_fields)
 
     def __dir__(self) -> Iterator[str]:

@@ -5,22 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from multiturn.async_response import AsyncGenerateContentResponse
 from multiturn.candidate import CountTokensResponse
 from multiturn.config import GenerationConfigLike, merged_config
 from multiturn.content import Content
 from multiturn.exchange import Exchange
 from multiturn.history import Path, empty_path
-from multiturn.options import RequestOptionsLike, retry_of, timeout_seconds_of
+from multiturn.message import Object
 from multiturn.request import Request
-from multiturn.response import AsyncGenerateContentResponse, GenerateContentResponse
+from multiturn.response import GenerateContentResponse
 from multiturn.retry import Retry
-from multiturn.safety import SafetySettingsLike, merged_safety
 from multiturn.to_content import ContentLike, ContentsLike, to_content, to_contents
 from multiturn.turn import answer
 
 if TYPE_CHECKING:
     from multiturn.backends import Backend
     from multiturn.chat import ChatSession
+    from multiturn.options import RequestOptionsLike
+    from multiturn.safety import SafetySettingsLike
 
 
 class Overrides(NamedTuple):
@@ -31,6 +33,31 @@ class Overrides(NamedTuple):
     tools: Any = None
     tool_config: Any = None
     request_options: RequestOptionsLike = None
+
+    @property
+    def timeout_seconds(self) -> float | None:
+        """Total time for the call; None means the default."""
+        if self.request_options is None:
+            return None
+        from multiturn.options import timeout_seconds_of
+
+        return timeout_seconds_of(self.request_options)
+
+    def retry(self, default: Retry) -> Retry:
+        """When the call's requests are made again."""
+        if self.request_options is None:
+            return default
+        from multiturn.options import retry_of
+
+        return retry_of(self.request_options, default)
+
+    def safety(self, default: tuple[Object, ...]) -> tuple[Object, ...]:
+        """The model's safety settings with the call's merged over them."""
+        if self.safety_settings is None:
+            return default
+        from multiturn.safety import merged_safety
+
+        return merged_safety([dict(setting) for setting in default], self.safety_settings)
 
 
 class GenerativeModel:
@@ -68,7 +95,7 @@ class GenerativeModel:
         self._name = model_name
         self._backend = backend
         self._retry = retry or Retry()
-        self._safety_settings = merged_safety(safety_settings)
+        self._safety_settings = Overrides(safety_settings=safety_settings).safety(())
         self._generation_config = merged_config(generation_config)
         self._tools, self._tool_config = tools, tool_config
         self._system_instruction = (
@@ -101,11 +128,9 @@ class GenerativeModel:
 
     def request(self, contents: Path, overrides: Overrides, *, stream: bool = False) -> Request:
         """Return what a backend is asked; a call's overrides are merged over the model's own."""
-        config, safety = self._generation_config, self._safety_settings
+        config = self._generation_config
         if overrides.generation_config is not None:
             config = {**config, **merged_config(overrides.generation_config)}
-        if overrides.safety_settings is not None:
-            safety = merged_safety([dict(setting) for setting in safety], overrides.safety_settings)
         tools = self._tools if overrides.tools is None else overrides.tools
         tool_config = self._tool_config if overrides.tool_config is None else overrides.tool_config
         return Request(
@@ -113,16 +138,16 @@ class GenerativeModel:
             contents=contents,
             system_instruction=self._system_instruction,
             generation_config=config,
-            safety_settings=safety,
+            safety_settings=overrides.safety(self._safety_settings),
             tools=_listed(tools),
             tool_config=tool_config,
-            timeout_seconds=timeout_seconds_of(overrides.request_options),
+            timeout_seconds=overrides.timeout_seconds,
             stream=stream,
         )
 
     def retry_for(self, overrides: Overrides) -> Retry:
         """Return when a call's requests are made again."""
-        return retry_of(overrides.request_options, self._retry)
+        return overrides.retry(self._retry)
 
     def _loose_request(self, contents: ContentsLike, overrides: Overrides, stream: bool) -> Request:
         if not contents:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from multiturn.errors import InvalidContent, UnknownName
@@ -12,7 +11,6 @@ from multiturn.retry import NO_RETRY, Retry
 _NAMES = ("timeout", "retry", "metadata")
 
 
-@dataclass(kw_only=True)
 class RequestOptions(Mapping[str, Any]):
     """Options of one call; a dict with the same members does as well.
 
@@ -22,9 +20,13 @@ class RequestOptions(Mapping[str, Any]):
         metadata: Pairs sent along as headers; None means none.
     """
 
-    retry: Any = None
-    timeout: float | None = None
-    metadata: Any = None
+    def __init__(
+        self, *, retry: Any = None, timeout: float | None = None, metadata: Any = None
+    ) -> None:
+        self.retry, self.timeout, self.metadata = retry, timeout, metadata
+
+    def __repr__(self) -> str:
+        return f"RequestOptions(retry={self.retry!r}, timeout={self.timeout!r})"
 
     def __getitem__(self, name: str) -> Any:
         if name not in _NAMES:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from multiturn.content import Content
 from multiturn.history import Path, empty_path
 from multiturn.message import Object
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """One ask; nothing in it is changed by a backend.
 
     Attributes:
@@ -27,9 +26,9 @@ class Request:
     """
 
     model: str = ""
-    contents: Path = field(default_factory=empty_path)
+    contents: Path = empty_path()
     system_instruction: Content | None = None
-    generation_config: Object = field(default_factory=dict)
+    generation_config: Object = {}  # noqa: RUF012  (nobody writes to it)
     safety_settings: Sequence[Object] = ()
     tools: Sequence[Object] = ()
     tool_config: Object | None = None

@@ -1,14 +1,12 @@
 """A reply in the user's hands: chunks as they come, and the whole once they have.
 
-Both classes have the same properties; one is iterated with ``for``, the other with
-``async for``.  A reply is not to be iterated by two threads at once; ``cancel()`` may
-be called from any thread.
+The reply of an event loop, with the same properties, is in ``async_response.py``.  A
+reply is not to be iterated by two threads at once; ``cancel()`` may be called from any.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Any, Generic, Self, TypeVar
 
@@ -30,7 +28,6 @@ from multiturn.exchange import Exchange, runner
 from multiturn.items import Items
 from multiturn.message import Object
 from multiturn.reply import Reply
-from multiturn.text_of import text_of
 
 SourceT = TypeVar("SourceT")
 
@@ -147,8 +144,9 @@ class BaseGenerateContentResponse(Generic[SourceT]):
         """
         if self._is_chunk:
             return _text_of_chunk(self._chunks[0])
-        parts = self.parts
-        return text_of(parts, self.candidates[0])
+        from multiturn.text_of import text_of
+
+        return text_of(self.parts, self.candidates[0])
 
     @property
     def prompt_feedback(self) -> PromptFeedback:
@@ -187,6 +185,8 @@ class BaseGenerateContentResponse(Generic[SourceT]):
             self._finish(exchange.error or TurnCancelled(reason))
 
     def __repr__(self) -> str:
+        import json
+
         shown = WireResponse.to_dict(
             WireResponse.view(self._whole()),
             use_integers_for_enums=False,
@@ -238,12 +238,14 @@ def _text_of_chunk(chunk: Object) -> str:
         parts = (candidate.get("content") or {}).get("parts") or []
         if len(parts) == 1 and "text" in parts[0] and "thought" not in parts[0]:
             return parts[0]["text"] or ""
+        from multiturn.text_of import text_of
+
         view = Candidate.view(candidate, frozen=True)
         return text_of(view.content.parts, view, lenient=True)
     return ""
 
 
-def _chunk(chunk: Object) -> GenerateContentResponse:
+def chunk_response(chunk: Object) -> GenerateContentResponse:
     response = GenerateContentResponse.__new__(GenerateContentResponse)
     response._chunks = [chunk]
     response._done = response._is_chunk = True
@@ -296,7 +298,7 @@ class GenerateContentResponse(BaseGenerateContentResponse[Iterator[Object]]):
         try:
             chunk = next(self._source)  # type: ignore[arg-type]
         except StopIteration:
-            self._finish(_ended_early(self._exchange))
+            self._finish(ended_early(self._exchange))
             return self._advance()
         except BaseException as error:
             self._finish(error)
@@ -329,92 +331,13 @@ class _Chunks:
             raise StopIteration
         chunk = response._chunks[self._position]
         self._position += 1
-        return _chunk(chunk)
+        return chunk_response(chunk)
 
     def __del__(self) -> None:
         self._response._left()
 
 
-class AsyncGenerateContentResponse(BaseGenerateContentResponse[AsyncIterator[Object]]):
-    """A reply; iterate it with ``async for``, as often as you like."""
-
-    __slots__ = ()
-
-    @classmethod
-    async def begin(
-        cls, exchange: Exchange, source: AsyncIterator[Object], *, stream: bool
-    ) -> Self:
-        """Make the reply of an exchange, as in ``GenerateContentResponse``."""
-        response = cls._arriving(exchange, source)
-        if stream:
-            with suppress(Exception):
-                await response._advance()
-        else:
-            await response.resolve()
-            response._collapse()
-        return response
-
-    @classmethod
-    async def from_aiterator(cls, iterator: AsyncIterator[WireResponse]) -> Self:
-        """Wrap a reply that arrives from an iterator; the first chunk is taken at once."""
-        response = cls(False, (chunk.json_object async for chunk in iterator), None)
-        await response._advance()
-        return response
-
-    def __aiter__(self) -> AsyncIterator[GenerateContentResponse]:
-        return _AsyncChunks(self)
-
-    async def _advance(self) -> bool:
-        if self._done:
-            if self._error is not None:
-                raise self._error
-            return False
-        if self._exchange is not None:
-            self._exchange.require_own_process()
-            self._exchange.runner = runner()
-        try:
-            chunk = await anext(self._source)  # type: ignore[arg-type]
-        except StopAsyncIteration:
-            self._finish(_ended_early(self._exchange))
-            return await self._advance()
-        except BaseException as error:
-            self._finish(error)
-            raise
-        self._chunks.append(chunk)
-        return True
-
-    async def resolve(self) -> None:
-        """Take in the rest of the reply."""
-        while await self._advance():
-            pass
-
-
-class _AsyncChunks:
-    """A reader of a reply; dropping it before the end abandons the reply."""
-
-    __slots__ = ("_position", "_response")
-
-    def __init__(self, response: AsyncGenerateContentResponse) -> None:
-        self._response = response
-        self._position = 0
-        response._readers += 1
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> GenerateContentResponse:
-        response = self._response
-        if self._position >= len(response._chunks) and not await response._advance():
-            raise StopAsyncIteration
-        chunk = response._chunks[self._position]
-        self._position += 1
-        return _chunk(chunk)
-
-    def __del__(self) -> None:
-        self._response._left()
-
-
-def _ended_early(exchange: Exchange | None) -> BaseException | None:
+def ended_early(exchange: Exchange | None) -> BaseException | None:
     """Return why an iterator ended without an answer, None if it ended with one."""
     if exchange is None or exchange.outcome == "answered":
         return None

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Retry:
+class Retry(NamedTuple):
     """Exponential pauses with full jitter.
 
     The figures are those on which the large providers' own clients agree (0.5 s first,
@@ -20,14 +18,14 @@ class Retry:
         first_pause_seconds: Upper limit of the first pause.
         longest_pause_seconds: Upper limit of every pause that we choose ourselves.
         longest_wait_seconds: A server that asks for a longer pause is not asked again.
-        uniform: Returns a number between its two arguments; replaced in tests.
+        uniform: Returns a number between its two arguments; None is ``random.uniform``.
     """
 
     attempts: int = 4
     first_pause_seconds: float = 0.5
     longest_pause_seconds: float = 8.0
     longest_wait_seconds: float = 120.0
-    uniform: Callable[[float, float], float] = random.uniform
+    uniform: Callable[[float, float], float] | None = None
 
     def pause_seconds(self, attempt: int, error: Exception) -> float | None:
         """Return how long to wait before the next request, or None to give up.
@@ -42,7 +40,11 @@ class Retry:
         if asked is not None:
             return float(asked) if asked <= self.longest_wait_seconds else None
         ceiling = min(self.longest_pause_seconds, self.first_pause_seconds * 2 ** (attempt - 1))
-        return self.uniform(0, ceiling)
+        if self.uniform is not None:
+            return self.uniform(0, ceiling)
+        import random
+
+        return random.uniform(0, ceiling)
 
 
 NO_RETRY = Retry(attempts=1)

@@ -5,14 +5,15 @@ Nothing that is passed in is changed or kept: contents are made anew.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from multiturn.content import Blob, Content, FileData, FunctionCall, FunctionResponse, Part
-from multiturn.errors import InvalidContent, UsageError
-from multiturn.image import is_image, to_blob_from_bytes, to_blob_from_image, to_blob_from_path
+from multiturn.errors import InvalidContent
 from multiturn.message import Message, Object
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 # Images of PIL and IPython, and uploaded files, are recognised without importing their
 # libraries, so the type of a part cannot be written down more closely than this.
@@ -31,7 +32,6 @@ _PART_FORMS = (
     "these, an image, an uploaded file, or a pathlib.Path"
 )
 _CONTENT_FORMS = "a Content, or a dict with 'parts' and 'role'"
-T = TypeVar("T")
 
 
 def to_content(content: ContentLike, *, role: str | None = None, path: str = "$") -> Content:
@@ -90,9 +90,7 @@ def _is_content(value: object) -> bool:
 
 
 def _is_iterable(value: object) -> bool:
-    single = isinstance(value, str | bytes | bytearray | Mapping | Message | Path) or is_image(
-        value
-    )
+    single = isinstance(value, str | bytes | bytearray | Mapping | Message)
     return isinstance(value, Iterable) and not single
 
 
@@ -127,16 +125,13 @@ def _part_object(part: object, path: str) -> Object:
     for message_type, wire in _WRAPPERS.items():
         if isinstance(part, message_type):
             return {wire: message_type(part).json_object}
-    if is_image(part):
-        return {"inlineData": _named(path, part, to_blob_from_image).json_object}
-    if isinstance(part, Path):
-        return {"inlineData": _named(path, part, to_blob_from_path).json_object}
-    if isinstance(part, bytes):
-        return {"inlineData": _named(path, part, to_blob_from_bytes).json_object}
     uri = getattr(part, "uri", None)
     if isinstance(uri, str):
         return {"fileData": {"mimeType": getattr(part, "mime_type", "") or "", "fileUri": uri}}
-    raise InvalidContent(path, part, _PART_FORMS)
+    blob = _inline(part, path)
+    if blob is None:
+        raise InvalidContent(path, part, _PART_FORMS)
+    return {"inlineData": blob.json_object}
 
 
 def _part_of_mapping(part: Mapping[str, Any], path: str) -> Object:
@@ -145,8 +140,9 @@ def _part_of_mapping(part: Mapping[str, Any], path: str) -> Object:
     if "file_uri" in part:
         return {"fileData": FileData.object_from(part, path, "refuse")}
     members = dict(part)
-    if is_image(members.get("inline_data")):
-        members["inline_data"] = _named(path, members["inline_data"], to_blob_from_image)
+    inline = members.get("inline_data")
+    if inline is not None and not isinstance(inline, Mapping | Message):
+        members["inline_data"] = _inline(inline, f"{path}.inline_data") or inline
     if "uri" in part:
         members = {"file_data": {"mime_type": part.get("mime_type", ""), "file_uri": part["uri"]}}
     object_ = Part.object_from(members, path, "keep")
@@ -156,13 +152,13 @@ def _part_of_mapping(part: Mapping[str, Any], path: str) -> Object:
     return object_
 
 
-def _named(path: str, value: T, convert: Callable[[T], Blob]) -> Blob:
-    """Convert, and say where the value stood if that fails."""
+def _inline(value: object, path: str) -> Blob | None:
+    """Return an image, bytes or a file as inline bytes; None if it is none of these."""
+    from multiturn.inline import to_blob_from
+
     try:
-        return convert(value)
+        return to_blob_from(value)
     except (OSError, ValueError) as error:
-        if isinstance(error, UsageError):
-            raise
         raise InvalidContent(path, value, f"a readable image or file ({error})") from error
 
 

@@ -9,8 +9,7 @@ read.
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from multiturn.candidate import Candidate, FinishReason, GenerateContentResponse
 from multiturn.content import Content
@@ -29,23 +28,20 @@ from multiturn.retry import Retry
 _WHOLE = (FinishReason.STOP, FinishReason.MAX_TOKENS)
 
 
-@dataclass(slots=True)
-class AskModel:
+class AskModel(NamedTuple):
     """Ask the backend; the chunks go into ``reply``, which is the outcome."""
 
     request: Request
-    reply: Reply = field(default_factory=Reply)
+    reply: Reply
 
 
-@dataclass(frozen=True, slots=True)
-class Wait:
+class Wait(NamedTuple):
     """Wait before the next step."""
 
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Commit:
+class Commit(NamedTuple):
     """Add these contents, oldest first, to the history, as one turn."""
 
     contents: tuple[Content, ...]
@@ -85,7 +81,7 @@ def ask(request: Request, retry: Retry) -> Generator[Step, Any, Reply]:
     attempt = 0
     while True:
         attempt += 1
-        step = AskModel(request)
+        step = AskModel(request, Reply())
         try:
             reply: Reply = yield step
             return reply

@@ -1,8 +1,8 @@
 """Classes and accepted forms by the names that ``google.generativeai.types`` gave them."""
 
+from multiturn.async_response import AsyncGenerateContentResponse
 from multiturn.candidate import BlockReason as BlockedReason
 from multiturn.candidate import HarmCategory, HarmProbability
-from multiturn.config import GenerationConfig
 from multiturn.config import GenerationConfigLike as GenerationConfigType
 from multiturn.errors import (
     BlockedPromptException,
@@ -10,10 +10,10 @@ from multiturn.errors import (
     IncompleteIterationError,
     StopCandidateException,
 )
+from multiturn.generation_config import GenerationConfig
 from multiturn.options import RequestOptions
 from multiturn.options import RequestOptionsLike as RequestOptionsType
 from multiturn.response import (
-    AsyncGenerateContentResponse,
     BaseGenerateContentResponse,
     GenerateContentResponse,
 )

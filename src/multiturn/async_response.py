@@ -1,0 +1,96 @@
+"""A reply in the hands of an event loop; the properties are those of ``response.py``."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from typing import Self
+
+from multiturn.candidate import GenerateContentResponse as WireResponse
+from multiturn.exchange import Exchange, runner
+from multiturn.message import Object
+from multiturn.response import (
+    BaseGenerateContentResponse,
+    GenerateContentResponse,
+    chunk_response,
+    ended_early,
+)
+
+
+class AsyncGenerateContentResponse(BaseGenerateContentResponse[AsyncIterator[Object]]):
+    """A reply; iterate it with ``async for``, as often as you like."""
+
+    __slots__ = ()
+
+    @classmethod
+    async def begin(
+        cls, exchange: Exchange, source: AsyncIterator[Object], *, stream: bool
+    ) -> Self:
+        """Make the reply of an exchange, as in ``GenerateContentResponse``."""
+        response = cls._arriving(exchange, source)
+        if stream:
+            with suppress(Exception):
+                await response._advance()
+        else:
+            await response.resolve()
+            response._collapse()
+        return response
+
+    @classmethod
+    async def from_aiterator(cls, iterator: AsyncIterator[WireResponse]) -> Self:
+        """Wrap a reply that arrives from an iterator; the first chunk is taken at once."""
+        response = cls(False, (chunk.json_object async for chunk in iterator), None)
+        await response._advance()
+        return response
+
+    def __aiter__(self) -> AsyncIterator[GenerateContentResponse]:
+        return _AsyncChunks(self)
+
+    async def _advance(self) -> bool:
+        if self._done:
+            if self._error is not None:
+                raise self._error
+            return False
+        if self._exchange is not None:
+            self._exchange.require_own_process()
+            self._exchange.runner = runner()
+        try:
+            chunk = await anext(self._source)  # type: ignore[arg-type]
+        except StopAsyncIteration:
+            self._finish(ended_early(self._exchange))
+            return await self._advance()
+        except BaseException as error:
+            self._finish(error)
+            raise
+        self._chunks.append(chunk)
+        return True
+
+    async def resolve(self) -> None:
+        """Take in the rest of the reply."""
+        while await self._advance():
+            pass
+
+
+class _AsyncChunks:
+    """A reader of a reply; dropping it before the end abandons the reply."""
+
+    __slots__ = ("_position", "_response")
+
+    def __init__(self, response: AsyncGenerateContentResponse) -> None:
+        self._response = response
+        self._position = 0
+        response._readers += 1
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> GenerateContentResponse:
+        response = self._response
+        if self._position >= len(response._chunks) and not await response._advance():
+            raise StopAsyncIteration
+        chunk = response._chunks[self._position]
+        self._position += 1
+        return chunk_response(chunk)
+
+    def __del__(self) -> None:
+        self._response._left()
