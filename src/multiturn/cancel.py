@@ -18,9 +18,8 @@ class Cancel:
         self.reason: str | None = None
         self._callbacks: list[Callable[[], object]] = []
 
-    @property
     def is_set(self) -> bool:
-        """Whether the flag is up."""
+        """Return whether the flag is up."""
         return self.reason is not None
 
     def set(self, reason: str = "the turn was cancelled") -> None:
@@ -32,7 +31,7 @@ class Cancel:
     def call(self, callback: Callable[[], object]) -> None:
         """Have a callback called when the flag is raised; at once if it is up."""
         self._callbacks.append(callback)
-        if self.is_set:
+        if self.is_set():
             callback()
 
     def forget(self, callback: Callable[[], object]) -> None:

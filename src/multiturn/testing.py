@@ -98,7 +98,7 @@ class ScriptedBackend:
                     raise item
                 else:
                     yield item
-                if cancel.is_set:
+                if cancel.is_set():
                     return
         finally:
             self.open_streams -= 1
@@ -121,7 +121,7 @@ class ScriptedBackend:
                     raise item
                 else:
                     yield item
-                if cancel.is_set:
+                if cancel.is_set():
                     return
         finally:
             self.open_streams -= 1

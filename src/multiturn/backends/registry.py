@@ -9,12 +9,14 @@ def backend_for(model_name: str | None) -> tuple[Backend, str]:
     """Return the backend for a model, and the model's name as that backend knows it.
 
     Args:
-        model_name: None, a name of the catalogue of weights, a path to a GGUF file, or
-            ``hf:owner/repo`` mean the embedded engine.
-
-    Raises:
-        UnknownName: No backend knows the name.
+        model_name: None (the environment's MULTITURN_MODEL, else the default model), a
+            name of the catalogue of weights, a path to a GGUF file, or ``hf:owner/repo``
+            mean the embedded engine.
     """
+    import os
+
+    from multiturn import weights
     from multiturn.backends import embedded
 
-    return embedded.backend(), embedded.model_name(model_name)
+    name = model_name or os.environ.get("MULTITURN_MODEL") or weights.DEFAULT_MODEL
+    return embedded.backend(), name

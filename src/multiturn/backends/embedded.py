@@ -1,0 +1,252 @@
+"""The embedded backend: a model that runs in this process, with no key and no server."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import AsyncIterator, Iterator
+from typing import Any, NamedTuple
+
+from multiturn import weights
+from multiturn.backends.gbnf import one_of
+from multiturn.backends.json_schema import json_schema_of
+from multiturn.cancel import Cancel
+from multiturn.content import Content
+from multiturn.engine import Engine, Message, Piece, Sampling, open_engine
+from multiturn.engine.protocol import Role
+from multiturn.errors import InvalidContent, UsageError
+from multiturn.message import Object
+from multiturn.request import Request
+
+# What the smallest model needs to stay on its feet: it answers best when it takes the
+# likeliest token, loops without the penalty on repeated phrases, and rambles without a
+# limit.  Measured on ten short conversations; a call's own values win.
+_DEFAULTS: dict[str, Object] = {
+    "smollm2": {"temperature": 0.0, "maxOutputTokens": 512, "dry": 0.8},
+}
+_KNOWN = {
+    "candidateCount", "dry", "frequencyPenalty", "maxOutputTokens", "presencePenalty",
+    "responseJsonSchema", "responseMimeType", "responseSchema", "seed", "stopSequences",
+    "temperature", "topK", "topP",
+}  # fmt: skip
+_FINISH = {"stop": "STOP", "length": "MAX_TOKENS"}
+_SEEDS = 2**32 - 1
+
+
+class Options(NamedTuple):
+    """How models are loaded; None leaves a choice to the engine.
+
+    Attributes:
+        context_tokens: Window that a conversation and its answer share; None is the
+            model's own, at most 4096.
+        slots: Answers that are generated at once; more wait.
+        threads: Threads that compute; None is the number of physical cores.
+        chat_template: Jinja source instead of the template in the weights.
+    """
+
+    context_tokens: int | None = None
+    slots: int = 4
+    threads: int | None = None
+    chat_template: str | None = None
+
+
+class EmbeddedBackend:
+    """Answers with weights on this machine; each file is loaded once per process.
+
+    May be shared by threads, tasks and event loops.  Takes the arguments of Options.
+    """
+
+    name = "embedded"
+
+    def __init__(
+        self,
+        *,
+        context_tokens: int | None = None,
+        slots: int = 4,
+        threads: int | None = None,
+        chat_template: str | None = None,
+    ) -> None:
+        self.options = Options(context_tokens, slots, threads, chat_template)
+        self._engines: dict[str, Engine] = {}
+        self._lock = threading.Lock()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _with_options, (self.options,)
+
+    def __repr__(self) -> str:
+        return f"EmbeddedBackend{tuple(self.options)!r}"
+
+    def engine(self, model: str) -> Engine:
+        """Return the engine of a model; fetches its weights if they are not here.
+
+        Args:
+            model: As for ``multiturn.weights.locate``.
+
+        Raises:
+            UnknownName, WeightsMissing, WeightsBroken, DownloadFailed: As there.
+        """
+        with self._lock:
+            if model not in self._engines:
+                path = weights.locate(model)
+                options = self.options._asdict()
+                unknown = model.lower() not in weights.MODELS
+                self._engines[model] = open_engine(path, **options, check_tensors=unknown)
+            return self._engines[model]
+
+    def stream(self, request: Request, cancel: Cancel) -> Iterator[Object]:
+        """Answer; stops within one token when closed or cancelled."""
+        messages, sampling = messages_of(request), sampling_of(request)
+        pieces = self.engine(request.model).stream(messages, sampling, cancel=cancel)
+        try:
+            for piece in pieces:
+                if piece.finish != "cancelled":
+                    yield _chunk(piece, request.model)
+        finally:
+            pieces.close()  # type: ignore[attr-defined]
+
+    async def stream_async(self, request: Request, cancel: Cancel) -> AsyncIterator[Object]:
+        """Answer without blocking the event loop."""
+        messages, sampling = messages_of(request), sampling_of(request)
+        engine = await self._engine_async(request.model)
+        pieces = engine.stream_async(messages, sampling, cancel=cancel)
+        try:
+            async for piece in pieces:
+                if piece.finish != "cancelled":
+                    yield _chunk(piece, request.model)
+        finally:
+            await pieces.aclose()  # type: ignore[attr-defined]
+
+    async def _engine_async(self, model: str) -> Engine:
+        if model in self._engines:
+            return self._engines[model]
+        import asyncio
+
+        return await asyncio.to_thread(self.engine, model)
+
+    def count_tokens(self, request: Request) -> Object:
+        """Return the exact size of the prompt that the request becomes."""
+        return {"totalTokens": self.engine(request.model).count(messages_of(request))}
+
+    async def count_tokens_async(self, request: Request) -> Object:
+        """Do the same without blocking the event loop."""
+        import asyncio
+
+        return await asyncio.to_thread(self.count_tokens, request)
+
+
+_shared = EmbeddedBackend()
+
+
+def backend() -> EmbeddedBackend:
+    """Return the backend that models share unless they are given their own."""
+    return _shared
+
+
+def _with_options(options: Options) -> EmbeddedBackend:
+    return _shared if options == _shared.options else EmbeddedBackend(**options._asdict())
+
+
+def _chunk(piece: Piece, model: str) -> Object:
+    candidate: Object = {"content": {"parts": [{"text": piece.text}], "role": "model"}}
+    if piece.finish is None:
+        return {"candidates": [candidate]}
+    candidate["finishReason"] = _FINISH[piece.finish]
+    usage = {
+        "promptTokenCount": piece.prompt_tokens,
+        "cachedContentTokenCount": piece.cached_tokens,
+        "candidatesTokenCount": piece.completion_tokens,
+        "totalTokenCount": piece.prompt_tokens + piece.completion_tokens,
+    }
+    return {"candidates": [candidate], "usageMetadata": usage, "modelVersion": model}
+
+
+def messages_of(request: Request) -> list[Message]:
+    """Return a conversation as the engine takes it, oldest first.
+
+    Raises:
+        InvalidContent: A part is not text; the path names it.
+    """
+    messages: list[Message] = []
+    if request.system_instruction is not None:
+        text = _text(request.system_instruction, "$.system_instruction")
+        messages.append(("system", text))
+    for i, content in enumerate(request.contents):
+        role: Role = "assistant" if content.role == "model" else "user"
+        messages.append((role, _text(content, f"$.contents[{i}]")))
+    return messages
+
+
+def _text(content: Content, path: str) -> str:
+    """Join the text of a content; thoughts are not said again."""
+    texts: list[str] = []
+    for i, part in enumerate(content.json_object.get("parts") or ()):
+        if part.get("thought"):
+            continue
+        text = part.get("text")
+        if text is None:
+            text = _text_of_blob(part.get("inlineData") or {}, f"{path}.parts[{i}]", part)
+        texts.append(text)
+    return "".join(texts)
+
+
+def _text_of_blob(blob: Object, path: str, part: Object) -> str:
+    if not str(blob.get("mimeType", "")).startswith("text/"):
+        raise InvalidContent(path, part, "text: the embedded model reads nothing else")
+    data = Content.view({"parts": [part]}).parts[0].inline_data.data
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InvalidContent(path, data, f"text in UTF-8 ({error})") from None
+
+
+def sampling_of(request: Request) -> Sampling:
+    """Return how tokens are chosen, from the request's generation config.
+
+    Raises:
+        UsageError: Something is asked for that the embedded engine cannot do.
+    """
+    if request.tools:
+        raise UsageError(
+            "the embedded model takes no tools; leave tools out, or use a model with tools"
+        )
+    config = {**_DEFAULTS.get(request.model.lower(), {}), **request.generation_config}
+    for name in config:
+        if name not in _KNOWN:
+            raise UsageError(f"the embedded model does not know generation_config.{name}")
+    if (config.get("candidateCount") or 1) > 1:
+        raise UsageError("the embedded model gives one answer; leave candidate_count at 1")
+    schema, grammar = _shape(config)
+    seed = config.get("seed")
+    return Sampling(
+        temperature=config.get("temperature"),
+        top_p=config.get("topP"),
+        top_k=config.get("topK"),
+        max_tokens=config.get("maxOutputTokens"),
+        stop=tuple(config.get("stopSequences") or ()),
+        seed=None if seed is None else seed % _SEEDS,
+        presence_penalty=config.get("presencePenalty"),
+        frequency_penalty=config.get("frequencyPenalty"),
+        dry_multiplier=None if schema is not None or grammar else config.get("dry"),
+        json_schema=schema,
+        grammar=grammar,
+    )
+
+
+def _shape(config: Object) -> tuple[Object | None, str | None]:
+    """Return the JSON Schema, or the grammar, that the answer must keep to."""
+    kind = config.get("responseMimeType") or "text/plain"
+    schema = config.get("responseJsonSchema")
+    if schema is None and config.get("responseSchema") is not None:
+        schema = json_schema_of(config["responseSchema"])
+    if kind == "text/x.enum":
+        choices = (schema or {}).get("enum")
+        if not choices:
+            raise UsageError("text/x.enum needs a response_schema with an enum of strings")
+        return None, one_of(choices)
+    if kind == "application/json":
+        return schema if schema is not None else {}, None
+    if kind != "text/plain":
+        raise UsageError(
+            f"the embedded model cannot answer as {kind!r}; "
+            "response_mime_type is text/plain, application/json or text/x.enum"
+        )
+    return schema, None
