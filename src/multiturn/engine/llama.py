@@ -132,7 +132,9 @@ class LlamaEngine:
             self._closing -= 1
         with self._loading:
             loaded, self._loaded = self._loaded, None
-            if loaded is not None and idle:
+            # In the child of a process that had a model, no destructor of llama.cpp works:
+            # it joins a thread that only the parent has.
+            if loaded is not None and idle and not _abandoned.is_set():
                 loaded.close()
             elif loaded is not None:
                 loaded.abandon()
@@ -143,11 +145,13 @@ class LlamaEngine:
         self._runs: set[Run] = set()
         self._closing = 0
 
-    def _after_fork(self) -> None:
+    def _after_fork(self) -> bool:
+        """Forget what belongs to the parent; return whether there was a model."""
         loaded, self._loaded = self._loaded, None
         self._reset()
         if loaded is not None:
             loaded.abandon()
+        return loaded is not None
 
     def _use(self) -> _Loaded:
         with self._loading:
@@ -202,6 +206,7 @@ _engines: weakref.WeakSet[LlamaEngine] = weakref.WeakSet()
 _opened: dict[Load, LlamaEngine] = {}
 _opened_lock = threading.Lock()
 _exiting = threading.Event()
+_abandoned = threading.Event()
 
 
 def open_engine(
@@ -270,24 +275,24 @@ def _close_all() -> None:
     _exiting.set()
     for engine in list(_engines):
         engine.close()
+    if _abandoned.is_set():
+        _skip_native_exit_handlers()
 
 
 def _after_fork_in_child() -> None:
     """Let the child load its own model: the parent's threads do not exist in it."""
     global _opened_lock
     _opened_lock = threading.Lock()
-    loaded = [engine for engine in _engines if engine._loaded is not None]
     for engine in list(_engines):
-        engine._after_fork()
-    if loaded:
-        _skip_native_exit_handlers()
+        if engine._after_fork():
+            _abandoned.set()
 
 
 def _skip_native_exit_handlers() -> None:
     """End this process without C++ destructors, which would join threads of the parent.
 
-    glibc calls handlers in reverse order with the exit status, so ``_exit`` itself, as the
-    newest handler, ends the process after Python has finished and before them.
+    glibc calls exit handlers in reverse order with the exit status, so that ``_exit`` itself,
+    as the newest handler, ends the process after Python has finished and before them.
     """
     import ctypes
 

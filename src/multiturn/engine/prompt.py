@@ -160,29 +160,28 @@ def _probe(render: Callable[[list[Message]], str], source: str) -> Template:
     alone = render([user])
     if "@@u@@" not in alone:
         raise EngineError("the chat template does not render a user's message; give another one")
-    mode: Literal["own", "merged"] = "own"
-    inserts = False
+    head = alone.partition("@@u@@")[0]
     try:
-        both = render([system, user])
-        if "@@s@@" in both:
-            before, _, after = both.partition("@@s@@")
-            middle = after.partition("@@u@@")[0]
-            head = alone.partition("@@u@@")[0]
-            inserts = (
-                head.startswith(before)
-                and head.endswith(middle)
-                and len(head) > len(before) + len(middle)
-            )
-        else:
-            mode = "merged"
+        before, shown, after = render([system, user]).partition("@@s@@")
     except EngineError:
-        mode = "merged"
+        before, shown, after = head, "", ""
+    # llama.cpp itself moves a first system text into the user's turn where the template
+    # takes none, but only a first one.
+    mode: Literal["own", "merged"] = "own" if shown and before != head else "merged"
+    middle = after.partition("@@u@@")[0]
+    inserts = (
+        mode == "own"
+        and head.startswith(before)
+        and head.endswith(middle)
+        and len(head) > len(before) + len(middle)
+    )
     try:
         alternates = "@@v@@" not in render([user, ("user", "@@v@@")])
     except EngineError:
         alternates = True
     padded: list[Message] = [(role, f" \n{text}\n ") for role, text in (system, user, again, user)]
-    rendered = render(padded if mode == "own" else padded[1:])
+    padded = padded if mode == "own" else padded[1:]
+    rendered = render(padded)
     trims = frozenset(role for role, text in padded if text not in rendered)
     return Template(source, mode, inserts, alternates, trims)
 

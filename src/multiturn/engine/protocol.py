@@ -53,8 +53,9 @@ class Sampling:
     def __post_init__(self) -> None:
         for name, lowest, highest in _RANGES:
             value = getattr(self, name)
-            if value is not None and not _within(value, lowest, highest):
-                raise UsageError(f"{name} is {value!r}; give a number from {lowest} to {highest}")
+            if value is not None and not _within(value, name in _WHOLE, lowest, highest):
+                kind = "whole number" if name in _WHOLE else "number"
+                raise UsageError(f"{name} is {value!r}; give a {kind} from {lowest} to {highest}")
         if isinstance(self.stop, str) or not all(isinstance(s, str) and s for s in self.stop):
             raise UsageError(f"stop is {self.stop!r}; give a tuple of texts that are not empty")
         if self.json_schema is not None and self.grammar is not None:
@@ -75,8 +76,8 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
 _WHOLE = {"top_k", "max_tokens", "seed"}
 
 
-def _within(value: object, lowest: float, highest: float) -> bool:
-    if isinstance(value, bool) or not isinstance(value, int | float):
+def _within(value: object, whole: bool, lowest: float, highest: float) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
         return False
     return math.isfinite(value) and lowest <= value <= highest
 

@@ -30,6 +30,8 @@ from multiturn.errors import EngineError
 _BATCH_TOKENS = 256
 # Free white space would let a small model write blanks until the window is full.
 _JSON_SPACING = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
+_HAS_UNIX_SOCKETS = os.name == "posix"
+_HAS_MEMORY_FILES = sys.platform == "linux"
 _SOCKET_SECONDS = 600
 _LONGEST_SOCKET_PATH = 100
 # libgomp spins before it sleeps; with its default a busy machine decodes 0.3 instead of
@@ -63,11 +65,11 @@ class Server:
         xllamacpp = _import_xllamacpp()
         self._key = secrets.token_hex(16)
         self._folder = _private_folder()
-        self._on_memory = sys.platform == "linux"
+        self._process = os.getpid()
         parameters = _parameters(xllamacpp, load)
         parameters.api_keys = [self._key]
-        parameters.slot_save_path = "/proc/self/fd/" if self._on_memory else f"{self._folder}/"
-        if os.name == "posix":
+        parameters.slot_save_path = "/proc/self/fd/" if _HAS_MEMORY_FILES else f"{self._folder}/"
+        if _HAS_UNIX_SOCKETS:
             parameters.hostnames = [str(self._folder / "s.sock")]
         else:
             parameters.hostnames, parameters.port = ["127.0.0.1"], 0
@@ -81,9 +83,7 @@ class Server:
                 f"llama.cpp cannot load {load.path} with {load}: {error}; check the file, or load "
                 "it with a smaller context_tokens"
             ) from error
-        self._address = (
-            "" if os.name == "posix" else urlsplit(self._native.listening_address).netloc
-        )
+        self._address = "" if _HAS_UNIX_SOCKETS else urlsplit(self._native.listening_address).netloc
 
     def complete(self, request: dict[str, Any], on_chunk: Callable[[dict[str, Any]], bool]) -> None:
         """Generate in the calling thread; ``on_chunk`` returns True to stop and never raises."""
@@ -123,7 +123,7 @@ class Server:
 
     def state_file(self) -> MemoryState | DiskState:
         """Make an empty state file: in memory on Linux, else in the private folder."""
-        if self._on_memory:
+        if _HAS_MEMORY_FILES:
             return MemoryState(self.ask)
         return DiskState(self.ask, self._folder)
 
@@ -141,6 +141,8 @@ class Server:
         """Forget the model without destroying it, which a forked child cannot do."""
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._native))
         self._native = None
+        if self._process == os.getpid():
+            shutil.rmtree(self._folder, ignore_errors=True)
 
 
 class _SlotState:
