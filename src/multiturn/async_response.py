@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Self
 
 from multiturn.candidate import GenerateContentResponse as WireResponse
+from multiturn.errors import TurnCancelled
 from multiturn.exchange import Exchange, runner
 from multiturn.message import Object
 from multiturn.response import (
@@ -56,7 +57,8 @@ class AsyncGenerateContentResponse(BaseGenerateContentResponse[AsyncIterator[Obj
             self._exchange.runner = runner()
         try:
             chunk = await anext(self._source)  # type: ignore[arg-type]
-        except StopAsyncIteration:
+        except (StopAsyncIteration, TurnCancelled):
+            # Cancelled is also what was abandoned: nothing but its loop could close it.
             self._finish(ended_early(self._exchange))
             return await self._advance()
         except BaseException as error:

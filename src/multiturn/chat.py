@@ -137,6 +137,7 @@ class ChatSession:
         """Check everything that can be checked before the session's turn has come."""
         message = to_content(content, role="user", path="$.content").frozen()
         self._request(self._head, message, overrides, stream)
+        self.model.retry_for(overrides)
         seconds = overrides.timeout_seconds
         return OpenTurn(message, stream, _WAIT_SECONDS if seconds is None else seconds)
 
@@ -196,7 +197,7 @@ class ChatSession:
         Raises:
             IndexError: The history has fewer turns.
         """
-        if n < 1:
+        if not isinstance(n, int) or n < 1:
             raise InvalidContent("$.n", n, "how many turns to take off, at least 1")
         with self._gate.held():
             first = last = self._head

@@ -82,7 +82,7 @@ class Message(metaclass=MessageType):
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        own = {name: field for name, field in vars(cls).items() if hasattr(field, "wire")}
+        own = {name: field for name, field in vars(cls).items() if hasattr(field, "has_presence")}
         cls.fields = {**cls.fields, **own}
         cls._by_wire_name = {field.wire: field for field in cls.fields.values()}
         cls._by_any_name = dict(cls._by_wire_name)

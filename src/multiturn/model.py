@@ -150,9 +150,9 @@ class GenerativeModel:
         return overrides.retry(self._retry)
 
     def _loose_request(self, contents: ContentsLike, overrides: Overrides, stream: bool) -> Request:
-        if not contents:
-            contents = to_content(contents, path="$.contents")  # raises and says what is expected
         listed = [c.frozen() for c in to_contents(contents, path="$.contents")]
+        if not listed:
+            to_content(contents, path="$.contents")  # raises and says what is expected
         return self.request(empty_path().plus(*listed), overrides, stream=stream)
 
     def generate_content(

@@ -40,11 +40,12 @@ class OpenTurn(Exchange):
 
     def begin(self, session: ChatSession, overrides: Overrides) -> Steps:
         """Note the try in the journal and return the steps of the turn."""
+        request = session._request(session._head, self._message, overrides, self._stream)
+        steps = turn(request, self._message, session.model.retry_for(overrides))
         self._session = session
         self._entry = JournalEntry(self._message, parent=session._head)
         session._journal.append(self._entry)
-        request = session._request(session._head, self._message, overrides, self._stream)
-        return turn(request, self._message, session.model.retry_for(overrides))
+        return steps
 
     def shown_as(self, response: Any) -> None:
         """Make the reply that the user gets the session's last."""

@@ -59,7 +59,7 @@ def to_contents(contents: ContentsLike, *, path: str = "$") -> list[Content]:
         return []
     if _is_iterable(contents):
         items = list(contents)  # type: ignore[call-overload]
-        if items and all(_is_content(item) for item in items):
+        if all(_is_content(item) for item in items):
             return [strict_to_content(item, path=f"{path}[{i}]") for i, item in enumerate(items)]
         contents = items
     return [to_content(contents, path=path)]

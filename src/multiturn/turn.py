@@ -18,6 +18,7 @@ from multiturn.errors import (
     BlockedPromptException,
     BrokenResponseError,
     StopCandidateException,
+    TurnCancelled,
 )
 from multiturn.message import Object
 from multiturn.reply import Reply
@@ -85,8 +86,12 @@ def ask(request: Request, retry: Retry) -> Generator[Step, Any, Reply]:
         try:
             reply: Reply = yield step
             return reply
+        except TurnCancelled as error:
+            error.partial_text = step.reply.text
+            raise
         except BackendError as error:
             error.attempts = attempt
+            error.partial_text = error.partial_text or step.reply.text
             pause = None if step.reply.has_content else retry.pause_seconds(attempt, error)
             if pause is None:
                 raise
