@@ -11,10 +11,10 @@ import subprocess
 import sys
 
 PROGRAM = """
-import json, sys, time
+import sys, time
 before, started = set(sys.modules), time.process_time()
 {statement}
-print(json.dumps([len(set(sys.modules) - before), (time.process_time() - started) * 1e3]))
+print([len(set(sys.modules) - before), (time.process_time() - started) * 1e3])
 """
 
 

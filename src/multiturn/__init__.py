@@ -11,22 +11,64 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from multiturn.chat import ChatSession
-from multiturn.errors import MultiturnError
+from multiturn.errors import (
+    BackendError,
+    BlockedPromptException,
+    BrokenResponseError,
+    ContextTooLong,
+    DownloadFailed,
+    EngineError,
+    FrozenContent,
+    IncompleteIterationError,
+    InvalidContent,
+    MalformedReply,
+    MultiturnError,
+    ReplyError,
+    SessionBusy,
+    StopCandidateException,
+    TurnCancelled,
+    UnknownName,
+    UsageError,
+    WeightsBroken,
+    WeightsError,
+    WeightsMissing,
+)
 from multiturn.model import GenerativeModel
 from multiturn.retry import Retry
 
 if TYPE_CHECKING:
     from multiturn import protos, types
+    from multiturn.backends.embedded import EmbeddedBackend
     from multiturn.generation_config import GenerationConfig
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "BackendError",
+    "BlockedPromptException",
+    "BrokenResponseError",
     "ChatSession",
+    "ContextTooLong",
+    "DownloadFailed",
+    "EmbeddedBackend",
+    "EngineError",
+    "FrozenContent",
     "GenerationConfig",
     "GenerativeModel",
+    "IncompleteIterationError",
+    "InvalidContent",
+    "MalformedReply",
     "MultiturnError",
+    "ReplyError",
     "Retry",
+    "SessionBusy",
+    "StopCandidateException",
+    "TurnCancelled",
+    "UnknownName",
+    "UsageError",
+    "WeightsBroken",
+    "WeightsError",
+    "WeightsMissing",
     "__version__",
     "protos",
     "types",
@@ -39,6 +81,10 @@ def __getattr__(name: str) -> object:
         from multiturn.generation_config import GenerationConfig
 
         return GenerationConfig
+    if name == "EmbeddedBackend":
+        from multiturn.backends.embedded import EmbeddedBackend
+
+        return EmbeddedBackend
     if name in ("protos", "types"):
         import multiturn.protos
         import multiturn.types

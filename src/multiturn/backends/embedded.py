@@ -21,7 +21,7 @@ from multiturn.request import Request
 # likeliest token, loops without the penalty on repeated phrases, and rambles without a
 # limit.  Measured on ten short conversations; a call's own values win.
 _DEFAULTS: dict[str, Object] = {
-    "smollm2": {"temperature": 0.0, "maxOutputTokens": 512, "dry": 0.8},
+    "smollm2": {"temperature": 0.0, "maxOutputTokens": 256, "dry": 0.8},
 }
 _KNOWN = {
     "candidateCount", "dry", "frequencyPenalty", "maxOutputTokens", "presencePenalty",
