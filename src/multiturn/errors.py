@@ -39,12 +39,17 @@ if TYPE_CHECKING:
 _SHOWN_CHARACTERS = 80
 
 
+def safe_repr(value: object) -> str:
+    """Return ``repr(value)``, or the name of its type if that fails."""
+    try:
+        return repr(value)
+    except Exception:
+        return f"<{type(value).__name__} whose repr fails>"
+
+
 def shown(value: object) -> str:
     """Return ``repr(value)`` cut to one readable line, for use in a message."""
-    try:
-        text = repr(value)
-    except Exception:
-        text = f"<{type(value).__name__} whose repr fails>"
+    text = safe_repr(value)
     return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"
 
 
@@ -69,6 +74,13 @@ def _rebuild(
     error.args = args
     error.__dict__.update(state)
     return error
+
+
+def picklable(error: BaseException | None) -> BaseException | None:
+    """Return an error that pickle can take along: a foreign one by its name and message."""
+    if error is None or isinstance(error, MultiturnError):
+        return error
+    return BackendError(f"{type(error).__name__}: {error}")
 
 
 class UsageError(MultiturnError, ValueError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from multiturn.content import Content
-from multiturn.errors import BackendError, MultiturnError
+from multiturn.errors import picklable
 from multiturn.exchange import Outcome
 from multiturn.history import Turn
 from multiturn.message import Object
@@ -49,15 +49,12 @@ class JournalEntry:
 
     def pickled(self) -> Object:
         """Return what pickle takes along: turns by their identity, foreign errors by name."""
-        error = self.error
-        if error is not None and not isinstance(error, MultiturnError):
-            error = BackendError(f"{type(error).__name__}: {error}")
         return {
             "content": self.content,
             "parent": self.parent.id if self.parent else None,
             "turn": self.turn.id if self.turn else None,
             "outcome": "interrupted" if self.outcome == "open" else self.outcome,
-            "error": error,
+            "error": picklable(self.error),
             "received": self.received,
         }
 

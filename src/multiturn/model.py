@@ -9,6 +9,7 @@ from multiturn.async_response import AsyncGenerateContentResponse
 from multiturn.candidate import CountTokensResponse
 from multiturn.config import GenerationConfigLike, merged_config
 from multiturn.content import Content
+from multiturn.errors import safe_repr
 from multiturn.exchange import Exchange
 from multiturn.history import Path, empty_path
 from multiturn.message import Object
@@ -279,7 +280,7 @@ class GenerativeModel:
             "tools": self._tools,
             "system_instruction": self._system_instruction,
         }
-        shown = "".join(f"\n    {name}={value!r}," for name, value in members.items())
+        shown = "".join(f"\n    {name}={safe_repr(value)}," for name, value in members.items())
         return f"genai.GenerativeModel({shown}\n)"
 
     __str__ = __repr__

@@ -7,6 +7,9 @@ are cumulative; metadata are snapshots of which the last holds).
 
 from __future__ import annotations
 
+import operator
+
+from multiturn.errors import MalformedReply, shown
 from multiturn.message import Object, copy_json
 
 # Members of a candidate whose lists grow from chunk to chunk.
@@ -24,12 +27,24 @@ class Reply:
         self._candidates: dict[int, _Answer] = {}
 
     def add(self, chunk: Object) -> None:
-        """Take a chunk in; it is not changed, and not kept."""
+        """Take a chunk in; it is not changed, and not kept.
+
+        Raises:
+            MalformedReply: It has not the shape of a chunk.
+        """
         self.chunks += 1
+        try:
+            self._add(chunk)
+        except (AttributeError, TypeError) as error:
+            raise MalformedReply(
+                f"the backend sent a chunk that is no GenerateContentResponse ({error})", chunk
+            ) from error
+
+    def _add(self, chunk: Object) -> None:
         for name, value in chunk.items():
             if name == "candidates":
                 for candidate in value or ():
-                    index = candidate.get("index") or 0
+                    index = operator.index(candidate.get("index") or 0)
                     answer = self._candidates.get(index)
                     if answer is None:
                         answer = self._candidates[index] = _Answer()
@@ -49,7 +64,7 @@ class Reply:
         """The text that has arrived for the first answer, thoughts left out."""
         answer = self._candidates.get(0)
         parts = answer.whole_parts() if answer else []
-        return "".join(p.get("text", "") for p in parts if not p.get("thought"))
+        return "".join(p.get("text") or "" for p in parts if not p.get("thought"))
 
     def whole(self) -> Object:
         """Return all that has arrived as one response, made anew."""
@@ -91,6 +106,8 @@ class _Answer:
         for part in content.get("parts") or ():
             text = part.get("text")
             thought = part.get("thought")
+            if text is not None and not isinstance(text, str):
+                raise TypeError(f"the text of a part is {shown(text)}")
             if text is None or len(part) > (1 if thought is None else 2):
                 self._close_text()
                 self.parts.append(part)

@@ -23,6 +23,7 @@ from multiturn.errors import (
     IncompleteIterationError,
     TurnCancelled,
     UsageError,
+    picklable,
 )
 from multiturn.exchange import Exchange, runner
 from multiturn.items import Items
@@ -202,8 +203,8 @@ class BaseGenerateContentResponse(Generic[SourceT]):
     __str__ = __repr__
 
     def __reduce__(self) -> tuple[Any, ...]:
-        chunks = [self._whole()] if not self._chunks else self._chunks
-        return _restore, (type(self), self._done, self._whole(), chunks, self._error)
+        state = self._done, self._is_chunk, self._whole(), self._chunks, picklable(self._error)
+        return _restore, (type(self), *state)
 
     def __copy__(self) -> Self:
         return self
@@ -220,13 +221,14 @@ class BaseGenerateContentResponse(Generic[SourceT]):
 def _restore(
     response_type: type[BaseGenerateContentResponse[Any]],
     done: bool,
+    is_chunk: bool,
     whole: Object,
     chunks: list[Object],
     error: BaseException | None,
 ) -> BaseGenerateContentResponse[Any]:
     """Unpickle; a reply that was still arriving stays where it had got to."""
     response = response_type(True, None, WireResponse.view(whole))
-    response._chunks = chunks
+    response._chunks, response._is_chunk = chunks, is_chunk
     response._error = error
     if not done and error is None:
         response._error = TurnCancelled("the reply was pickled before it had arrived")
