@@ -1,0 +1,55 @@
+"""What all tests of the core share: the two ways of use, and how hard to try."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+from ways import WAYS, Way
+
+EFFORT = os.environ.get("MULTITURN_TEST_EFFORT", "quick")
+
+settings.register_profile(
+    "quick",
+    max_examples=60,
+    stateful_step_count=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    print_blob=True,
+)
+settings.register_profile(
+    "nightly", settings.get_profile("quick"), max_examples=2000, stateful_step_count=50
+)
+settings.load_profile("nightly" if EFFORT == "nightly" else "quick")
+
+
+@pytest.fixture(params=[*WAYS])
+def way(request: pytest.FixtureRequest) -> Iterator[Way]:
+    """One of the two ways of using a conversation."""
+    way = WAYS[request.param]()
+    yield way
+    way.close()
+
+
+@pytest.fixture(scope="session")
+def weights_path() -> Path:
+    """The default model's weights, fetched if they are not on this machine."""
+    from multiturn import weights
+
+    return weights.locate()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> object:
+    """Run a scenario, that is, an async test that asks for ``way``, in that way."""
+    if "way" not in pyfuncitem.funcargs or not inspect.iscoroutinefunction(pyfuncitem.obj):
+        return None
+    names = pyfuncitem._fixtureinfo.argnames
+    arguments = {name: pyfuncitem.funcargs[name] for name in names}
+    way: Way = pyfuncitem.funcargs["way"]
+    way.run(pyfuncitem.obj(**arguments))
+    return True
