@@ -1,0 +1,1 @@
+"""The command ``multiturn``: talk to a model in a terminal or in a pipe."""

