@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from multiturn.content import Content
 from multiturn.enums import OpenEnum
 from multiturn.fields import (
+    Bytes,
     EnumField,
     Flag,
     Float,
@@ -15,6 +18,9 @@ from multiturn.fields import (
     String,
 )
 from multiturn.message import Message
+
+if TYPE_CHECKING:
+    from multiturn import grounding
 
 
 class FinishReason(OpenEnum):
@@ -86,6 +92,10 @@ class SafetyRating(Message):
     category = EnumField(HarmCategory)
     probability = EnumField(HarmProbability)
     blocked = Flag()
+    probability_score = Float(presence=True)
+    severity = String(presence=True)
+    severity_score = Float(presence=True)
+    overwritten_threshold = String(presence=True)
 
 
 class CitationSource(Message):
@@ -95,12 +105,42 @@ class CitationSource(Message):
     end_index = Integer(presence=True)
     uri = String(presence=True)
     license_ = String(presence=True)
+    title = String(presence=True)
+    publication_date = JsonValue()
 
 
 class CitationMetadata(Message):
     """The quotations of an answer."""
 
     citation_sources = Repeated(Nested(CitationSource))
+    citations = Repeated(Nested(CitationSource), presence=True)
+
+
+# Loaded when one is read: most answers rest on nothing but the model.
+
+
+def _grounding_attribution() -> type[grounding.GroundingAttribution]:
+    from multiturn.grounding import GroundingAttribution
+
+    return GroundingAttribution
+
+
+def _grounding_metadata() -> type[grounding.GroundingMetadata]:
+    from multiturn.grounding import GroundingMetadata
+
+    return GroundingMetadata
+
+
+def _logprobs_result() -> type[grounding.LogprobsResult]:
+    from multiturn.grounding import LogprobsResult
+
+    return LogprobsResult
+
+
+def _url_context_metadata() -> type[grounding.UrlContextMetadata]:
+    from multiturn.grounding import UrlContextMetadata
+
+    return UrlContextMetadata
 
 
 class Candidate(Message):
@@ -115,17 +155,29 @@ class Candidate(Message):
     safety_ratings = Repeated(Nested(SafetyRating))
     citation_metadata = Nested(CitationMetadata)
     token_count = Integer()
-    grounding_attributions = Repeated(JsonValue())
-    grounding_metadata = JsonValue()
+    grounding_attributions = Repeated(Nested(_grounding_attribution))
+    grounding_metadata = Nested(_grounding_metadata)
     avg_logprobs = Float()
-    logprobs_result = JsonValue()
-    url_context_metadata = JsonValue()
+    logprobs_result = Nested(_logprobs_result)
+    url_context_metadata = Nested(_url_context_metadata)
+    continuation_token = Bytes(presence=True)
+
+
+class TokenModality(OpenEnum):
+    """What tokens stand for."""
+
+    MODALITY_UNSPECIFIED = 0
+    TEXT = 1
+    IMAGE = 2
+    VIDEO = 3
+    AUDIO = 4
+    DOCUMENT = 5
 
 
 class ModalityTokenCount(Message):
-    """Tokens of one modality, as ``TEXT`` or ``IMAGE``."""
+    """Tokens of one modality."""
 
-    modality = String()
+    modality = EnumField(TokenModality)
     token_count = Integer()
 
 
@@ -143,6 +195,7 @@ class UsageMetadata(Message):
     candidates_tokens_details = Repeated(Nested(ModalityTokenCount), presence=True)
     tool_use_prompt_tokens_details = Repeated(Nested(ModalityTokenCount), presence=True)
     service_tier = String(presence=True)
+    traffic_type = String(presence=True)
 
 
 class PromptFeedback(Message):
@@ -166,6 +219,8 @@ class GenerateContentResponse(Message):
     usage_metadata = Nested(UsageMetadata)
     model_version = String()
     response_id = String(presence=True)
+    create_time = String(presence=True)
+    model_status = JsonValue()
 
 
 class CountTokensResponse(Message):
@@ -174,3 +229,4 @@ class CountTokensResponse(Message):
     total_tokens = Integer()
     cached_content_token_count = Integer()
     prompt_tokens_details = Repeated(Nested(ModalityTokenCount), presence=True)
+    cache_tokens_details = Repeated(Nested(ModalityTokenCount), presence=True)

@@ -7,18 +7,14 @@ members are those of the Gemini API (v1beta); the API's reference is their sourc
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from multiturn.enums import OpenEnum
-from multiturn.fields import (
-    Bytes,
-    EnumField,
-    Flag,
-    Float,
-    Nested,
-    Repeated,
-    String,
-    Struct,
-)
+from multiturn.fields import Bytes, EnumField, Flag, JsonValue, Nested, Repeated, String, Struct
 from multiturn.message import Message
+
+if TYPE_CHECKING:
+    from multiturn.resources import VideoMetadata
 
 
 class Language(OpenEnum):
@@ -68,6 +64,8 @@ class FunctionCall(Message):
     id = String()
     name = String()
     args = Struct()
+    partial_args = JsonValue()
+    will_continue = Flag(presence=True)
 
 
 class FunctionResponsePart(Message):
@@ -110,14 +108,6 @@ class CodeExecutionResult(Message):
     output = String()
 
 
-class VideoMetadata(Message):
-    """Which piece of a video a part means; offsets as ``"3.5s"``."""
-
-    start_offset = String()
-    end_offset = String()
-    fps = Float()
-
-
 class ToolCall(Message):
     """A call of a tool that the server itself runs, as it reports it."""
 
@@ -134,6 +124,12 @@ class ToolResponse(Message):
     response = Struct()
 
 
+def _video_metadata() -> type[VideoMetadata]:
+    from multiturn.resources import VideoMetadata
+
+    return VideoMetadata
+
+
 class Part(Message):
     """One piece of a content; setting one member of ``data`` unsets the others."""
 
@@ -146,10 +142,17 @@ class Part(Message):
     code_execution_result = Nested(CodeExecutionResult, oneof="data")
     tool_call = Nested(ToolCall, oneof="data")
     tool_response = Nested(ToolResponse, oneof="data")
-    video_metadata = Nested(VideoMetadata)
+    video_metadata = Nested(_video_metadata)
     thought = Flag(presence=True)
     thought_signature = Bytes(presence=True)
     part_metadata = Struct()
+    media_resolution = JsonValue()
+    media_processing = JsonValue()
+    audio_transcription = JsonValue()
+    speech_metadata = JsonValue()
+    document_metadata = JsonValue()
+    spreadsheet_metadata = JsonValue()
+    audio_metadata = JsonValue()
 
 
 class Content(Message):

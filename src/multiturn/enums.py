@@ -18,10 +18,10 @@ class OpenEnum(IntEnum):
     @classmethod
     def _missing_(cls, value: object) -> Self | None:
         if isinstance(value, str) and value:
-            known = cls.__members__.get(value) or cls.__members__.get(value.upper())
-            return known or cls._unknown(
-                -1 - binascii.crc32(value.encode("utf-8", "replace")), value
-            )
+            known = cls.__members__.get(value, cls.__members__.get(value.upper()))
+            if known is not None:
+                return known
+            return cls._unknown(-1 - binascii.crc32(value.encode("utf-8", "replace")), value)
         if isinstance(value, int) and not isinstance(value, bool):
             return cls._unknown(value, f"UNKNOWN_{value}")
         return None

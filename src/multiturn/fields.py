@@ -30,16 +30,13 @@ class Field(Generic[T]):
     Args:
         oneof: Name of the group of alternatives of which only one is set.
         presence: Whether unset and set-to-the-default differ.
-        wire: Name in JSON; None derives it from the Python name.
     """
 
     kind = "a value"
 
-    def __init__(
-        self, *, oneof: str | None = None, presence: bool = False, wire: str | None = None
-    ) -> None:
+    def __init__(self, *, oneof: str | None = None, presence: bool = False) -> None:
         self.name = ""
-        self.wire = wire or ""
+        self.wire = ""
         self.oneof = oneof
         self.has_presence = presence or oneof is not None
         self._siblings: tuple[str, ...] | None = None
@@ -47,7 +44,7 @@ class Field(Generic[T]):
 
     def __set_name__(self, owner: type[Message], name: str) -> None:
         self.name, self._owner = name, owner
-        self.wire = self.wire or camel_case(name)
+        self.wire = camel_case(name)
 
     @overload
     def __get__(self, message: None, owner: type[Message]) -> Self: ...
@@ -165,6 +162,16 @@ class Integer(_Scalar[int]):
         return super().write(value, path, unknown)
 
 
+class Integer64(Integer):
+    """An integer that may need 64 bits; ``to_dict`` shows it as text, as JSON has it."""
+
+    def plain(self, value: Any, integers: bool, python_names: bool, defaults: bool) -> Any:
+        return str(value)
+
+    def plain_default(self, integers: bool) -> Any:
+        return "0"
+
+
 class Float(_Scalar[float]):
     kind, types, default = "a finite number", (int, float), 0.0
 
@@ -206,15 +213,8 @@ class Bytes(Field[bytes]):
 class EnumField(Field[E]):
     """A value of an open enumeration; its name in JSON, or a number that has no name."""
 
-    def __init__(
-        self,
-        enum: type[E],
-        *,
-        oneof: str | None = None,
-        presence: bool = False,
-        wire: str | None = None,
-    ) -> None:
-        super().__init__(oneof=oneof, presence=presence, wire=wire)
+    def __init__(self, enum: type[E], *, oneof: str | None = None, presence: bool = False) -> None:
+        super().__init__(oneof=oneof, presence=presence)
         self.enum = enum
 
     def absent(self, message: Message) -> E:
@@ -253,9 +253,8 @@ class Nested(Field[M]):
         message: type[M] | Callable[[], type[M]],
         *,
         oneof: str | None = None,
-        wire: str | None = None,
     ) -> None:
-        super().__init__(oneof=oneof, presence=True, wire=wire)
+        super().__init__(oneof=oneof, presence=True)
         self._message = message
 
     @property
@@ -295,8 +294,8 @@ class Nested(Field[M]):
 class Struct(Field[dict[str, Any]]):
     """Any JSON object; numbers keep their type, a frozen one is handed out as a copy."""
 
-    def __init__(self, *, presence: bool = True, wire: str | None = None) -> None:
-        super().__init__(presence=presence, wire=wire)
+    def __init__(self) -> None:
+        super().__init__(presence=True)
 
     def absent(self, message: Message) -> dict[str, Any]:
         return {}
@@ -313,8 +312,8 @@ class Struct(Field[dict[str, Any]]):
 class JsonValue(Field[Any]):
     """Any JSON value at all."""
 
-    def __init__(self, *, wire: str | None = None) -> None:
-        super().__init__(presence=True, wire=wire)
+    def __init__(self) -> None:
+        super().__init__(presence=True)
 
     def absent(self, message: Message) -> Any:
         return None
@@ -329,8 +328,8 @@ class JsonValue(Field[Any]):
 class Repeated(Field[Items[T]]):
     """A list of values of one kind."""
 
-    def __init__(self, item: Field[T], *, presence: bool = False, wire: str | None = None) -> None:
-        super().__init__(presence=presence, wire=wire)
+    def __init__(self, item: Field[T], *, presence: bool = False) -> None:
+        super().__init__(presence=presence)
         self.item = item
 
     def __set_name__(self, owner: type[Message], name: str) -> None:
@@ -366,8 +365,8 @@ class Repeated(Field[Items[T]]):
 class MapOf(Field[dict[str, T]]):
     """A dict from names to values of one kind; handed out as a new dict of views."""
 
-    def __init__(self, item: Field[T], *, wire: str | None = None) -> None:
-        super().__init__(wire=wire)
+    def __init__(self, item: Field[T], *, presence: bool = False) -> None:
+        super().__init__(presence=presence)
         self.item = item
 
     def absent(self, message: Message) -> dict[str, T]:

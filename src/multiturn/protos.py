@@ -1,5 +1,19 @@
 """The messages by the names that ``google.generativeai.protos`` gave them."""
 
+from __future__ import annotations
+
+from typing import Any
+
+from multiturn.bodies import (
+    BatchEmbedContentsRequest,
+    BatchEmbedContentsResponse,
+    ContentEmbedding,
+    CountTokensRequest,
+    EmbedContentRequest,
+    EmbedContentResponse,
+    GenerateContentRequest,
+    TaskType,
+)
 from multiturn.candidate import (
     Candidate,
     CitationMetadata,
@@ -20,31 +34,125 @@ from multiturn.content import (
     FunctionResponse,
     FunctionResponsePart,
     Part,
-    VideoMetadata,
+    ToolCall,
+    ToolResponse,
 )
+from multiturn.grounding import (
+    AttributionSourceId,
+    GroundingAttribution,
+    GroundingChunk,
+    GroundingMetadata,
+    GroundingSupport,
+    LogprobsResult,
+    RetrievalMetadata,
+    SearchEntryPoint,
+    Segment,
+    UrlContextMetadata,
+    UrlMetadata,
+)
+from multiturn.resources import CachedContent, File, Model, Status, VideoMetadata
+from multiturn.service_messages import NAMES as _SERVICE_NAMES
 from multiturn.settings import GenerationConfig, SafetySetting, Schema, Type
+from multiturn.speech import (
+    ImageConfig,
+    MultiSpeakerVoiceConfig,
+    PrebuiltVoiceConfig,
+    SpeakerVoiceConfig,
+    SpeechConfig,
+    ThinkingConfig,
+    VoiceConfig,
+)
+from multiturn.tool_messages import (
+    CodeExecution,
+    DynamicRetrievalConfig,
+    FileSearch,
+    FunctionCallingConfig,
+    FunctionDeclaration,
+    GoogleMaps,
+    GoogleSearchRetrieval,
+    RetrievalConfig,
+    Tool,
+    ToolConfig,
+    UrlContext,
+)
 
-__all__ = [
+__all__ = [  # noqa: PLE0604  (the rest is made when first named)
+    "AttributionSourceId",
+    "BatchEmbedContentsRequest",
+    "BatchEmbedContentsResponse",
     "Blob",
+    "CachedContent",
     "Candidate",
     "CitationMetadata",
     "CitationSource",
+    "CodeExecution",
     "CodeExecutionResult",
     "Content",
+    "ContentEmbedding",
+    "CountTokensRequest",
     "CountTokensResponse",
+    "DynamicRetrievalConfig",
+    "EmbedContentRequest",
+    "EmbedContentResponse",
     "ExecutableCode",
+    "File",
     "FileData",
+    "FileSearch",
     "FunctionCall",
+    "FunctionCallingConfig",
+    "FunctionDeclaration",
     "FunctionResponse",
     "FunctionResponsePart",
+    "GenerateContentRequest",
     "GenerateContentResponse",
     "GenerationConfig",
+    "GoogleMaps",
+    "GoogleSearchRetrieval",
+    "GroundingAttribution",
+    "GroundingChunk",
+    "GroundingMetadata",
+    "GroundingSupport",
     "HarmCategory",
+    "ImageConfig",
+    "LogprobsResult",
     "ModalityTokenCount",
+    "Model",
+    "MultiSpeakerVoiceConfig",
     "Part",
+    "PrebuiltVoiceConfig",
+    "RetrievalConfig",
+    "RetrievalMetadata",
     "SafetyRating",
     "SafetySetting",
     "Schema",
+    "SearchEntryPoint",
+    "Segment",
+    "SpeakerVoiceConfig",
+    "SpeechConfig",
+    "Status",
+    "TaskType",
+    "ThinkingConfig",
+    "Tool",
+    "ToolCall",
+    "ToolConfig",
+    "ToolResponse",
     "Type",
+    "UrlContext",
+    "UrlContextMetadata",
+    "UrlMetadata",
     "VideoMetadata",
+    "VoiceConfig",
+    *_SERVICE_NAMES,
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _SERVICE_NAMES:
+        from multiturn import service_messages
+
+        return getattr(service_messages, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

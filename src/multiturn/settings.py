@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from multiturn.candidate import HarmCategory
 from multiturn.enums import OpenEnum
 from multiturn.fields import (
@@ -9,6 +11,7 @@ from multiturn.fields import (
     Flag,
     Float,
     Integer,
+    Integer64,
     JsonValue,
     MapOf,
     Nested,
@@ -16,6 +19,9 @@ from multiturn.fields import (
     String,
 )
 from multiturn.message import Message
+
+if TYPE_CHECKING:
+    from multiturn import speech
 
 
 class Type(OpenEnum):
@@ -42,20 +48,23 @@ class Schema(Message):
     default = JsonValue()
     enum = Repeated(String())
     items = Nested(lambda: Schema)
-    max_items = Integer()
-    min_items = Integer()
+    max_items = Integer64()
+    min_items = Integer64()
     properties = MapOf(Nested(lambda: Schema))
     required = Repeated(String())
-    min_properties = Integer(presence=True)
-    max_properties = Integer(presence=True)
+    min_properties = Integer64(presence=True)
+    max_properties = Integer64(presence=True)
     minimum = Float(presence=True)
     maximum = Float(presence=True)
-    min_length = Integer(presence=True)
-    max_length = Integer(presence=True)
+    min_length = Integer64(presence=True)
+    max_length = Integer64(presence=True)
     pattern = String(presence=True)
     example = JsonValue()
     any_of = Repeated(Nested(lambda: Schema), presence=True)
     property_ordering = Repeated(String(), presence=True)
+    additional_properties = JsonValue()
+    defs = MapOf(Nested(lambda: Schema), presence=True)
+    ref = String(presence=True)
 
 
 class Modality(OpenEnum):
@@ -67,10 +76,38 @@ class Modality(OpenEnum):
     AUDIO = 3
 
 
+class MediaResolution(OpenEnum):
+    """How many tokens a picture or a video is turned into."""
+
+    MEDIA_RESOLUTION_UNSPECIFIED = 0
+    MEDIA_RESOLUTION_LOW = 1
+    MEDIA_RESOLUTION_MEDIUM = 2
+    MEDIA_RESOLUTION_HIGH = 3
+
+
+def _speech_config() -> type[speech.SpeechConfig]:
+    from multiturn.speech import SpeechConfig
+
+    return SpeechConfig
+
+
+def _thinking_config() -> type[speech.ThinkingConfig]:
+    from multiturn.speech import ThinkingConfig
+
+    return ThinkingConfig
+
+
+def _image_config() -> type[speech.ImageConfig]:
+    from multiturn.speech import ImageConfig
+
+    return ImageConfig
+
+
 class GenerationConfig(Message):
     """How an answer is to be made, as it travels; unset means the model decides."""
 
     Modality = Modality
+    MediaResolution = MediaResolution
 
     candidate_count = Integer(presence=True)
     stop_sequences = Repeated(String())
@@ -88,10 +125,18 @@ class GenerationConfig(Message):
     logprobs = Integer(presence=True)
     enable_enhanced_civic_answers = Flag(presence=True)
     response_modalities = Repeated(EnumField(Modality))
-    speech_config = JsonValue()
-    thinking_config = JsonValue()
-    image_config = JsonValue()
-    media_resolution = String(presence=True)
+    speech_config = Nested(_speech_config)
+    thinking_config = Nested(_thinking_config)
+    image_config = Nested(_image_config)
+    media_resolution = EnumField(MediaResolution, presence=True)
+    response_json_schema_ordered = JsonValue()
+    audio_timestamp = Flag(presence=True)
+    enable_affective_dialog = Flag(presence=True)
+    model_selection_config = JsonValue()
+    routing_config = JsonValue()
+    response_format = JsonValue()
+    translation_config = JsonValue()
+    audio_transcription_config = JsonValue()
 
 
 class HarmBlockThreshold(OpenEnum):
@@ -112,3 +157,4 @@ class SafetySetting(Message):
 
     category = EnumField(HarmCategory)
     threshold = EnumField(HarmBlockThreshold)
+    method = String(presence=True)
