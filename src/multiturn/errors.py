@@ -6,10 +6,15 @@
     │   ├─ FrozenContent (also AttributeError) a content of a history was written to
     │   ├─ UnknownName (also LookupError)      .kind .name .known
     │   ├─ IncompleteIterationError            the reply is still arriving
+    │   ├─ MissingKey                          the model's server wants a key; none is set
     │   └─ SessionBusy (also RuntimeError)     another turn of this session is open
     ├─ BackendError                            the model could not be asked   .backend .retryable
     │   ├─ ContextTooLong                      .prompt_tokens .context_tokens
     │   ├─ MalformedReply                      .excerpt
+    │   ├─ ConnectionFailed (also ConnectionError)
+    │   ├─ TimedOut (also TimeoutError)
+    │   ├─ StatusError                         .status .code .details .request_id
+    │   │   └─ as in google.api_core.exceptions, see google_errors.py
     │   └─ EngineError                         the embedded engine failed   .code
     │       └─ WeightsError                    .path
     │           ├─ WeightsMissing              .name
@@ -18,7 +23,10 @@
     ├─ ReplyError                              the model answered, but not with a turn   .response
     │   ├─ BlockedPromptException
     │   ├─ StopCandidateException              .candidate
-    │   └─ BrokenResponseError
+    │   ├─ BrokenResponseError
+    │   └─ TooManyRounds                       .rounds .calls
+    ├─ ToolError                               a function raised   .call
+    ├─ ApprovalNeeded                          calls wait for approval   .calls
     └─ TurnCancelled                           .partial_text
 
 A class exists where a caller would act differently.  The names that end in
@@ -28,12 +36,13 @@ Every error can be pickled; none carries a key.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from multiturn.calls import Call
     from multiturn.candidate import Candidate
 
 _SHOWN_CHARACTERS = 80
@@ -137,6 +146,10 @@ class IncompleteIterationError(UsageError):
     """The reply is still arriving: iterate it to its end, or call ``resolve()``."""
 
 
+class MissingKey(UsageError):
+    """The model's server wants an API key or credentials, and none are set."""
+
+
 class SessionBusy(UsageError, RuntimeError):
     """Another turn of this session is open, and this one may not wait for it."""
 
@@ -189,6 +202,65 @@ class MalformedReply(BackendError):
     def __init__(self, message: str, excerpt: object = "", *, backend: str = "") -> None:
         super().__init__(message, backend=backend)
         self.excerpt = shown(excerpt)
+
+
+class ConnectionFailed(BackendError, ConnectionError):
+    """The server could not be reached, or the connection broke before the answer was whole."""
+
+    def __init__(self, message: str, *, retryable: bool = True) -> None:
+        super().__init__(message, retryable=retryable)
+
+
+class TimedOut(BackendError, TimeoutError):
+    """The server, or the call as a whole, took longer than it may."""
+
+    def __init__(self, message: str, *, retryable: bool = False) -> None:
+        super().__init__(message, retryable=retryable)
+
+
+class StatusError(BackendError):
+    """The server answered with an error.
+
+    Raised as one of its children in ``google_errors.py``, whose names and tree are those
+    of google.api_core.exceptions; where the program has loaded that module, the error is
+    an instance of its class too.
+
+    Attributes:
+        message: What the server said.
+        status: The server's name for it, as ``RESOURCE_EXHAUSTED``; "" if it gave none.
+        code: The HTTP status, as 429.
+        request_id: The server's name for the request, "" if it gave none.
+    """
+
+    code: int | None = None
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: str = "",
+        code: int | None = None,
+        details: Sequence[Any] = (),
+        request_id: str = "",
+        retryable: bool = False,
+        retry_after_seconds: float | None = None,
+    ) -> None:
+        super().__init__(message, retryable=retryable)
+        self.message, self.status, self.request_id = message, status, request_id
+        self.code = self.code if code is None else code
+        self.retry_after_seconds = retry_after_seconds
+        self._details = list(details)
+        # What the classes of google.api_core.exceptions read.
+        self._errors: list[Any] = []
+        self._response = self._error_info = None
+
+    @property
+    def details(self) -> list[Any]:
+        """The server's details: dicts of google.rpc types, told apart by ``@type``."""
+        return list(self._details)
+
+    def __str__(self) -> str:
+        return f"{self.code} {self.status} {self.message}".replace("  ", " ")
 
 
 class EngineError(BackendError):
@@ -290,6 +362,55 @@ class StopCandidateException(ReplyError):
 
 class BrokenResponseError(ReplyError):
     """The answer stopped arriving before it was whole."""
+
+
+class TooManyRounds(ReplyError):
+    """The model went on calling functions beyond the limit of rounds.
+
+    Attributes:
+        rounds: The limit.
+        calls: What it wanted to call next.
+    """
+
+    def __init__(self, rounds: int, calls: tuple[Call, ...]) -> None:
+        super().__init__(
+            f"the model was asked {rounds} times in this turn and still calls "
+            f"{', '.join(call.name for call in calls)}; raise max_rounds, or say "
+            "on_round_limit='answer' for a last answer without functions"
+        )
+        self.rounds, self.calls = rounds, calls
+
+
+class ToolError(MultiturnError):
+    """A function raised, and ``on_tool_error="raise"``; its own error is the ``__cause__``.
+
+    Attributes:
+        call: Which call it was.
+    """
+
+    def __init__(self, call: Call, reason: str) -> None:
+        super().__init__(
+            f"the function {call.name!r} failed: {reason}; nothing was added to the history"
+        )
+        self.call = call
+
+
+class ApprovalNeeded(MultiturnError):
+    """The model wants functions called that a person must approve first.
+
+    ``chat.pending`` holds the calls; decide on each and go on with ``chat.resume()``.
+
+    Attributes:
+        calls: All calls that wait.
+    """
+
+    def __init__(self, calls: tuple[Call, ...]) -> None:
+        names = ", ".join(call.name for call in calls)
+        super().__init__(
+            f"the model wants to call {names}, which needs approval; decide with "
+            "chat.pending.approve() or chat.pending.refuse(), then call chat.resume()"
+        )
+        self.calls = calls
 
 
 class TurnCancelled(MultiturnError):

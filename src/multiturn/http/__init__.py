@@ -1,0 +1,109 @@
+"""HTTP for backends: what a request and an answer are, and the protocol of whoever carries them.
+
+``multiturn.http.client.Http`` is our own; a user may hand in another (see ``foreign.py``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from typing import NamedTuple, Protocol, runtime_checkable
+
+from multiturn.cancel import Cancel
+
+# Limits that hold for every exchange.  They bound what a wrong or hostile server can
+# cost: the longest answers that the Gemini API gives (64 K tokens, or some images in
+# base64) are far below.
+BODY_BYTES = 64 * 1024 * 1024
+HEAD_BYTES = 256 * 1024
+# Highest ratio of unpacked to packed bytes, counted from the first MiB unpacked.  JSON
+# text packs 3 to 20 times; deflate cannot reach more than 1,032.
+PACKING_RATIO = 200
+
+CONNECT_SECONDS = 5.0
+IDLE_SECONDS = 60.0
+TOTAL_SECONDS = 600.0
+
+# Headers whose values are never shown.
+_SECRET_HEADERS = ("x-goog-api-key", "authorization", "proxy-authorization", "api-key", "cookie")
+
+
+class HttpRequest:
+    """One request; nothing in it changes.
+
+    Attributes:
+        method: As ``POST``.
+        url: Absolute; never holds a key.
+        headers: Pairs, without ``Host`` and ``Content-Length``.
+        body: What is sent.
+        deadline: When everything must be over, as ``time.monotonic()`` counts.
+        connect_seconds: Time for a new connection, its proxy and TLS included.
+        idle_seconds: Longest silence of the server.
+    """
+
+    __slots__ = (
+        "body",
+        "connect_seconds",
+        "deadline",
+        "headers",
+        "idle_seconds",
+        "method",
+        "url",
+    )
+
+    def __init__(
+        self,
+        method: str,
+        url: str,
+        headers: tuple[tuple[str, str], ...],
+        body: bytes,
+        deadline: float,
+        connect_seconds: float = CONNECT_SECONDS,
+        idle_seconds: float = IDLE_SECONDS,
+    ) -> None:
+        self.method, self.url, self.headers, self.body = method, url, headers, body
+        self.deadline = deadline
+        self.connect_seconds, self.idle_seconds = connect_seconds, idle_seconds
+
+    def __repr__(self) -> str:
+        shown = [
+            (name, "***" if name.lower() in _SECRET_HEADERS else value)
+            for name, value in self.headers
+        ]
+        return f"<HttpRequest {self.method} {self.url} {shown} {len(self.body)} bytes>"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        raise TypeError("an HttpRequest carries credentials and is not pickled")
+
+
+class HttpHead(NamedTuple):
+    """How an answer begins.
+
+    Attributes:
+        status: As 200; never an informational one.
+        headers: Names in lower case; values of a repeated name joined by ", ".
+    """
+
+    status: int
+    headers: dict[str, str]
+
+
+@runtime_checkable
+class HttpClient(Protocol):
+    """Carries requests; shared by any number of threads, or of tasks.
+
+    An exchange gives the head first, then the pieces of the body as they arrive,
+    unpacked if they were compressed.  It never follows a redirect, ends by the
+    request's deadline, and raises ConnectionFailed, TimedOut or MalformedReply.  Closing
+    it, or raising ``cancel`` from any thread, ends it at once; after ``cancel`` it may
+    just end.  Only the half that a program uses needs to be there.
+    """
+
+    def exchange(self, request: HttpRequest, cancel: Cancel) -> Iterator[HttpHead | bytes]:
+        """Send, and give what comes back."""
+        ...
+
+    def exchange_async(
+        self, request: HttpRequest, cancel: Cancel
+    ) -> AsyncIterator[HttpHead | bytes]:
+        """The same without ever blocking the event loop."""
+        ...

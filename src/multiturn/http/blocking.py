@@ -1,0 +1,353 @@
+"""Blocking connections: sockets with a deadline that another thread can interrupt."""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import selectors
+import socket
+import threading
+import time
+from contextlib import suppress
+from typing import Any
+
+from multiturn.errors import BackendError, ConnectionFailed, TimedOut
+from multiturn.http import HttpRequest
+from multiturn.http.message import ResponseReader, request_head
+from multiturn.http.route import Route, Trust
+
+# Larger receive buffers cost more than they save: above this size the C library maps
+# and unmaps memory for each call.
+_RECEIVE_BYTES = 65_536
+# A head is sent together with a body up to this size, at the price of a copy.
+_JOINED_BYTES = 65_536
+# RFC 8305: how long one address is tried before the next is tried beside it.
+_NEXT_ADDRESS_SECONDS = 0.25
+# How often a connection that is being made looks whether it was interrupted.
+_LOOK_SECONDS = 0.1
+
+Address = tuple[int, int, int, str, Any]
+
+
+class Interrupt:
+    """Ends a blocked call on a socket from another thread, a signal handler included."""
+
+    __slots__ = ("_lock", "_process_id", "_socket", "is_set")
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._socket: socket.socket | None = None
+        self._process_id = os.getpid()
+        self.is_set = False
+
+    def set(self) -> None:
+        """Interrupt; whoever blocks on the socket sees its end."""
+        with self._lock:
+            self.is_set = True
+            if self._socket is not None and self._process_id == os.getpid():
+                with suppress(OSError):
+                    # Not SSLSocket.shutdown, which changes the object under its reader.
+                    socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+
+    def guard(self, sock: socket.socket | None) -> None:
+        """Take this socket on, None to let go of it."""
+        with self._lock:
+            self._socket = sock
+            if self.is_set and sock is not None:
+                self.set()
+
+
+class Limit:
+    """The time that is left for something, in words for the error that ends it."""
+
+    __slots__ = ("_at", "_is_total", "_seconds", "_what")
+
+    def __init__(self, request: HttpRequest, seconds: float, what: str) -> None:
+        now = time.monotonic()
+        self._is_total = request.deadline <= now + seconds
+        self._at = request.deadline if self._is_total else now + seconds
+        self._seconds, self._what = seconds, what
+
+    @property
+    def left_seconds(self) -> float:
+        """Seconds until the time is up; raises TimedOut when it is."""
+        left = self._at - time.monotonic()
+        if left <= 0:
+            raise self.error()
+        return left
+
+    def error(self) -> TimedOut:
+        """Return what to raise when the time is up."""
+        if self._is_total:
+            return total_timed_out()
+        return TimedOut(f"{self._what} within {self._seconds:g} s", retryable=True)
+
+
+def total_timed_out() -> TimedOut:
+    """Return what is raised at a call's deadline; asking again would not help."""
+    return TimedOut(
+        "the call was not over by its time limit; request_options={'timeout': seconds} sets it"
+    )
+
+
+class Connection:
+    """A connection to a route; used by one request at a time."""
+
+    __slots__ = ("_socket", "reader")
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._socket = sock
+        self.reader = ResponseReader()
+
+    def send(self, request: HttpRequest, target: str, host: str, headers: Any = ()) -> None:
+        """Send a request; a server that closes early is met when its answer is read."""
+        head = request_head(
+            request.method, target, host, (*request.headers, *headers), len(request.body)
+        )
+        self.reader.begin()
+        try:
+            if len(request.body) <= _JOINED_BYTES:
+                self._send(request, memoryview(head + request.body))
+            else:
+                self._send(request, memoryview(head))
+                self._send(request, memoryview(request.body))
+        except TimeoutError as error:
+            raise error if isinstance(error, TimedOut) else total_timed_out() from None
+        except OSError as error:
+            # Perhaps it said why (413, 429) before it closed.
+            with suppress(BackendError, OSError):
+                while self.reader.head is None and not self.reader.complete:
+                    self.receive(request)
+            if self.reader.head is None:
+                raise failed("the connection broke while the request was sent", error) from None
+
+    def _send(self, request: HttpRequest, data: memoryview) -> None:
+        while data:
+            limit = Limit(request, request.idle_seconds, "the server took nothing more in")
+            self._socket.settimeout(limit.left_seconds)
+            try:
+                data = data[self._socket.send(data) :]
+            except TimeoutError:
+                raise limit.error() from None
+
+    def receive(self, request: HttpRequest) -> None:
+        """Wait for more of the answer, and let the reader have it."""
+        limit = Limit(request, request.idle_seconds, "the server sent nothing")
+        self._socket.settimeout(limit.left_seconds)
+        try:
+            data = self._socket.recv(_RECEIVE_BYTES)
+        except TimeoutError:
+            raise limit.error() from None
+        except OSError as error:
+            raise failed("the connection broke", error) from None
+        if data:
+            self.reader.feed(data)
+        else:
+            self.reader.end()
+
+    def guarded_by(self, interrupt: Interrupt) -> None:
+        """Let an interrupt end what blocks on this connection."""
+        interrupt.guard(self._socket)
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether the server seems to be still there: an idle one says nothing."""
+        try:
+            if hasattr(select, "poll"):
+                poll = select.poll()
+                poll.register(self._socket, select.POLLIN)
+                return not poll.poll(0)
+            return not select.select([self._socket], [], [], 0)[0]
+        except (OSError, ValueError):
+            return False
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._socket.close()
+
+    forget = close  # close() of a socket says nothing that the parent's peer would hear
+
+
+def failed(what: str, error: OSError, *, retryable: bool = True) -> ConnectionFailed:
+    """Return the error for a connection that failed, with the system's reason."""
+    reason = getattr(error, "verify_message", "") or error.strerror or str(error)
+    return ConnectionFailed(f"{what} ({reason or type(error).__name__})", retryable=retryable)
+
+
+def connect(route: Route, trust: Trust, request: HttpRequest, interrupt: Interrupt) -> Connection:
+    """Return a new connection along a route.
+
+    Raises:
+        ConnectionFailed, TimedOut: Nobody could be reached, or trusted.
+    """
+    host, port = route.first_stop
+    limit = Limit(request, request.connect_seconds, f"no connection to {host}:{port} was made")
+    sock = _first_connected(_addresses(host, port, limit, interrupt), host, limit, interrupt)
+    try:
+        interrupt.guard(sock)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        sock.settimeout(limit.left_seconds)
+        if route.is_tunnel:
+            _tunnel(sock, route, limit)
+        if route.is_secure:
+            sock = _secured(sock, route, trust, limit)
+            interrupt.guard(sock)
+        return Connection(sock)
+    except TimeoutError as error:
+        sock.close()
+        raise error if isinstance(error, TimedOut) else limit.error() from None
+    except OSError as error:
+        sock.close()
+        if isinstance(error, ConnectionFailed):
+            raise
+        raise failed(f"the connection to {host}:{port} broke", error) from None
+    except BaseException:
+        sock.close()
+        raise
+
+
+def _secured(sock: socket.socket, route: Route, trust: Trust, limit: Limit) -> socket.socket:
+    import ssl
+
+    try:
+        secure = trust.context().wrap_socket(
+            sock, server_hostname=route.origin.host, do_handshake_on_connect=False
+        )
+    except ValueError as error:
+        raise ConnectionFailed(f"{route.origin.host!r} is no name for TLS ({error})") from None
+    try:
+        secure.settimeout(limit.left_seconds)
+        secure.do_handshake()
+    except ssl.SSLCertVerificationError as error:
+        secure.close()
+        raise untrusted(route, error) from None
+    except BaseException:
+        secure.close()
+        raise
+    return secure
+
+
+def untrusted(route: Route, error: OSError) -> ConnectionFailed:
+    """Return the error for a certificate that is not trusted."""
+    return failed(
+        f"the certificate of {route.origin.host} is not trusted; if a company's proxy signs it, "
+        "name its certificate in SSL_CERT_FILE",
+        error,
+        retryable=False,
+    )
+
+
+def _tunnel(sock: socket.socket, route: Route, limit: Limit) -> None:
+    sock.sendall(tunnel_request(route))
+    reader = ResponseReader()
+    while reader.head is None:
+        sock.settimeout(limit.left_seconds)
+        data = sock.recv(4096)
+        if data:
+            reader.feed(data)
+        else:
+            reader.end()
+    require_tunnel(reader)
+
+
+def tunnel_request(route: Route) -> bytes:
+    """Return the request that makes a proxy pass bytes on."""
+    assert route.proxy is not None
+    name = f"[{route.origin.host}]" if ":" in route.origin.host else route.origin.host
+    target = f"{name}:{route.origin.port}"
+    login = route.proxy.authorization
+    headers = f"Proxy-Authorization: {login}\r\n" if login else ""
+    return f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n{headers}\r\n".encode("ascii")
+
+
+def require_tunnel(reader: ResponseReader) -> None:
+    """Raise ConnectionFailed unless the proxy passes bytes on."""
+    status = reader.head.status if reader.head else 0
+    if not 200 <= status < 300:
+        raise ConnectionFailed(
+            f"the proxy refused the connection with status {status}", retryable=status >= 500
+        )
+    if reader.take():
+        raise ConnectionFailed("the proxy spoke before the server could")
+
+
+def _addresses(host: str, port: int, limit: Limit, interrupt: Interrupt) -> list[Address]:
+    """Look a name up in a thread of its own: the system's look-up knows no time limit."""
+    found: list[Address] = []
+    problem: list[OSError | UnicodeError] = []
+
+    def look_up() -> None:
+        try:
+            found.extend(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+        except (OSError, UnicodeError) as error:
+            problem.append(error)
+
+    if host[-1:].isdigit() or ":" in host:
+        look_up()
+    else:
+        thread = threading.Thread(target=look_up, name="multiturn-look-up", daemon=True)
+        thread.start()
+        while thread.is_alive() and not interrupt.is_set:
+            thread.join(min(limit.left_seconds, _LOOK_SECONDS))
+    if problem or not found:
+        reason = problem[0] if problem else "interrupted"
+        raise ConnectionFailed(f"the name {host!r} was not found ({reason})", retryable=True)
+    return found
+
+
+def interleaved(addresses: list[Address]) -> list[Address]:
+    """Order addresses so that the families alternate, the system's favourite first."""
+    first = [a for a in addresses if a[0] == addresses[0][0]]
+    others = [a for a in addresses if a[0] != addresses[0][0]]
+    mixed = [address for pair in zip(first, others, strict=False) for address in pair]
+    return mixed + first[len(others) :] + others[len(first) :]
+
+
+def _first_connected(
+    addresses: list[Address], host: str, limit: Limit, interrupt: Interrupt
+) -> socket.socket:
+    """Try the addresses one beside the other, a quarter of a second apart."""
+    waiting = interleaved(addresses)
+    last_error = OSError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
+    next_at = 0.0
+    with selectors.DefaultSelector() as selector:
+        try:
+            while waiting or selector.get_map():
+                if interrupt.is_set:
+                    raise ConnectionFailed("the call was interrupted")
+                now = time.monotonic()
+                if waiting and (now >= next_at or not selector.get_map()):
+                    started = _started(waiting.pop(0))
+                    next_at = now + _NEXT_ADDRESS_SECONDS
+                    if isinstance(started, OSError):
+                        last_error = started
+                        continue
+                    selector.register(started, selectors.EVENT_WRITE)
+                for key, _ in selector.select(min(limit.left_seconds, _LOOK_SECONDS)):
+                    sock: Any = key.fileobj
+                    selector.unregister(sock)
+                    code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+                    if not code:
+                        return sock  # type: ignore[no-any-return]
+                    sock.close()
+                    last_error = OSError(code, os.strerror(code))
+        finally:
+            for key in list(selector.get_map().values()):
+                key.fileobj.close()  # type: ignore[union-attr]
+    raise failed(f"no connection to {host} could be made", last_error)
+
+
+def _started(address: Address) -> socket.socket | OSError:
+    family, kind, protocol, _, place = address
+    try:
+        sock = socket.socket(family, kind, protocol)
+    except OSError as error:
+        return error
+    sock.setblocking(False)
+    code = sock.connect_ex(place)
+    if code in (0, errno.EINPROGRESS, errno.EWOULDBLOCK, getattr(errno, "WSAEWOULDBLOCK", 0)):
+        return sock
+    sock.close()
+    return OSError(code, os.strerror(code))

@@ -1,0 +1,193 @@
+"""HTTP/1.1 messages as bytes: writes requests, reads answers; knows no socket.
+
+The only file that knows the parsing library (httptools, the parser of Node.js).
+"""
+
+from __future__ import annotations
+
+import zlib
+
+import httptools
+
+from multiturn.errors import ConnectionFailed, InvalidContent, MalformedReply
+from multiturn.http import BODY_BYTES, HEAD_BYTES, PACKING_RATIO, HttpHead
+
+_MIB = 1024 * 1024
+_SLICE_BYTES = 256 * 1024
+
+
+def request_head(
+    method: str, target: str, host: str, headers: tuple[tuple[str, str], ...], body_bytes: int
+) -> bytes:
+    """Return the head of a request.
+
+    Raises:
+        InvalidContent: A header holds what cannot travel in one; its value is not shown.
+    """
+    lines = [f"{method} {target} HTTP/1.1\r\nHost: {host}\r\n"]
+    for name, value in headers:
+        if "\r" in value or "\n" in value or "\0" in value or not value.isascii():
+            raise InvalidContent(
+                f"$.headers[{name!r}]", "a text (not shown)", "ASCII text in one line"
+            )
+        lines.append(f"{name}: {value}\r\n")
+    lines.append(f"Content-Length: {body_bytes}\r\n\r\n")
+    try:
+        return "".join(lines).encode("ascii")
+    except UnicodeEncodeError:
+        raise InvalidContent("$.url", target, "ASCII, percent-encoded") from None
+
+
+class ResponseReader:
+    """Reads the answers that arrive on one connection, one after another.
+
+    Attributes:
+        head: How the answer begins, None until that has arrived.
+        complete: Whether the whole answer has arrived.
+        began: Whether any byte of it has.
+        reusable: Whether the connection may carry another request afterwards.
+        waiting_bytes: Size of the pieces that were not taken.
+    """
+
+    def __init__(self) -> None:
+        self._parser = httptools.HttpResponseParser(self)
+        self.begin()
+
+    def begin(self) -> None:
+        """Expect the next answer."""
+        self.head: HttpHead | None = None
+        self.complete = self.began = False
+        self.reusable = True
+        self._headers: dict[str, str] = {}
+        self._pieces: list[bytes] = []
+        self._bytes = self._head_bytes = self.waiting_bytes = 0
+        self._unpacker: _Unpacker | None = None
+        self._until_close = False
+        self._problem: MalformedReply | None = None
+
+    def feed(self, data: bytes) -> None:
+        """Take bytes in; raise MalformedReply for what HTTP does not allow."""
+        self.began = True
+        if self.head is None:
+            self._head_bytes += len(data)
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            self.reusable = False
+            if not self.complete:  # what follows a whole answer does not spoil it
+                raise self._problem or MalformedReply(
+                    f"the server's answer is not HTTP/1.1 ({error})", data
+                ) from None
+        if self._problem is not None and not self.complete:
+            raise self._problem
+        if self.head is None and self._head_bytes > HEAD_BYTES:
+            raise MalformedReply(f"the head of the answer is longer than {HEAD_BYTES} bytes")
+
+    def end(self) -> None:
+        """Take note that the connection was closed; raise if that cut the answer."""
+        self.reusable = False
+        if self.complete:
+            return
+        if self.head is None:
+            where = "within the head of its answer" if self.began else "before it answered"
+            raise ConnectionFailed(f"the server closed the connection {where}")
+        if not self._until_close:
+            raise ConnectionFailed(
+                f"the connection was cut after {self._bytes} bytes of the answer's body"
+            )
+        self.on_message_complete()
+        if self._problem is not None:
+            raise self._problem
+
+    def take(self) -> list[bytes]:
+        """Return the pieces of the body that arrived since the last call."""
+        pieces, self._pieces = self._pieces, []
+        self.waiting_bytes = 0
+        return pieces
+
+    # -- what the parser calls -----------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        if self.complete:
+            self.reusable = False  # an answer that nobody asked for
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+        self._headers[key] = f"{self._headers[key]}, {text}" if key in self._headers else text
+
+    def on_headers_complete(self) -> None:
+        status = self._parser.get_status_code()
+        headers, self._headers = self._headers, {}
+        if self.head is not None or 100 <= status < 200:
+            return  # informational: the answer is still to come
+        self.head = HttpHead(status, headers)
+        self._pieces = []
+        transfer = headers.get("transfer-encoding", "chunked").lower()
+        encoding = headers.get("content-encoding", "identity").strip().lower()
+        self._until_close = "content-length" not in headers and "transfer-encoding" not in headers
+        if encoding in ("gzip", "x-gzip"):
+            self._unpacker = _Unpacker()
+        elif encoding not in ("identity", ""):
+            self._problem = MalformedReply("the answer is packed in a way we did not ask", encoding)
+        if transfer != "chunked":
+            self._problem = MalformedReply("the answer has an unknown transfer coding", transfer)
+
+    def on_body(self, data: bytes) -> None:
+        if self.head is None or self.complete or self._problem is not None:
+            return
+        try:
+            pieces = self._unpacker.unpack(data) if self._unpacker else (data,)
+        except MalformedReply as problem:
+            self._problem = problem
+            return
+        for piece in pieces:
+            self._bytes += len(piece)
+            self.waiting_bytes += len(piece)
+        self._pieces.extend(pieces)
+        if self._bytes > BODY_BYTES:
+            self._pieces = []
+            self._problem = MalformedReply(f"the answer is longer than {BODY_BYTES // _MIB} MiB")
+
+    def on_message_complete(self) -> None:
+        if self.head is None or self.complete:
+            return
+        if self._unpacker is not None and not self._unpacker.is_whole and self._problem is None:
+            self._problem = MalformedReply("the answer's gzip data is cut")
+            return
+        self.complete = self._problem is None
+        self.reusable = self.reusable and not self._until_close and self._parser_allows_more()
+
+    def _parser_allows_more(self) -> bool:
+        return bool(self._parser.should_keep_alive())
+
+
+class _Unpacker:
+    """Unpacks gzip as it arrives, within the ratio."""
+
+    def __init__(self) -> None:
+        self._stream = zlib.decompressobj(zlib.MAX_WBITS | 16)
+        self._in_bytes = self._out_bytes = 0
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the data came to their end; an empty body counts."""
+        return self._stream.eof or not self._in_bytes
+
+    def unpack(self, data: bytes) -> list[bytes]:
+        pieces = []
+        self._in_bytes += len(data)
+        while data and not self._stream.eof:
+            try:
+                piece = self._stream.decompress(data, _SLICE_BYTES)
+            except zlib.error as error:
+                raise MalformedReply(f"the answer's gzip data is broken ({error})") from None
+            data = self._stream.unconsumed_tail
+            self._out_bytes += len(piece)
+            used = self._in_bytes - len(data)
+            if self._out_bytes > _MIB and self._out_bytes > PACKING_RATIO * used:
+                raise MalformedReply(
+                    f"the answer's gzip data unfolds to more than {PACKING_RATIO} times their size"
+                )
+            if piece:
+                pieces.append(piece)
+        return pieces
