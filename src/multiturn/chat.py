@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, Unpack
 from weakref import ReferenceType
 
-from multiturn.async_response import AsyncGenerateContentResponse
 from multiturn.config import GenerationConfigLike
 from multiturn.content import Content
-from multiturn.errors import InvalidContent
+from multiturn.errors import InvalidContent, UsageError
 from multiturn.gate import Busy, Gate
 from multiturn.history import Turn, head_from, path_of, turns_of
 from multiturn.journal import JournalEntry
@@ -24,13 +23,12 @@ from multiturn.response import (
 from multiturn.to_content import ContentLike, ContentsLike, to_content, to_contents
 
 if TYPE_CHECKING:
+    from multiturn.async_response import AsyncGenerateContentResponse
+    from multiturn.calling import CallingOptions
     from multiturn.model import GenerativeModel
     from multiturn.options import RequestOptionsLike
+    from multiturn.pending import PendingTurn
     from multiturn.safety import SafetySettingsLike
-
-# How long a call waits for another thread's open turn when it gives no time limit; the
-# old SDK's deadline for a whole call.
-_WAIT_SECONDS = 600.0
 
 
 class ChatSession:
@@ -46,10 +44,12 @@ class ChatSession:
         history: What was said before, oldest first; copied.
         enable_automatic_function_calling: Run the functions that the model calls.
         busy: "wait" for the open turn of another thread or task, or "raise" SessionBusy.
+        **calling: How functions are run, as in ``CallingOptions``.
 
     Attributes:
         model: Whom the next message goes to.
         enable_automatic_function_calling: As given.
+        calling: How functions are run; may be changed between turns.
     """
 
     def __init__(
@@ -59,6 +59,7 @@ class ChatSession:
         enable_automatic_function_calling: bool = False,
         *,
         busy: Busy = "wait",
+        **calling: Unpack[CallingOptions],
     ) -> None:
         self.model = model
         self.enable_automatic_function_calling = enable_automatic_function_calling
@@ -69,6 +70,8 @@ class ChatSession:
         self._arriving: ReferenceType[BaseGenerateContentResponse[Any]] | None = None
         self._journal: list[JournalEntry] = []
         self._gate = Gate()
+        self._pending: PendingTurn | None = None
+        self.calling = calling
 
     # -- talking -------------------------------------------------------------------------
 
@@ -108,10 +111,7 @@ class ChatSession:
         overrides = Overrides(
             generation_config, safety_settings, tools, tool_config, request_options
         )
-        opened = self._opened(content, overrides, stream)
-        self._gate.enter(opened, self._busy, opened.wait_seconds)
-        chunks = opened.run(opened.begin(self, overrides), self.model.backend)
-        return GenerateContentResponse.begin(opened, chunks, stream=stream)
+        return self._run(self._opened(content, overrides, stream), stream)
 
     async def send_message_async(
         self,
@@ -128,23 +128,55 @@ class ChatSession:
         overrides = Overrides(
             generation_config, safety_settings, tools, tool_config, request_options
         )
-        opened = self._opened(content, overrides, stream)
+        return await self._run_async(self._opened(content, overrides, stream), stream)
+
+    @property
+    def pending(self) -> PendingTurn | None:
+        """The turn that waits for approval of its calls, None if none does.
+
+        Another ``send_message`` drops it.
+        """
+        return self._pending
+
+    def resume(self, *, stream: bool = False) -> GenerateContentResponse:
+        """Go on with the turn that waits, as was decided on ``chat.pending``.
+
+        Raises:
+            UsageError: No turn waits, or a call is not decided on.
+        """
+        return self._run(self._resumed(stream), stream)
+
+    async def resume_async(self, *, stream: bool = False) -> AsyncGenerateContentResponse:
+        """Do as ``resume``, without blocking the event loop."""
+        return await self._run_async(self._resumed(stream), stream)
+
+    def _run(self, opened: OpenTurn, stream: bool) -> GenerateContentResponse:
+        self._gate.enter(opened, self._busy, opened.wait_seconds)
+        chunks = opened.run(opened.begin(self), self.model.backend)
+        return GenerateContentResponse.begin(opened, chunks, stream=stream)
+
+    async def _run_async(self, opened: OpenTurn, stream: bool) -> AsyncGenerateContentResponse:
+
         await self._gate.enter_async(opened, self._busy, opened.wait_seconds)
-        chunks = opened.run_async(opened.begin(self, overrides), self.model.backend)
+        chunks = opened.run_async(opened.begin(self), self.model.backend)
         return await AsyncGenerateContentResponse.begin(opened, chunks, stream=stream)
 
     def _opened(self, content: ContentLike, overrides: Overrides, stream: bool) -> OpenTurn:
         """Check everything that can be checked before the session's turn has come."""
         message = to_content(content, role="user", path="$.content").frozen()
-        self._request(self._head, message, overrides, stream)
+        self.request_for(overrides, stream=stream)
         self.model.retry_for(overrides)
-        seconds = overrides.timeout_seconds
-        return OpenTurn(message, stream, _WAIT_SECONDS if seconds is None else seconds)
+        return OpenTurn((message,), overrides, stream)
 
-    def _request(
-        self, head: Turn | None, message: Content, overrides: Overrides, stream: bool
-    ) -> Request:
-        request = self.model.request(path_of(head).plus(message), overrides, stream=stream)
+    def _resumed(self, stream: bool) -> OpenTurn:
+        pending = self._pending
+        if pending is None:
+            raise UsageError("no turn waits for approval; send_message begins one")
+        return OpenTurn(pending.contents, pending.overrides, stream, pending.decisions)
+
+    def request_for(self, overrides: Overrides, *, stream: bool) -> Request:
+        """Return what would be asked, up to and without the next message."""
+        request = self.model.request(path_of(self._head), overrides, stream=stream)
         count = request.generation_config.get("candidateCount") or 1
         if count > 1:
             raise InvalidContent(
@@ -222,7 +254,8 @@ class ChatSession:
         """
         other = type(self).__new__(type(self))
         other.__dict__.update(self.__dict__)
-        other._arriving = None
+        other._arriving = other._pending = None
+        other.calling = self.calling.copy()
         other._journal = list(self._journal)
         other._gate = Gate()
         return other

@@ -13,7 +13,7 @@ from multiturn.content import Content
 from multiturn.errors import TurnCancelled
 from multiturn.message import Object
 from multiturn.reply import Reply
-from multiturn.turn import AskModel, Commit, Steps, Wait
+from multiturn.turn import AskModel, Commit, Pause, RunCalls, Steps, Wait
 
 
 class Keeper(Protocol):
@@ -27,6 +27,15 @@ class Keeper(Protocol):
 
     def asked(self, reply: Reply) -> None:
         """Take note of the reply that is about to arrive."""
+
+    def run_calls(self, step: RunCalls) -> list[Object] | None:
+        """Run functions; return their results as parts, None if one waits for approval."""
+
+    async def run_calls_async(self, step: RunCalls) -> list[Object] | None:
+        """The same without blocking the event loop."""
+
+    def pause(self, contents: tuple[Content, ...]) -> None:
+        """Keep a turn that waits for approval."""
 
     def save(self, contents: tuple[Content, ...]) -> None:
         """Take the contents of a Commit; the only way to the history."""
@@ -64,6 +73,11 @@ def drive(steps: Steps, backend: Backend, keeper: Keeper) -> Iterator[Object]:
                         outcome = reply
                     case Wait(seconds):
                         _sleep(seconds, cancel)
+                    case RunCalls():
+                        outcome = keeper.run_calls(step)
+                        _require_go(cancel)
+                    case Pause(contents):
+                        keeper.pause(contents)
                     case Commit(contents):
                         keeper.save(contents)
             except Exception as error:  # the turn decides whether to go on
@@ -97,6 +111,11 @@ async def drive_async(steps: Steps, backend: Backend, keeper: Keeper) -> AsyncIt
                         outcome = reply
                     case Wait(seconds):
                         await _sleep_async(seconds, cancel)
+                    case RunCalls():
+                        outcome = await keeper.run_calls_async(step)
+                        _require_go(cancel)
+                    case Pause(contents):
+                        keeper.pause(contents)
                     case Commit(contents):
                         keeper.save(contents)
             except Exception as error:

@@ -14,6 +14,7 @@ from multiturn.cancel import Cancel
 from multiturn.content import Content
 from multiturn.drive import drive, drive_async
 from multiturn.errors import (
+    ApprovalNeeded,
     BlockedPromptException,
     BrokenResponseError,
     StopCandidateException,
@@ -21,10 +22,18 @@ from multiturn.errors import (
 )
 from multiturn.message import Object
 from multiturn.reply import Reply
-from multiturn.turn import Steps
+from multiturn.turn import RunCalls, Steps
 
 Outcome: TypeAlias = Literal[
-    "open", "answered", "failed", "blocked", "stopped", "cancelled", "abandoned", "interrupted"
+    "open",
+    "answered",
+    "failed",
+    "blocked",
+    "stopped",
+    "paused",
+    "cancelled",
+    "abandoned",
+    "interrupted",
 ]
 
 
@@ -37,6 +46,8 @@ def outcome_of(error: BaseException | None) -> Outcome:
             return "blocked"
         case StopCandidateException():
             return "stopped"
+        case ApprovalNeeded():
+            return "paused"
         case GeneratorExit():
             return "abandoned"
         case KeyboardInterrupt() | SystemExit():
@@ -133,6 +144,17 @@ class Exchange:
     def asked(self, reply: Reply) -> None:
         """Take note of the reply that is about to arrive."""
         self.reply = reply
+
+    def run_calls(self, step: RunCalls) -> list[Object] | None:
+        """Run functions; outside a conversation nobody does."""
+        return None
+
+    async def run_calls_async(self, step: RunCalls) -> list[Object] | None:
+        """Run functions; outside a conversation nobody does."""
+        return None
+
+    def pause(self, contents: tuple[Content, ...]) -> None:
+        """Keep a turn that waits for approval; outside a conversation there is none."""
 
     def save(self, contents: tuple[Content, ...]) -> None:
         """Keep a turn's contents; outside a conversation there is nowhere to keep them."""

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
 
-from multiturn.async_response import AsyncGenerateContentResponse
 from multiturn.candidate import CountTokensResponse
 from multiturn.config import GenerationConfigLike, merged_config
 from multiturn.content import Content
@@ -20,7 +19,9 @@ from multiturn.to_content import ContentLike, ContentsLike, to_content, to_conte
 from multiturn.turn import answer
 
 if TYPE_CHECKING:
+    from multiturn.async_response import AsyncGenerateContentResponse
     from multiturn.backends import Backend
+    from multiturn.calling import CallingOptions
     from multiturn.chat import ChatSession
     from multiturn.options import RequestOptionsLike
     from multiturn.safety import SafetySettingsLike
@@ -132,7 +133,7 @@ class GenerativeModel:
         config = self._generation_config
         if overrides.generation_config is not None:
             config = {**config, **merged_config(overrides.generation_config)}
-        tools = self._tools if overrides.tools is None else overrides.tools
+        tools = self.tools_for(overrides)
         tool_config = self._tool_config if overrides.tool_config is None else overrides.tool_config
         return Request(
             model=self.model_name,
@@ -145,6 +146,10 @@ class GenerativeModel:
             timeout_seconds=overrides.timeout_seconds,
             stream=stream,
         )
+
+    def tools_for(self, overrides: Overrides) -> Any:
+        """Return what the model may call, as it was given."""
+        return self._tools if overrides.tools is None else overrides.tools
 
     def retry_for(self, overrides: Overrides) -> Retry:
         """Return when a call's requests are made again."""
@@ -205,6 +210,8 @@ class GenerativeModel:
         request_options: RequestOptionsLike = None,
     ) -> AsyncGenerateContentResponse:
         """Do as ``generate_content``, without blocking the event loop."""
+        from multiturn.async_response import AsyncGenerateContentResponse
+
         overrides = Overrides(
             generation_config, safety_settings, tools, tool_config, request_options
         )
@@ -257,12 +264,14 @@ class GenerativeModel:
         *,
         history: Iterable[Content | Mapping[str, Any]] | ContentsLike = None,
         enable_automatic_function_calling: bool = False,
+        **calling: Unpack[CallingOptions],
     ) -> ChatSession:
         """Begin a conversation.
 
         Args:
             history: What was said before, oldest first; copied.
             enable_automatic_function_calling: Run the functions that the model calls.
+            **calling: How functions are run, as in ``CallingOptions``.
         """
         from multiturn.chat import ChatSession
 
@@ -270,6 +279,7 @@ class GenerativeModel:
             self,
             history=history,
             enable_automatic_function_calling=enable_automatic_function_calling,
+            **calling,
         )
 
     def __repr__(self) -> str:

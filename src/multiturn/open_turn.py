@@ -3,54 +3,107 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from multiturn.calls import calls_of
 from multiturn.content import Content
+from multiturn.errors import ApprovalNeeded
 from multiturn.exchange import Exchange, Outcome
 from multiturn.history import Turn
 from multiturn.journal import JournalEntry
-from multiturn.turn import Steps, turn
+from multiturn.message import Object
+from multiturn.turn import RunCalls, Steps, turn
 
 if TYPE_CHECKING:
     from multiturn.chat import ChatSession
     from multiturn.model import Overrides
     from multiturn.response import BaseGenerateContentResponse
+    from multiturn.toolbox import Toolbox
+
+# How long a call waits for another thread's open turn when it gives no time limit; the
+# old SDK's deadline for a whole call.
+_WAIT_SECONDS = 600.0
 
 
 class OpenTurn(Exchange):
     """A turn under way: an exchange that ends in the session's history and journal."""
 
     __slots__ = (
+        "_decisions",
         "_entry",
-        "_message",
+        "_overrides",
         "_response",
+        "_said",
         "_session",
         "_stream",
+        "_toolbox",
         "_turn",
         "wait_seconds",
     )
 
-    def __init__(self, message: Content, stream: bool, wait_seconds: float) -> None:
+    def __init__(
+        self,
+        said: tuple[Content, ...],
+        overrides: Overrides,
+        stream: bool,
+        decisions: Mapping[int, bool | str] | None = None,
+    ) -> None:
         super().__init__()
-        self._message, self._stream, self.wait_seconds = message, stream, wait_seconds
+        self._said, self._overrides, self._stream = said, overrides, stream
+        self._decisions = decisions
+        seconds = overrides.timeout_seconds
+        self.wait_seconds = _WAIT_SECONDS if seconds is None else seconds
         self._session: ChatSession | None = None
         self._entry: JournalEntry | None = None
         self._turn: Turn | None = None
+        self._toolbox: Toolbox | None = None
         self._response: weakref.ref[BaseGenerateContentResponse[Any]] | None = None
 
-    def begin(self, session: ChatSession, overrides: Overrides) -> Steps:
+    def begin(self, session: ChatSession) -> Steps:
         """Note the try in the journal and return the steps of the turn."""
-        request = session._request(session._head, self._message, overrides, self._stream)
-        steps = turn(request, self._message, session.model.retry_for(overrides))
+        request = session.request_for(self._overrides, stream=self._stream)
+        retry = session.model.retry_for(self._overrides)
+        rules = None
+        if session.enable_automatic_function_calling and request.tools:
+            from multiturn.toolbox import toolbox_for
+
+            self._toolbox = toolbox_for(session.model.tools_for(self._overrides), session.calling)
+            rules = self._toolbox.rules(request.tools)
+        steps = turn(request, self._said, retry, rules, self._decisions)
         self._session = session
-        self._entry = JournalEntry(self._message, parent=session._head)
+        self._entry = JournalEntry(self._said[0], parent=session._head)
         session._journal.append(self._entry)
+        session._pending = None
         return steps
 
     def shown_as(self, response: Any) -> None:
         """Make the reply that the user gets the session's last."""
         assert self._session is not None
         self._response = self._session._arriving = weakref.ref(response)
+
+    def run_calls(self, step: RunCalls) -> list[Object] | None:
+        """Run functions, in this thread unless they have a time limit."""
+        assert self._toolbox is not None
+        from multiturn.run_calls import run_calls
+
+        return run_calls(step.calls, step.decisions, self._toolbox, self.cancel)
+
+    async def run_calls_async(self, step: RunCalls) -> list[Object] | None:
+        """Run functions, those that are not async in a thread."""
+        assert self._toolbox is not None
+        from multiturn.run_calls import run_calls_async
+
+        return await run_calls_async(step.calls, step.decisions, self._toolbox)
+
+    def pause(self, contents: tuple[Content, ...]) -> None:
+        """Keep the turn for ``chat.resume()`` and tell the caller."""
+        assert self._session is not None
+        from multiturn.pending import PendingTurn
+
+        calls = calls_of(contents[-1])
+        self._session._pending = PendingTurn(contents, calls, self._overrides)
+        raise ApprovalNeeded(calls)
 
     def save(self, contents: tuple[Content, ...]) -> None:
         """Move the session's head to a new turn; the only place where a history grows."""

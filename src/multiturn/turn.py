@@ -1,16 +1,17 @@
 """One turn, as a generator of steps: it decides, and never does.
 
 The rule of a turn stands here once: ask the model, ask again what may be asked again,
-judge the answer, commit.  Steps are plain data, carried out by ``drive.py``, which
-sends the outcome back or throws the error in.  No I/O happens here, and no clock is
-read.
+have the functions run that it calls, ask with their results, and commit the whole when
+it has answered.  Steps are plain data, carried out by ``drive.py``, which sends the
+outcome back or throws the error in.  No I/O happens here, and no clock is read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
+from multiturn.calls import Call, CallRules, calls_of, forced_first
 from multiturn.candidate import Candidate, FinishReason, GenerateContentResponse
 from multiturn.content import Content
 from multiturn.errors import (
@@ -18,6 +19,7 @@ from multiturn.errors import (
     BlockedPromptException,
     BrokenResponseError,
     StopCandidateException,
+    TooManyRounds,
     TurnCancelled,
 )
 from multiturn.message import Object
@@ -27,6 +29,12 @@ from multiturn.retry import Retry
 
 # Reasons for which an answer is whole: it said all, or as much as it was allowed.
 _WHOLE = (FinishReason.STOP, FinishReason.MAX_TOKENS)
+# Reasons that blame the form of a call, which another try may mend.
+_MALFORMED = (
+    FinishReason.MALFORMED_FUNCTION_CALL,
+    FinishReason.UNEXPECTED_TOOL_CALL,
+    FinishReason.TOO_MANY_TOOL_CALLS,
+)
 
 
 class AskModel(NamedTuple):
@@ -42,33 +50,107 @@ class Wait(NamedTuple):
     seconds: float
 
 
+class RunCalls(NamedTuple):
+    """Run functions; the outcome is their results as parts, in the order of the calls.
+
+    The outcome is None if a call waits for approval; then none has run.
+    """
+
+    calls: tuple[Call, ...]
+    decisions: Mapping[int, bool | str]
+
+
+class Pause(NamedTuple):
+    """Keep the turn as far as it has come; its last content holds calls that wait."""
+
+    contents: tuple[Content, ...]
+
+
 class Commit(NamedTuple):
     """Add these contents, oldest first, to the history, as one turn."""
 
     contents: tuple[Content, ...]
 
 
-Step: TypeAlias = AskModel | Wait | Commit
-# What a driver sends back: a Reply for AskModel, None for the others.
+Step: TypeAlias = AskModel | Wait | RunCalls | Pause | Commit
+# What a driver sends back: a Reply for AskModel, parts for RunCalls, None for the others.
 Steps: TypeAlias = Generator[Step, Any, None]
 
 
-def turn(request: Request, message: Content, retry: Retry) -> Steps:
-    """Ask once, and commit the message with its answer.
+def turn(
+    request: Request,
+    said: Sequence[Content],
+    retry: Retry,
+    rules: CallRules | None = None,
+    decisions: Mapping[int, bool | str] | None = None,
+) -> Steps:
+    """Ask, run what is called, ask again; commit when the model has answered.
 
     Args:
-        request: The conversation so far with ``message`` at its end.
-        message: What the user says.
+        request: The conversation before this turn.
+        said: What this turn holds already: the user's message, or, when a paused turn
+            goes on, everything up to the calls that waited.
         retry: When to ask again.
+        rules: Which functions may be run, and how often; None runs none.
+        decisions: By index of a waiting call, True to run it, False or a reason not to.
 
     Raises:
         BlockedPromptException: The prompt was refused.
         StopCandidateException: The answer ended for a bad or an unknown reason.
         BrokenResponseError: The answer did not end, or there was none.
-        BackendError: The backend's own, as it came.
+        TooManyRounds: The model went on calling functions beyond the limit.
+        BackendError, ToolError: As they came.
     """
-    reply = yield from ask(request, retry)
-    yield Commit((message, judged(reply)))
+    rounds = sum(content.role == "model" for content in said)
+    while True:
+        calls = calls_of(said[-1])
+        if not calls:
+            rounds += 1
+            said = (
+                *said,
+                (yield from _answered(_round(request, said, rounds, rules), retry, rules)),
+            )
+            calls = calls_of(said[-1])
+            if not calls or rules is None or not rules.can_run(calls):
+                yield Commit(tuple(said))
+                return
+        assert rules is not None
+        if rounds > rules.max_rounds or (rounds == rules.max_rounds and rules.on_limit == "raise"):
+            raise TooManyRounds(rules.max_rounds, calls)
+        results = yield RunCalls(calls, decisions or {})
+        if results is None:
+            yield Pause(tuple(said))
+            return
+        decisions = None
+        said = (*said, Content.view({"parts": results, "role": "user"}, frozen=True))
+
+
+def _round(
+    request: Request, said: Sequence[Content], number: int, rules: CallRules | None
+) -> Request:
+    """Return what is asked in a round, the first being 1."""
+    contents = request.contents.plus(*said)
+    if rules is None:
+        return request._replace(contents=contents)
+    if number > rules.max_rounds:  # the last word, by option: an answer without functions
+        return request._replace(contents=contents, tools=(), tool_config=None)
+    tool_config = forced_first(request.tool_config, number)
+    return request._replace(contents=contents, tool_config=tool_config)
+
+
+def _answered(
+    request: Request, retry: Retry, rules: CallRules | None
+) -> Generator[Step, Any, Content]:
+    """Ask until the answer is one that a history can hold; malformed calls are asked anew."""
+    tries = 1 + (rules.malformed_retries if rules else 0)
+    while True:
+        tries -= 1
+        reply = yield from ask(request, retry)
+        try:
+            return judged(reply)
+        except StopCandidateException as error:
+            if not tries or reply.text or not is_malformed_call(error):
+                raise
 
 
 def answer(request: Request, retry: Retry) -> Steps:
@@ -110,7 +192,7 @@ def judged(reply: Reply) -> Content:
     if candidate.finish_reason not in _WHOLE:
         raise StopCandidateException(candidate, response)
     content = candidates[0].get("content") or {}
-    return Content.view({"parts": content.get("parts") or [], "role": "model"})
+    return Content.view({"parts": content.get("parts") or [], "role": "model"}, frozen=True)
 
 
 def require_end(whole: Object) -> None:
@@ -127,3 +209,9 @@ def require_end(whole: Object) -> None:
             "what had arrived is in .response; send the message again",
             response,
         )
+
+
+def is_malformed_call(error: StopCandidateException) -> bool:
+    """Return whether an answer was stopped for the form of a call in it."""
+    candidate = error.candidate
+    return candidate is not None and candidate.finish_reason in _MALFORMED

@@ -1,0 +1,101 @@
+"""How the functions that a model calls are run: the options of a session."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, NamedTuple, TypeAlias, TypedDict
+
+from multiturn.calls import Call, OnLimit
+from multiturn.errors import InvalidContent
+
+
+class Refusal(NamedTuple):
+    """What ``before_call`` returns so that a call is not made; the model is told why."""
+
+    reason: str
+
+
+BeforeCall: TypeAlias = Callable[[Call], "Mapping[str, Any] | Refusal | Any | None"]
+AfterCall: TypeAlias = Callable[[Call, dict[str, Any]], "Mapping[str, Any] | Any | None"]
+Approve: TypeAlias = Callable[[Call], "bool | str | Any | None"]
+
+
+class CallingOptions(TypedDict, total=False):
+    """How functions are run; each has a default.
+
+    Attributes:
+        tool_mode: "sequential", one after another in the order of the calls (the
+            default), or "concurrent", those of one reply at once.
+        max_concurrent_calls: How many run at once at most; 16.
+        max_rounds: How often the model is asked within one turn; 10.
+        on_round_limit: "raise" TooManyRounds (the default), or ask for a last "answer"
+            without functions.
+        on_tool_error: What becomes of a function's exception: a "result" that the model
+            reads, with the error's type and message (the default), or "raise" ToolError,
+            which ends the turn and leaves the history as it was.
+        tool_timeout_seconds: A call that takes longer becomes an error result, and its
+            thread is left behind.  None (the default) sets no limit, and lets functions
+            that are not async run in the caller's own thread in blocking code.
+        max_result_bytes: A result whose JSON is larger becomes an error; 1 MiB.
+        before_call: Called with each Call before it is made; returns None to go on,
+            other arguments as a dict, or a Refusal.  May be async in async code.
+        after_call: Called with the Call and its result; returns None to keep it, or
+            another one as a dict.  May be async in async code.
+        approve: Asked for each call: True to run it, False or a reason not to, None to
+            let the turn wait for a person.  Without it, only functions marked with
+            ``requires_approval`` wait.
+    """
+
+    tool_mode: Literal["sequential", "concurrent"]
+    max_concurrent_calls: int
+    max_rounds: int
+    on_round_limit: OnLimit
+    on_tool_error: Literal["result", "raise"]
+    tool_timeout_seconds: float | None
+    max_result_bytes: int
+    before_call: BeforeCall | None
+    after_call: AfterCall | None
+    approve: Approve | None
+
+
+class Calling(NamedTuple):
+    """The options with their defaults filled in; meanings as in ``CallingOptions``."""
+
+    tool_mode: Literal["sequential", "concurrent"] = "sequential"
+    max_concurrent_calls: int = 16
+    max_rounds: int = 10
+    on_round_limit: OnLimit = "raise"
+    on_tool_error: Literal["result", "raise"] = "result"
+    tool_timeout_seconds: float | None = None
+    max_result_bytes: int = 2**20
+    before_call: BeforeCall | None = None
+    after_call: AfterCall | None = None
+    approve: Approve | None = None
+
+
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "tool_mode": ("sequential", "concurrent"),
+    "on_round_limit": ("raise", "answer"),
+    "on_tool_error": ("result", "raise"),
+}
+_COUNTS = ("max_concurrent_calls", "max_rounds", "max_result_bytes")
+
+
+def calling_of(options: CallingOptions) -> Calling:
+    """Return the options with defaults.
+
+    Raises:
+        InvalidContent: A value is not one of the choices, or no count.
+    """
+    calling = Calling(**options)
+    for name, choices in _CHOICES.items():
+        if getattr(calling, name) not in choices:
+            raise InvalidContent(f"$.{name}", getattr(calling, name), f"one of {choices}")
+    for name in _COUNTS:
+        value = getattr(calling, name)
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise InvalidContent(f"$.{name}", value, "a whole number, at least 1")
+    seconds = calling.tool_timeout_seconds
+    if seconds is not None and not (isinstance(seconds, int | float) and seconds > 0):
+        raise InvalidContent("$.tool_timeout_seconds", seconds, "seconds, more than 0, or None")
+    return calling

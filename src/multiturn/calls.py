@@ -1,0 +1,89 @@
+"""Calls that a model asks for, and what is sent back; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+from multiturn.content import Content
+from multiturn.message import Object, copy_json
+
+OnLimit: TypeAlias = Literal["raise", "answer"]
+
+
+class Call(NamedTuple):
+    """One function that the model wants to be called.
+
+    Attributes:
+        index: Its place among the calls of its content, from 0.
+        name: The function's name.
+        args: Arguments as JSON has them; a copy.
+        id: The model's name for this call, "" if it gave none.
+    """
+
+    index: int
+    name: str
+    args: dict[str, Any]
+    id: str = ""
+
+
+class CallRules(NamedTuple):
+    """What a turn may do about calls.
+
+    Attributes:
+        runnable: Names of the functions that can be run here.
+        declared: Names of all functions that the model was told of.
+        max_rounds: How often the model is asked within one turn, at least 1.
+        on_limit: "raise" TooManyRounds, or ask for an "answer" without functions.
+        malformed_retries: How often an answer with a malformed call is asked for anew.
+    """
+
+    runnable: frozenset[str]
+    declared: frozenset[str]
+    max_rounds: int = 10
+    on_limit: OnLimit = "raise"
+    malformed_retries: int = 2
+
+    def can_run(self, calls: Iterable[Call]) -> bool:
+        """Return whether no call is meant for the caller.
+
+        A function that was declared without code is the caller's to run, and the calls
+        beside it too.  A name that was never declared is answered with an error.
+        """
+        return all(call.name in self.runnable or call.name not in self.declared for call in calls)
+
+
+def calls_of(content: Content) -> tuple[Call, ...]:
+    """Return the calls of a content, in order; none if it is not the model's."""
+    if content.role != "model":
+        return ()
+    found = [
+        part["functionCall"]
+        for part in content.json_object.get("parts") or ()
+        if isinstance(part.get("functionCall"), dict)
+    ]
+    return tuple(
+        Call(i, str(call.get("name", "")), copy_json(call.get("args") or {}), call.get("id") or "")
+        for i, call in enumerate(found)
+    )
+
+
+def result_part(call: Call, response: Mapping[str, Any], parts: Iterable[Object] = ()) -> Object:
+    """Return the part that answers a call; media go beside the response."""
+    answer: Object = {"name": call.name, "response": dict(response)}
+    if call.id:
+        answer["id"] = call.id
+    if media := list(parts):
+        answer["parts"] = media
+    return {"functionResponse": answer}
+
+
+def forced_first(tool_config: Object | None, number: int) -> Object | None:
+    """Return the rules of calling for a round: a call is forced in the first one only.
+
+    Forced in every round, the model could never answer.
+    """
+    calling = (tool_config or {}).get("functionCallingConfig") or {}
+    if number == 1 or calling.get("mode") != "ANY":
+        return tool_config
+    return {**(tool_config or {}), "functionCallingConfig": {"mode": "AUTO"}}
