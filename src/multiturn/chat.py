@@ -157,9 +157,13 @@ class ChatSession:
 
     async def _run_async(self, opened: OpenTurn, stream: bool) -> AsyncGenerateContentResponse:
 
+        from multiturn import async_response
+
         await self._gate.enter_async(opened, self._busy, opened.wait_seconds)
         chunks = opened.run_async(opened.begin(self), self.model.backend)
-        return await AsyncGenerateContentResponse.begin(opened, chunks, stream=stream)
+        return await async_response.AsyncGenerateContentResponse.begin(
+            opened, chunks, stream=stream
+        )
 
     def _opened(self, content: ContentLike, overrides: Overrides, stream: bool) -> OpenTurn:
         """Check everything that can be checked before the session's turn has come."""

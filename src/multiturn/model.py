@@ -210,7 +210,7 @@ class GenerativeModel:
         request_options: RequestOptionsLike = None,
     ) -> AsyncGenerateContentResponse:
         """Do as ``generate_content``, without blocking the event loop."""
-        from multiturn.async_response import AsyncGenerateContentResponse
+        from multiturn import async_response
 
         overrides = Overrides(
             generation_config, safety_settings, tools, tool_config, request_options
@@ -218,7 +218,7 @@ class GenerativeModel:
         request = self._loose_request(contents, overrides, stream)
         steps = answer(request, self.retry_for(overrides))
         exchange = Exchange()
-        return await AsyncGenerateContentResponse.begin(
+        return await async_response.AsyncGenerateContentResponse.begin(
             exchange, exchange.run_async(steps, self.backend), stream=stream
         )
 
