@@ -171,6 +171,14 @@ class Exchange:
         return bool(getattr(generator, "gi_running", getattr(generator, "ag_running", False)))
 
     @property
+    def _has_run_out(self) -> bool:
+        """Whether it has ended without the end being noted: Ctrl-C fell in between."""
+        if self._generator is None:
+            return False
+        generator = self._generator()
+        return getattr(generator, "gi_frame", getattr(generator, "ag_frame", None)) is None
+
+    @property
     def is_mine(self) -> bool:
         """Whether the caller is the one who last advanced it.
 
@@ -184,7 +192,7 @@ class Exchange:
     def is_orphaned(self) -> bool:
         """Whether nobody is left who could advance it."""
         thread, task = self.runner
-        if self.process_id != os.getpid():
+        if self.process_id != os.getpid() or self._has_run_out:
             return True
         return task.done() if task is not None else not thread.is_alive()
 
