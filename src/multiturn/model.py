@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
 
 from multiturn.candidate import CountTokensResponse
@@ -99,7 +99,14 @@ class GenerativeModel:
         self._retry = retry or Retry()
         self._safety_settings = Overrides(safety_settings=safety_settings).safety(())
         self._generation_config = merged_config(generation_config)
-        self._tools, self._tool_config = tools, tool_config
+        self._tools = list(tools) if isinstance(tools, Iterator) else tools
+        self._tool_objects: tuple[Object, ...] = ()
+        self._tool_config: Object | None = None
+        if tools is not None or tool_config is not None:
+            from multiturn.tools import tool_config_object, tool_objects
+
+            self._tool_objects = tool_objects(self._tools)
+            self._tool_config = tool_config_object(tool_config)
         self._system_instruction = (
             to_content(system_instruction, path="$.system_instruction").frozen()
             if system_instruction
@@ -133,15 +140,19 @@ class GenerativeModel:
         config = self._generation_config
         if overrides.generation_config is not None:
             config = {**config, **merged_config(overrides.generation_config)}
-        tools = self.tools_for(overrides)
-        tool_config = self._tool_config if overrides.tool_config is None else overrides.tool_config
+        tools, tool_config = self._tool_objects, self._tool_config
+        if overrides.tools is not None or overrides.tool_config is not None:
+            from multiturn.tools import tool_config_object, tool_objects
+
+            tools = tools if overrides.tools is None else tool_objects(overrides.tools)
+            tool_config = tool_config_object(overrides.tool_config) or tool_config
         return Request(
             model=self.model_name,
             contents=contents,
             system_instruction=self._system_instruction,
             generation_config=config,
             safety_settings=overrides.safety(self._safety_settings),
-            tools=_listed(tools),
+            tools=tools,
             tool_config=tool_config,
             timeout_seconds=overrides.timeout_seconds,
             stream=stream,
@@ -294,9 +305,3 @@ class GenerativeModel:
         return f"genai.GenerativeModel({shown}\n)"
 
     __str__ = __repr__
-
-
-def _listed(tools: Any) -> tuple[Any, ...]:
-    if tools is None:
-        return ()
-    return tuple(tools) if isinstance(tools, list | tuple) else (tools,)
