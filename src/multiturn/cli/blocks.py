@@ -1,4 +1,4 @@
-"""Markdown as it arrives: which blocks are finished, and how a block looks in a terminal.
+"""Markdown as it arrives: its blocks, and how a block looks in a terminal.
 
 Nothing that a model wrote may vanish.  So HTML is shown as it was written, a link with
 its address, a link's definition as text, and a line's end is kept as a line's end.
@@ -6,6 +6,7 @@ its address, a link's definition as text, and a line's end is kept as a line's e
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from markdown_it import MarkdownIt
@@ -21,38 +22,36 @@ _PARSER = (
 )
 
 
-def split_finished(markup: str) -> tuple[str, str]:
-    """Return the blocks that cannot change any more, and the rest, which is still open.
+def blocks(markup: str) -> list[str]:
+    """Cut Markdown into its blocks, each with its last line's end; "" has none.
 
-    Only the last block changes when lines are added, and only whole lines count: one
-    that is still arriving may yet turn out to be something else.
+    When lines are added to it, only the last block changes.
     """
-    whole_lines = markup[: markup.rfind("\n") + 1]
     starts = [
         token.map[0]
-        for token in _PARSER.parse(whole_lines)
+        for token in _PARSER.parse(markup)
         if token.level == 0 and token.nesting >= 0 and token.map is not None
     ]
-    if len(starts) < 2:
-        return "", markup
     lines = markup.split("\n")
-    return "\n".join(lines[: starts[-1]]) + "\n", "\n".join(lines[starts[-1] :])
+    edges = [0, *starts[1:], len(lines)]
+    cut = ["\n".join(lines[start:end]) for start, end in pairwise(edges)]
+    return [f"{block}\n" for block in cut[:-1]] + [block for block in cut[-1:] if block]
 
 
-def rendered(markup: str, console: Console) -> list[str]:
-    """Return the lines that show Markdown on this console, as wide as it is now.
+def rendered(block: str, console: Console) -> list[str]:
+    """Return the lines that show a block on this console, as wide as it is now.
 
     Args:
-        markup: Harmless to print; whole blocks, or the beginning of one.
+        block: Harmless to print; may be the beginning of one.
         console: Gives width and colours; nothing is printed.
     """
     try:
         with console.capture() as capture:
-            console.print(_renderable(markup))
+            console.print(_renderable(block))
         lines = [line.rstrip(" ") for line in capture.get().split("\n")]
     except Exception:
         # An answer is shown whatever a rendering library makes of it.
-        lines = [line.rstrip() for line in markup.split("\n")]
+        lines = [line.rstrip() for line in block.split("\n")]
     while lines and not lines[-1]:
         lines.pop()
     while lines and not lines[0]:

@@ -143,9 +143,8 @@ def _journal(conversation: Conversation, screen: Screen, _: str) -> None:
         screen.note("nothing has been tried yet")
     for number, entry in enumerate(conversation.chat.journal, 1):
         screen.say(f"{number:3}  {entry.outcome:11}  {one_line(entry.content.text)}")
-        if entry.error is not None:
-            reason = str(entry.error) or type(entry.error).__name__
-            screen.note(f"{'':18}{one_line(reason)}")
+        if entry.error is not None and str(entry.error):
+            screen.note(f"{'':18}{one_line(str(entry.error))}")
 
 
 def _clear(conversation: Conversation, screen: Screen, _: str) -> None:
