@@ -151,8 +151,9 @@ async def test_overrides_hold_for_one_message_and_are_merged(way: Way) -> None:
         for request in backend.requests
     ]
     assert ["BLOCK_NONE", "BLOCK_ONLY_HIGH"] == thresholds
-    assert (({"google_search": {}},), ()) == (first.tools, second.tools)
-    assert ({"mode": "NONE"}, None) == (first.tool_config, second.tool_config)
+    assert (({"googleSearch": {}},), ()) == (first.tools, second.tools)
+    assert {"functionCallingConfig": {"mode": "NONE"}} == first.tool_config
+    assert second.tool_config is None
     assert (9.0, None) == (first.timeout_seconds, second.timeout_seconds)
 
 

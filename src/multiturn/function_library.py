@@ -70,7 +70,7 @@ class Tool:
             None if google_search_retrieval is None else _search_retrieval(google_search_retrieval)
         )
         self._proto = WireTool(
-            function_declarations=[_message(declared) for declared in self._declarations],
+            function_declarations=[_message(one) for one in self._declarations] or None,
             google_search_retrieval=self._search,
             code_execution=code_execution,
             **server_tools,

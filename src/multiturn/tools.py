@@ -56,10 +56,13 @@ def to_function_calling_config(obj: CallingConfigLike) -> FunctionCallingConfig:
 
 
 def to_tool_config(obj: ToolConfig | Mapping[str, Any] | CallingModeLike) -> ToolConfig:
-    """Return rules of calling from their message, their dict, or just a mode as "any"."""
+    """Return rules of calling from their message, their dict, or just a mode as "any".
+
+    The dict may be that of the message or of its ``function_calling_config``.
+    """
     if isinstance(obj, ToolConfig):
         return obj
-    if isinstance(obj, str | int):
+    if isinstance(obj, str | int) or (isinstance(obj, Mapping) and "mode" in obj):
         return ToolConfig(function_calling_config=to_function_calling_config(obj))
     if not isinstance(obj, Mapping):
         raise InvalidContent("$.tool_config", obj, "a ToolConfig, its dict, or a mode as 'any'")
