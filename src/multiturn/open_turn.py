@@ -94,7 +94,7 @@ class OpenTurn(Exchange):
         assert self._toolbox is not None
         from multiturn.run_calls import run_calls_async
 
-        return await run_calls_async(step.calls, step.decisions, self._toolbox)
+        return await run_calls_async(step.calls, step.decisions, self._toolbox, self.cancel)
 
     def pause(self, contents: tuple[Content, ...]) -> None:
         """Keep the turn for ``chat.resume()`` and tell the caller."""

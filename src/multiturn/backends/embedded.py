@@ -7,11 +7,19 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any, NamedTuple
 
 from multiturn import weights
+from multiturn.backends.embedded_chunks import chunks_for
 from multiturn.backends.gbnf import one_of
 from multiturn.backends.json_schema import json_schema_of
+from multiturn.backends.tool_grammar import (
+    answer_schema,
+    call_text,
+    declarations_of,
+    instruction,
+    result_text,
+)
 from multiturn.cancel import Cancel
 from multiturn.content import Content
-from multiturn.engine import Engine, Message, Piece, Sampling, open_engine
+from multiturn.engine import Engine, Message, Sampling, open_engine
 from multiturn.engine.protocol import Role
 from multiturn.errors import InvalidContent, UsageError
 from multiturn.message import Object
@@ -28,7 +36,6 @@ _KNOWN = {
     "responseJsonSchema", "responseMimeType", "responseSchema", "seed", "stopSequences",
     "temperature", "topK", "topP",
 }  # fmt: skip
-_FINISH = {"stop": "STOP", "length": "MAX_TOKENS"}
 _SEEDS = 2**32 - 1
 
 
@@ -95,23 +102,24 @@ class EmbeddedBackend:
     def stream(self, request: Request, cancel: Cancel) -> Iterator[Object]:
         """Answer; stops within one token when closed or cancelled."""
         messages, sampling = messages_of(request), sampling_of(request)
+        chunks = chunks_for(request)
         pieces = self.engine(request.model).stream(messages, sampling, cancel=cancel)
         try:
             for piece in pieces:
-                if piece.finish != "cancelled":
-                    yield _chunk(piece, request.model)
+                yield from chunks.of(piece)
         finally:
             pieces.close()  # type: ignore[attr-defined]
 
     async def stream_async(self, request: Request, cancel: Cancel) -> AsyncIterator[Object]:
         """Answer without blocking the event loop."""
         messages, sampling = messages_of(request), sampling_of(request)
+        chunks = chunks_for(request)
         engine = await self._engine_async(request.model)
         pieces = engine.stream_async(messages, sampling, cancel=cancel)
         try:
             async for piece in pieces:
-                if piece.finish != "cancelled":
-                    yield _chunk(piece, request.model)
+                for chunk in chunks.of(piece):
+                    yield chunk
         finally:
             await pieces.aclose()  # type: ignore[attr-defined]
 
@@ -145,20 +153,6 @@ def _with_options(options: Options) -> EmbeddedBackend:
     return _shared if options == _shared.options else EmbeddedBackend(**options._asdict())
 
 
-def _chunk(piece: Piece, model: str) -> Object:
-    candidate: Object = {"content": {"parts": [{"text": piece.text}], "role": "model"}}
-    if piece.finish is None:
-        return {"candidates": [candidate]}
-    candidate["finishReason"] = _FINISH[piece.finish]
-    usage = {
-        "promptTokenCount": piece.prompt_tokens,
-        "cachedContentTokenCount": piece.cached_tokens,
-        "candidatesTokenCount": piece.completion_tokens,
-        "totalTokenCount": piece.prompt_tokens + piece.completion_tokens,
-    }
-    return {"candidates": [candidate], "usageMetadata": usage, "modelVersion": model}
-
-
 def messages_of(request: Request) -> list[Message]:
     """Return a conversation as the engine takes it, oldest first.
 
@@ -166,9 +160,13 @@ def messages_of(request: Request) -> list[Message]:
         InvalidContent: A part is not text; the path names it.
     """
     messages: list[Message] = []
+    told: list[str] = []
     if request.system_instruction is not None:
-        text = _text(request.system_instruction, "$.system_instruction")
-        messages.append(("system", text))
+        told.append(_text(request.system_instruction, "$.system_instruction"))
+    if declarations := declarations_of(request.tools):
+        told.append(instruction(declarations))
+    if told:
+        messages.append(("system", "\n\n".join(told)))
     for i, content in enumerate(request.contents):
         role: Role = "assistant" if content.role == "model" else "user"
         messages.append((role, _text(content, f"$.contents[{i}]")))
@@ -181,14 +179,19 @@ def _text(content: Content, path: str) -> str:
     for i, part in enumerate(content.json_object.get("parts") or ()):
         if part.get("thought"):
             continue
-        text = part.get("text")
-        if text is None:
-            text = _text_of_blob(part.get("inlineData") or {}, f"{path}.parts[{i}]", part)
-        texts.append(text)
+        if "text" in part:
+            texts.append(part["text"])
+        elif "functionCall" in part:
+            texts.append(call_text(part["functionCall"]))
+        elif "functionResponse" in part:
+            texts.append(result_text(part["functionResponse"]))
+        else:
+            texts.append(_text_of_blob(part, f"{path}.parts[{i}]"))
     return "".join(texts)
 
 
-def _text_of_blob(blob: Object, path: str, part: Object) -> str:
+def _text_of_blob(part: Object, path: str) -> str:
+    blob = part.get("inlineData") or {}
     if not str(blob.get("mimeType", "")).startswith("text/"):
         raise InvalidContent(path, part, "text: the embedded model reads nothing else")
     data = Content.view({"parts": [part]}).parts[0].inline_data.data
@@ -204,10 +207,6 @@ def sampling_of(request: Request) -> Sampling:
     Raises:
         UsageError: Something is asked for that the embedded engine cannot do.
     """
-    if request.tools:
-        raise UsageError(
-            "the embedded model takes no tools; leave tools out, or use a model with tools"
-        )
     config = {**_DEFAULTS.get(request.model.lower(), {}), **request.generation_config}
     for name in config:
         if name not in _KNOWN:
@@ -215,6 +214,14 @@ def sampling_of(request: Request) -> Sampling:
     if (config.get("candidateCount") or 1) > 1:
         raise UsageError("the embedded model gives one answer; leave candidate_count at 1")
     schema, grammar = _shape(config)
+    answer = answer_schema(declarations_of(request.tools), request.tool_config)
+    if request.tools and answer is not None:
+        if schema is not None or grammar:
+            raise UsageError(
+                "the embedded model cannot keep to a response_schema and call functions in one "
+                "turn; leave out one of them"
+            )
+        schema = answer
     seed = config.get("seed")
     return Sampling(
         temperature=config.get("temperature"),

@@ -1,0 +1,76 @@
+"""Pieces of an answer from the engine as chunks of the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from multiturn.backends.tool_grammar import AnswerReader, answer_schema, declarations_of
+from multiturn.engine import Piece
+from multiturn.message import Object
+from multiturn.request import Request
+
+_FINISH = {"stop": "STOP", "length": "MAX_TOKENS"}
+
+
+def chunks_for(request: Request) -> TextChunks:
+    """Return what turns the pieces of this request's answer into chunks."""
+    declarations = declarations_of(request.tools)
+    if declarations and answer_schema(declarations, request.tool_config) is not None:
+        return CallChunks(request.model)
+    return TextChunks(request.model)
+
+
+class TextChunks:
+    """Makes chunks of an answer that is text."""
+
+    def __init__(self, model: str) -> None:
+        self._model = model
+
+    def of(self, piece: Piece) -> Iterator[Object]:
+        """Give the chunks of a piece; none for one that says only that it was cancelled."""
+        if piece.finish == "cancelled":
+            return
+        part = {"text": piece.text}
+        if piece.finish is None:
+            yield _chunk(part)
+        else:
+            yield self._last(part, piece, _FINISH[piece.finish])
+
+    def _last(self, part: Object, piece: Piece, finish_reason: str) -> Object:
+        usage = {
+            "promptTokenCount": piece.prompt_tokens,
+            "cachedContentTokenCount": piece.cached_tokens,
+            "candidatesTokenCount": piece.completion_tokens,
+            "totalTokenCount": piece.prompt_tokens + piece.completion_tokens,
+        }
+        chunk = _chunk(part)
+        chunk["candidates"][0]["finishReason"] = finish_reason
+        return {**chunk, "usageMetadata": usage, "modelVersion": self._model}
+
+
+class CallChunks(TextChunks):
+    """Makes chunks of an answer that a grammar holds to a reply or a call."""
+
+    def __init__(self, model: str) -> None:
+        super().__init__(model)
+        self._reader = AnswerReader()
+
+    def of(self, piece: Piece) -> Iterator[Object]:
+        """Give the reply's text as it comes, or the call once it is whole."""
+        if piece.finish == "cancelled":
+            return
+        for text in self._reader.feed(piece.text):
+            yield _chunk({"text": text})
+        if piece.finish is None:
+            return
+        call = self._reader.call()
+        if call is not None:
+            yield self._last({"functionCall": call}, piece, "STOP")
+        elif self._reader.is_reply:
+            yield self._last({"text": ""}, piece, _FINISH[piece.finish])
+        else:
+            yield self._last({"text": ""}, piece, "MALFORMED_FUNCTION_CALL")
+
+
+def _chunk(part: Object) -> Object:
+    return {"candidates": [{"content": {"parts": [part], "role": "model"}}]}

@@ -1,0 +1,153 @@
+"""Function calling for models that were never taught it: a grammar leaves no other choice.
+
+The model is told of the functions in words, and may then only write a JSON object that
+is a valid call of one of them, or a reply; which of the two, and with what arguments,
+is up to the model.  Pure.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from multiturn.backends.json_schema import json_schema_of
+from multiturn.errors import InvalidContent, UnknownName
+from multiturn.message import Object
+
+_REPLY_START = re.compile(r'\s*\{\s*"reply"\s*:\s*"')
+# A piece of a JSON string: plain characters, or one whole escape (a surrogate pair is one).
+_STRING_PIECE = re.compile(
+    r'[^"\\]+|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}'
+    r'|\\u(?![dD][89abAB])[0-9a-fA-F]{4}|\\["\\/bfnrt]'
+)
+
+
+def declarations_of(tools: Iterable[Object]) -> list[Object]:
+    """Return the functions that tools declare.
+
+    Raises:
+        InvalidContent: A tool is one that only a server can run.
+    """
+    found: list[Object] = []
+    for i, tool in enumerate(tools):
+        for name, value in tool.items():
+            if name != "functionDeclarations":
+                expected = "functions: the embedded model has no other tools"
+                raise InvalidContent(f"$.tools[{i}].{name}", value, expected)
+            found.extend(value or ())
+    return found
+
+
+def instruction(declarations: Iterable[Object]) -> str:
+    """Return what the model is told about the functions."""
+    lines = [
+        json.dumps(
+            {
+                "name": declaration.get("name", ""),
+                "description": declaration.get("description", ""),
+                "parameters": parameters_of(declaration),
+            }
+        )
+        for declaration in declarations
+    ]
+    return (
+        "You can call these functions:\n"
+        + "\n".join(lines)
+        + '\nTo call one, write {"name": its name, "arguments": its arguments}. '
+        'To answer the user, write {"reply": your answer}.'
+    )
+
+
+def parameters_of(declaration: Object) -> Object:
+    """Return the JSON Schema of a function's arguments."""
+    schema = declaration.get("parametersJsonSchema")
+    if schema is None and declaration.get("parameters"):
+        schema = json_schema_of(declaration["parameters"])
+    return schema or {"type": "object", "properties": {}, "additionalProperties": False}
+
+
+def answer_schema(declarations: Iterable[Object], tool_config: Object | None) -> Object | None:
+    """Return the JSON Schema of an answer; None if no function may be called.
+
+    Raises:
+        UnknownName: The rules of calling name a function that is not declared.
+    """
+    calling = (tool_config or {}).get("functionCallingConfig") or {}
+    mode = calling.get("mode") or "AUTO"
+    if mode == "NONE":
+        return None
+    by_name = {declaration.get("name", ""): declaration for declaration in declarations}
+    allowed = calling.get("allowedFunctionNames") or list(by_name)
+    for name in allowed:
+        if name not in by_name:
+            raise UnknownName("function", name, by_name)
+    options: list[Object] = []
+    definitions: Object = {}
+    for name in allowed:
+        arguments = dict(parameters_of(by_name[name]))
+        definitions.update(arguments.pop("$defs", {}))
+        options.append(_object(name={"const": name}, arguments=arguments))
+    if mode != "ANY":
+        options.append(_object(reply={"type": "string"}))
+    schema: Object = {"anyOf": options}
+    return {**schema, "$defs": definitions} if definitions else schema
+
+
+def _object(**members: Any) -> Object:
+    return {
+        "type": "object",
+        "properties": members,
+        "required": list(members),
+        "additionalProperties": False,
+    }
+
+
+class AnswerReader:
+    """Reads an answer as it is written: gives a reply's text as it comes, a call at its end."""
+
+    def __init__(self) -> None:
+        self._written = ""
+        self._read_to: int | None = None
+        self._ended = False
+
+    def feed(self, text: str) -> Iterator[str]:
+        """Take in what was written; give what of it is a reply's text."""
+        self._written += text
+        if self._read_to is None:
+            start = _REPLY_START.match(self._written)
+            if start is None:
+                return
+            self._read_to = start.end()
+        while not self._ended and (piece := _STRING_PIECE.match(self._written, self._read_to)):
+            self._read_to = piece.end()
+            yield json.loads(f'"{piece.group()}"', strict=False)
+        if self._written[self._read_to : self._read_to + 1] == '"':
+            self._ended = True
+
+    @property
+    def is_reply(self) -> bool:
+        """Whether the answer is a reply, whole or not."""
+        return self._read_to is not None
+
+    def call(self) -> Object | None:
+        """Return the finished call as the wire's FunctionCall, None if it is none."""
+        try:
+            answer = json.loads(self._written, strict=False)
+        except ValueError:
+            return None
+        if not isinstance(answer, dict) or "name" not in answer:
+            return None
+        return {"name": answer["name"], "args": answer.get("arguments") or {}}
+
+
+def call_text(call: Object) -> str:
+    """Return a call of the past as the model would have written it."""
+    return json.dumps({"name": call.get("name", ""), "arguments": call.get("args") or {}})
+
+
+def result_text(result: Object) -> str:
+    """Return the result of a call as the model is told of it."""
+    shown = json.dumps(result.get("response") or {}, ensure_ascii=False)
+    return f"Result of {result.get('name', 'the function')}: {shown}"
