@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol, TextIO
 
 from multiturn.cli.visible import visible
+from multiturn.errors import MultiturnError
 
 if TYPE_CHECKING:
     from multiturn.response import GenerateContentResponse
@@ -66,9 +68,21 @@ def show(response: GenerateContentResponse, answer: Printer) -> str | None:
 
     Returns:
         What a reader should know about it beyond its text, None if nothing.
+
+    Raises:
+        MultiturnError: The reply did not become whole.
+        KeyboardInterrupt: The reply was stopped; the journal says so.
     """
-    for chunk in response:
-        answer.add(chunk.text)
+    chunks = iter(response)
+    try:
+        for chunk in chunks:
+            answer.add(chunk.text)
+    except KeyboardInterrupt:
+        # It may have come while drawing: then the reply does not know of it yet.
+        response.cancel()
+        with suppress(MultiturnError):
+            response.resolve()
+        raise
     candidate = response.candidates[0]
     if candidate.finish_reason.name == "MAX_TOKENS":
         return "the answer was cut off where it reached its largest length"
