@@ -151,19 +151,25 @@ class ChatSession:
         return await self._run_async(self._resumed(stream), stream)
 
     def _run(self, opened: OpenTurn, stream: bool) -> GenerateContentResponse:
-        self._gate.enter(opened, self._busy, opened.wait_seconds)
-        chunks = opened.run(opened.begin(self), self.model.backend)
-        return GenerateContentResponse.begin(opened, chunks, stream=stream)
+        try:
+            self._gate.enter(opened, self._busy, opened.wait_seconds)
+            chunks = opened.run(opened.begin(self), self.model.backend)
+            return GenerateContentResponse.begin(opened, chunks, stream=stream)
+        except BaseException as error:
+            opened.abandon("the call was interrupted", error)
+            raise
 
     async def _run_async(self, opened: OpenTurn, stream: bool) -> AsyncGenerateContentResponse:
-
         from multiturn import async_response
 
-        await self._gate.enter_async(opened, self._busy, opened.wait_seconds)
-        chunks = opened.run_async(opened.begin(self), self.model.backend)
-        return await async_response.AsyncGenerateContentResponse.begin(
-            opened, chunks, stream=stream
-        )
+        begin = async_response.AsyncGenerateContentResponse.begin
+        try:
+            await self._gate.enter_async(opened, self._busy, opened.wait_seconds)
+            chunks = opened.run_async(opened.begin(self), self.model.backend)
+            return await begin(opened, chunks, stream=stream)
+        except BaseException as error:
+            opened.abandon("the call was interrupted", error)
+            raise
 
     def _opened(self, content: ContentLike, overrides: Overrides, stream: bool) -> OpenTurn:
         """Check everything that can be checked before the session's turn has come."""

@@ -196,13 +196,21 @@ class Exchange:
             return True
         return task.done() if task is not None else not thread.is_alive()
 
-    def abandon(self, reason: str) -> None:
-        """End the call without an answer; does nothing if it has ended."""
+    def abandon(self, reason: str, error: BaseException | None = None) -> None:
+        """End the call without an answer; does nothing if it has ended.
+
+        Args:
+            reason: Told to whoever reads on.
+            error: What interrupted it, None if it was just left.
+        """
         if self.outcome != "open":
             return
         if self.process_id == os.getpid():
             self.cancel.set(reason)
-        self.settle("abandoned", BrokenResponseError(reason, None))
+        if error is None:
+            self.settle("abandoned", BrokenResponseError(reason, None))
+        else:
+            self.settle(outcome_of(error), error)
         generator = self._generator() if self._generator else None
         if hasattr(generator, "close") and not self.is_running and self.process_id == os.getpid():
             generator.close()  # type: ignore[union-attr]
