@@ -15,6 +15,7 @@ from multiturn.errors import (
     BackendError,
     BlockedPromptException,
     BrokenResponseError,
+    ConnectionFailed,
     ContextTooLong,
     DownloadFailed,
     EngineError,
@@ -22,10 +23,13 @@ from multiturn.errors import (
     IncompleteIterationError,
     InvalidContent,
     MalformedReply,
+    MissingKey,
     MultiturnError,
     ReplyError,
     SessionBusy,
+    StatusError,
     StopCandidateException,
+    TimedOut,
     TurnCancelled,
     UnknownName,
     UsageError,
@@ -38,6 +42,7 @@ from multiturn.retry import Retry
 
 if TYPE_CHECKING:
     from multiturn import protos, types
+    from multiturn.access import configure
     from multiturn.backends.embedded import EmbeddedBackend
     from multiturn.generation_config import GenerationConfig
 
@@ -48,6 +53,7 @@ __all__ = [
     "BlockedPromptException",
     "BrokenResponseError",
     "ChatSession",
+    "ConnectionFailed",
     "ContextTooLong",
     "DownloadFailed",
     "EmbeddedBackend",
@@ -58,11 +64,14 @@ __all__ = [
     "IncompleteIterationError",
     "InvalidContent",
     "MalformedReply",
+    "MissingKey",
     "MultiturnError",
     "ReplyError",
     "Retry",
     "SessionBusy",
+    "StatusError",
     "StopCandidateException",
+    "TimedOut",
     "TurnCancelled",
     "UnknownName",
     "UsageError",
@@ -70,6 +79,7 @@ __all__ = [
     "WeightsError",
     "WeightsMissing",
     "__version__",
+    "configure",
     "protos",
     "types",
 ]
@@ -81,6 +91,10 @@ def __getattr__(name: str) -> object:
         from multiturn.generation_config import GenerationConfig
 
         return GenerationConfig
+    if name == "configure":
+        from multiturn.access import configure
+
+        return configure
     if name == "EmbeddedBackend":
         from multiturn.backends.embedded import EmbeddedBackend
 

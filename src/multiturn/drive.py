@@ -13,6 +13,7 @@ from multiturn.content import Content
 from multiturn.errors import TurnCancelled
 from multiturn.message import Object
 from multiturn.reply import Reply
+from multiturn.request import Request
 from multiturn.turn import AskModel, Commit, Pause, RunCalls, Steps, Wait
 
 
@@ -49,7 +50,7 @@ def drive(steps: Steps, backend: Backend, keeper: Keeper) -> Iterator[Object]:
         backend: Who is asked.
         keeper: Whom the replies and the finished turn are handed to.
     """
-    cancel = keeper.cancel
+    cancel, clock = keeper.cancel, _Clock(backend)
     with closing(steps):
         proceed: Callable[[Any], Any] = steps.send
         outcome: Any = None
@@ -64,7 +65,9 @@ def drive(steps: Steps, backend: Backend, keeper: Keeper) -> Iterator[Object]:
                     case AskModel(request, reply):
                         keeper.asked(reply)
                         _require_go(cancel)
-                        with closing(_generator(backend.stream(request, cancel))) as chunks:
+                        with closing(
+                            _generator(backend.stream(clock.timed(request), cancel))
+                        ) as chunks:
                             for chunk in chunks:
                                 reply.add(chunk)
                                 yield chunk
@@ -72,6 +75,7 @@ def drive(steps: Steps, backend: Backend, keeper: Keeper) -> Iterator[Object]:
                         _require_go(cancel)
                         outcome = reply
                     case Wait(seconds):
+                        clock.require_time_for(step)
                         _sleep(seconds, cancel)
                     case RunCalls():
                         outcome = keeper.run_calls(step)
@@ -86,7 +90,7 @@ def drive(steps: Steps, backend: Backend, keeper: Keeper) -> Iterator[Object]:
 
 async def drive_async(steps: Steps, backend: Backend, keeper: Keeper) -> AsyncIterator[Object]:
     """The same without blocking the event loop."""
-    cancel = keeper.cancel
+    cancel, clock = keeper.cancel, _Clock(backend)
     with closing(steps):
         proceed: Callable[[Any], Any] = steps.send
         outcome: Any = None
@@ -101,7 +105,7 @@ async def drive_async(steps: Steps, backend: Backend, keeper: Keeper) -> AsyncIt
                     case AskModel(request, reply):
                         keeper.asked(reply)
                         _require_go(cancel)
-                        stream = backend.stream_async(request, cancel)
+                        stream = backend.stream_async(clock.timed(request), cancel)
                         async with aclosing(_async_generator(stream)) as chunks:
                             async for chunk in chunks:
                                 reply.add(chunk)
@@ -110,6 +114,7 @@ async def drive_async(steps: Steps, backend: Backend, keeper: Keeper) -> AsyncIt
                         _require_go(cancel)
                         outcome = reply
                     case Wait(seconds):
+                        clock.require_time_for(step)
                         await _sleep_async(seconds, cancel)
                     case RunCalls():
                         outcome = await keeper.run_calls_async(step)
@@ -120,6 +125,36 @@ async def drive_async(steps: Steps, backend: Backend, keeper: Keeper) -> AsyncIt
                         keeper.save(contents)
             except Exception as error:
                 proceed, outcome = steps.throw, error
+
+
+class _Clock:
+    """The time that a call as a whole may take: what is left is each request's limit."""
+
+    __slots__ = ("_default_seconds", "_started", "_total_seconds")
+
+    def __init__(self, backend: Backend) -> None:
+        self._default_seconds: float | None = getattr(backend, "default_timeout_seconds", None)
+        self._total_seconds: float | None = None
+        self._started: float | None = None
+
+    def timed(self, request: Request) -> Request:
+        """Return a request that ends with the call."""
+        if self._started is None:
+            self._started = time.monotonic()
+            self._total_seconds = request.timeout_seconds or self._default_seconds
+            return request
+        if self._total_seconds is None:
+            return request
+        left = self._total_seconds - (time.monotonic() - self._started)
+        return request._replace(timeout_seconds=max(left, 0.001))
+
+    def require_time_for(self, wait: Wait) -> None:
+        """Raise the error that the wait was for if it goes beyond a limit."""
+        limits = [s for s in (self._total_seconds, wait.total_seconds) if s is not None]
+        if wait.error is None or self._started is None or not limits:
+            return
+        if time.monotonic() - self._started + wait.seconds > min(limits):
+            raise wait.error
 
 
 def _require_go(cancel: Cancel) -> None:

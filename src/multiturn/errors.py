@@ -5,6 +5,9 @@
     │   ├─ InvalidContent (also TypeError)     .path .value .expected
     │   ├─ FrozenContent (also AttributeError) a content of a history was written to
     │   ├─ UnknownName (also LookupError)      .kind .name .known
+    │   ├─ SchemaError                         no schema says it   .function .parameter .reason
+    │   ├─ ArgumentMismatch                    not what the type says   .path .value .expected
+    │   ├─ InvalidResult                       JSON cannot hold it   .path .value .expected
     │   ├─ IncompleteIterationError            the reply is still arriving
     │   ├─ MissingKey                          the model's server wants a key; none is set
     │   └─ SessionBusy (also RuntimeError)     another turn of this session is open
@@ -72,13 +75,13 @@ class MultiturnError(Exception):
     retryable: bool = False
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), self.args, self.__dict__)
+        return rebuilt, (type(self), self.args, self.__dict__)
 
 
-def _rebuild(
+def rebuilt(
     error_type: type[MultiturnError], args: tuple[Any, ...], state: dict[str, Any]
 ) -> MultiturnError:
-    """Unpickle an error without running a constructor that wants keywords."""
+    """Make an error without running a constructor that wants keywords."""
     error = error_type.__new__(error_type, *args)
     error.args = args
     error.__dict__.update(state)
@@ -140,6 +143,49 @@ class UnknownName(UsageError, LookupError):
 
     def __str__(self) -> str:
         return str(self.args[0])
+
+
+class SchemaError(UsageError):
+    """A function or a type cannot be described to a model, or not in a provider's words.
+
+    Attributes:
+        function: Name of the function, or of the type.
+        parameter: Where in it, as ``order.lines[]``; None for the whole.
+        reason: Why, and what to do.
+    """
+
+    def __init__(self, function: str, parameter: str | None, reason: str) -> None:
+        place = f"{function}, {parameter!r}" if parameter else function
+        super().__init__(f"{place}: {reason}")
+        self.function, self.parameter, self.reason = function, parameter, reason
+
+
+class ArgumentMismatch(UsageError):
+    """A JSON value, as a model wrote it, is not what the declared type says.
+
+    Attributes:
+        path: Where it stands, as ``$.lines[2].price``.
+        value: The value itself.
+        expected: What would have been accepted, in words.
+    """
+
+    def __init__(self, path: str, value: object, expected: str) -> None:
+        super().__init__(f"{path} is {shown(value)}; expected {expected}")
+        self.path, self.value, self.expected = path, value, expected
+
+
+class InvalidResult(UsageError):
+    """What a function returned cannot be told to a model: JSON has no form for it.
+
+    Attributes:
+        path: Where it stands, as ``$.rows[3]``.
+        value: The value itself.
+        expected: What would have been accepted, in words.
+    """
+
+    def __init__(self, path: str, value: object, expected: str) -> None:
+        super().__init__(f"{path} is {shown(value)}; expected {expected}")
+        self.path, self.value, self.expected = path, value, expected
 
 
 class IncompleteIterationError(UsageError):
@@ -250,9 +296,6 @@ class StatusError(BackendError):
         self.code = self.code if code is None else code
         self.retry_after_seconds = retry_after_seconds
         self._details = list(details)
-        # What the classes of google.api_core.exceptions read.
-        self._errors: list[Any] = []
-        self._response = self._error_info = None
 
     @property
     def details(self) -> list[Any]:

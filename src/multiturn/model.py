@@ -14,7 +14,7 @@ from multiturn.history import Path, empty_path
 from multiturn.message import Object
 from multiturn.request import Request
 from multiturn.response import GenerateContentResponse
-from multiturn.retry import Retry
+from multiturn.retry import Retry, RetryRule
 from multiturn.to_content import ContentLike, ContentsLike, to_content, to_contents
 from multiturn.turn import answer
 
@@ -45,7 +45,15 @@ class Overrides(NamedTuple):
 
         return timeout_seconds_of(self.request_options)
 
-    def retry(self, default: Retry) -> Retry:
+    def access(self, default: Object) -> Object:
+        """How the server is reached, with the call's own over the model's."""
+        if self.request_options is None:
+            return default
+        from multiturn.options import access_of, merged_options
+
+        return access_of(merged_options(default, self.request_options))
+
+    def retry(self, default: RetryRule) -> RetryRule:
         """When the call's requests are made again."""
         if self.request_options is None:
             return default
@@ -77,6 +85,8 @@ class GenerativeModel:
         system_instruction: What the model is told before everything else.
         backend: Who is asked; None finds it by the model's name.
         retry: When a request that failed is made again.
+        request_options: Time limit and retries of every call, and how the server is
+            reached; what a chat or a call gives is put over it.
 
     Raises:
         UsageError: An argument has no known form; the message names it.
@@ -93,10 +103,13 @@ class GenerativeModel:
         *,
         backend: Backend | None = None,
         retry: Retry | None = None,
+        request_options: RequestOptionsLike = None,
     ) -> None:
         self._name = model_name
         self._backend = backend
-        self._retry = retry or Retry()
+        defaults = Overrides(request_options=request_options)
+        self._retry = defaults.retry(retry or Retry())
+        self._timeout_seconds, self._access = defaults.timeout_seconds, defaults.access({})
         self._safety_settings = Overrides(safety_settings=safety_settings).safety(())
         self._generation_config = merged_config(generation_config)
         self._tools = list(tools) if isinstance(tools, Iterator) else tools
@@ -154,15 +167,16 @@ class GenerativeModel:
             safety_settings=overrides.safety(self._safety_settings),
             tools=tools,
             tool_config=tool_config,
-            timeout_seconds=overrides.timeout_seconds,
+            timeout_seconds=overrides.timeout_seconds or self._timeout_seconds,
             stream=stream,
+            options=overrides.access(self._access),
         )
 
     def tools_for(self, overrides: Overrides) -> Any:
         """Return what the model may call, as it was given."""
         return self._tools if overrides.tools is None else overrides.tools
 
-    def retry_for(self, overrides: Overrides) -> Retry:
+    def retry_for(self, overrides: Overrides) -> RetryRule:
         """Return when a call's requests are made again."""
         return overrides.retry(self._retry)
 

@@ -6,38 +6,60 @@ from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias
 
 from multiturn.errors import InvalidContent, UnknownName
-from multiturn.retry import NO_RETRY, Retry
+from multiturn.retry import NO_RETRY, Retry, RetryRule
 
-_NAMES = ("timeout", "retry", "metadata")
+# How the server is reached, for backends that have one.
+_ACCESS_NAMES = (
+    "metadata",
+    "api_key",
+    "credentials",
+    "api_endpoint",
+    "api_version",
+    "vertexai",
+    "project",
+    "location",
+    "http_client",
+)
+_NAMES = ("timeout", "retry", *_ACCESS_NAMES)
+# The others may hold a key.
+_SHOWN = ("timeout", "retry", "api_endpoint", "api_version", "vertexai", "project", "location")
 
 
 class RequestOptions(Mapping[str, Any]):
     """Options of one call; a dict with the same members does as well.
 
     Attributes:
-        retry: When a request is made again; None means as the model says.
+        retry: When a request is made again: a ``multiturn.Retry``, a Retry of
+            google.api_core, or False for never; None means as the model says.
         timeout: Seconds for the call as a whole; None means the default.
-        metadata: Pairs sent along as headers; None means none.
+        metadata: Pairs sent along as headers.
+
+    How the server is reached may be said too, with the names of ``configure()``:
+    ``api_key``, ``credentials``, ``api_endpoint``, ``api_version``, ``vertexai``,
+    ``project``, ``location``, ``http_client``.
     """
 
-    def __init__(
-        self, *, retry: Any = None, timeout: float | None = None, metadata: Any = None
-    ) -> None:
-        self.retry, self.timeout, self.metadata = retry, timeout, metadata
+    def __init__(self, *, retry: Any = None, timeout: float | None = None, **access: Any) -> None:
+        self._given = _checked({"retry": retry, "timeout": timeout, **access})
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _NAMES:
+            return self._given.get(name)
+        raise AttributeError(name)
 
     def __repr__(self) -> str:
-        return f"RequestOptions(retry={self.retry!r}, timeout={self.timeout!r})"
+        named = [name for name, value in self._given.items() if value is not None]
+        shown = [f"{n}={self._given[n]!r}" if n in _SHOWN else f"{n}=…" for n in named]
+        return f"RequestOptions({', '.join(shown)})"
 
     def __getitem__(self, name: str) -> Any:
-        if name not in _NAMES:
-            raise KeyError(name)
-        return getattr(self, name)
+        return self._given[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(_NAMES)
+        return iter(self._given)
 
     def __len__(self) -> int:
-        return len(_NAMES)
+        return len(self._given)
 
 
 RequestOptionsLike: TypeAlias = RequestOptions | Mapping[str, Any] | None
@@ -46,6 +68,7 @@ RequestOptionsLike: TypeAlias = RequestOptions | Mapping[str, Any] | None
 def timeout_seconds_of(options: RequestOptionsLike) -> float | None:
     """Return the total time for a call, None for the default; refuse what is no time."""
     timeout = None if options is None else _checked(options).get("timeout")
+    timeout = getattr(timeout, "_timeout", timeout)  # the timeouts of google.api_core
     if timeout is None:
         return None
     if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout > 0:
@@ -53,11 +76,12 @@ def timeout_seconds_of(options: RequestOptionsLike) -> float | None:
     return float(timeout)
 
 
-def retry_of(options: RequestOptionsLike, default: Retry) -> Retry:
+def retry_of(options: RequestOptionsLike, default: RetryRule) -> RetryRule:
     """Return when to make a request again.
 
     Args:
-        options: ``retry`` may be a Retry, False for never, or None for the default.
+        options: ``retry`` may be a Retry, one of google.api_core, False for never, or None
+            for the default.
         default: The model's.
     """
     retry = None if options is None else _checked(options).get("retry")
@@ -67,7 +91,36 @@ def retry_of(options: RequestOptionsLike, default: Retry) -> Retry:
         return NO_RETRY
     if isinstance(retry, Retry):
         return retry
-    raise InvalidContent("$.request_options.retry", retry, "a multiturn.Retry, False or None")
+    if hasattr(retry, "_predicate") and hasattr(retry, "_initial"):
+        from multiturn.borrowed_retry import BorrowedRetry
+
+        return BorrowedRetry(retry)
+    raise InvalidContent(
+        "$.request_options.retry", retry, "a Retry of multiturn or google.api_core, False or None"
+    )
+
+
+def access_of(options: RequestOptionsLike) -> dict[str, Any]:
+    """Return what options say about how the server is reached."""
+    if options is None:
+        return {}
+    given = _checked(options)
+    return {name: given[name] for name in _ACCESS_NAMES if given.get(name) is not None}
+
+
+def merged_options(options: RequestOptionsLike, over: RequestOptionsLike) -> RequestOptionsLike:
+    """Return options with others over them; headers of both are sent."""
+    if options is None or over is None:
+        return over if options is None else options
+    named = {name: value for name, value in _checked(over).items() if value is not None}
+    merged = {**_checked(options), **named}
+    if named.get("metadata") and options.get("metadata"):
+        merged["metadata"] = [*_items(options["metadata"]), *_items(named["metadata"])]
+    return merged
+
+
+def _items(pairs: Any) -> Any:
+    return pairs.items() if isinstance(pairs, Mapping) else pairs
 
 
 def _checked(options: Mapping[str, Any]) -> Mapping[str, Any]:

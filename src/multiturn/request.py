@@ -23,6 +23,9 @@ class Request(NamedTuple):
         tools: Objects of the wire's Tool.
         tool_config: Object of the wire's ToolConfig, None means none.
         timeout_seconds: Total time for the call; None means the backend's default.
+        stream: Whether the answer is wanted in pieces.
+        more: Further members of the wire's request, as ``cachedContent``.
+        options: How the server is reached for this call, as ``metadata`` and ``api_key``.
     """
 
     model: str = ""
@@ -34,3 +37,5 @@ class Request(NamedTuple):
     tool_config: Object | None = None
     timeout_seconds: float | None = None
     stream: bool = False
+    more: Object = {}  # noqa: RUF012
+    options: Object = {}  # noqa: RUF012

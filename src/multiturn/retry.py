@@ -3,7 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
+
+
+class RetryRule(Protocol):
+    """When a request is made again.
+
+    Attributes:
+        total_seconds: Time for all requests with their pauses; None means the call's.
+    """
+
+    @property
+    def total_seconds(self) -> float | None: ...
+
+    def pause_seconds(self, attempt: int, error: Exception) -> float | None:
+        """Return how long to wait before the next request, or None to give up."""
+        ...
 
 
 class Retry(NamedTuple):
@@ -18,6 +33,8 @@ class Retry(NamedTuple):
         first_pause_seconds: Upper limit of the first pause.
         longest_pause_seconds: Upper limit of every pause that we choose ourselves.
         longest_wait_seconds: A server that asks for a longer pause is not asked again.
+        total_seconds: No pause goes beyond this time since the first request; None means
+            the call's time limit.
         uniform: Returns a number between its two arguments; None is ``random.uniform``.
     """
 
@@ -25,6 +42,7 @@ class Retry(NamedTuple):
     first_pause_seconds: float = 0.5
     longest_pause_seconds: float = 8.0
     longest_wait_seconds: float = 120.0
+    total_seconds: float | None = None
     uniform: Callable[[float, float], float] | None = None
 
     def pause_seconds(self, attempt: int, error: Exception) -> float | None:

@@ -25,7 +25,7 @@ from multiturn.errors import (
 from multiturn.message import Object
 from multiturn.reply import Reply
 from multiturn.request import Request
-from multiturn.retry import Retry
+from multiturn.retry import RetryRule
 
 # Reasons for which an answer is whole: it said all, or as much as it was allowed.
 _WHOLE = (FinishReason.STOP, FinishReason.MAX_TOKENS)
@@ -45,9 +45,11 @@ class AskModel(NamedTuple):
 
 
 class Wait(NamedTuple):
-    """Wait before the next step."""
+    """Wait before the next step, or raise ``error`` if the time for the call is too short."""
 
     seconds: float
+    error: Exception | None = None
+    total_seconds: float | None = None
 
 
 class RunCalls(NamedTuple):
@@ -80,7 +82,7 @@ Steps: TypeAlias = Generator[Step, Any, None]
 def turn(
     request: Request,
     said: Sequence[Content],
-    retry: Retry,
+    retry: RetryRule,
     rules: CallRules | None = None,
     decisions: Mapping[int, bool | str] | None = None,
 ) -> Steps:
@@ -139,7 +141,7 @@ def _round(
 
 
 def _answered(
-    request: Request, retry: Retry, rules: CallRules | None
+    request: Request, retry: RetryRule, rules: CallRules | None
 ) -> Generator[Step, Any, Content]:
     """Ask until the answer is one that a history can hold; malformed calls are asked anew."""
     tries = 1 + (rules.malformed_retries if rules else 0)
@@ -153,13 +155,13 @@ def _answered(
                 raise
 
 
-def answer(request: Request, retry: Retry) -> Steps:
+def answer(request: Request, retry: RetryRule) -> Steps:
     """Ask once, outside a conversation; whatever ended is given to the caller."""
     reply = yield from ask(request, retry)
     require_end(reply.whole())
 
 
-def ask(request: Request, retry: Retry) -> Generator[Step, Any, Reply]:
+def ask(request: Request, retry: RetryRule) -> Generator[Step, Any, Reply]:
     """Ask until an answer begins; once a piece of it was shown, nothing is asked again."""
     attempt = 0
     while True:
@@ -177,7 +179,8 @@ def ask(request: Request, retry: Retry) -> Generator[Step, Any, Reply]:
             pause = None if step.reply.has_content else retry.pause_seconds(attempt, error)
             if pause is None:
                 raise
-        yield Wait(pause)
+            wait = Wait(pause, error, retry.total_seconds)
+        yield wait
 
 
 def judged(reply: Reply) -> Content:

@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
 
+from multiturn.access import Secret
 from multiturn.cancel import Cancel
 
 # Limits that hold for every exchange.  They bound what a wrong or hostile server can
@@ -23,8 +24,12 @@ CONNECT_SECONDS = 5.0
 IDLE_SECONDS = 60.0
 TOTAL_SECONDS = 600.0
 
-# Headers whose values are never shown.
-_SECRET_HEADERS = ("x-goog-api-key", "authorization", "proxy-authorization", "api-key", "cookie")
+Headers: TypeAlias = tuple[tuple[str, str | Secret], ...]
+
+
+def revealed(headers: Headers) -> list[tuple[str, str]]:
+    """Return headers with their secrets; not to be kept in a variable."""
+    return [(name, value if isinstance(value, str) else value.reveal()) for name, value in headers]
 
 
 class HttpRequest:
@@ -33,7 +38,7 @@ class HttpRequest:
     Attributes:
         method: As ``POST``.
         url: Absolute; never holds a key.
-        headers: Pairs, without ``Host`` and ``Content-Length``.
+        headers: Pairs, without ``Host`` and ``Content-Length``; what is secret is a Secret.
         body: What is sent.
         deadline: When everything must be over, as ``time.monotonic()`` counts.
         connect_seconds: Time for a new connection, its proxy and TLS included.
@@ -54,7 +59,7 @@ class HttpRequest:
         self,
         method: str,
         url: str,
-        headers: tuple[tuple[str, str], ...],
+        headers: Headers,
         body: bytes,
         deadline: float,
         connect_seconds: float = CONNECT_SECONDS,
@@ -65,11 +70,7 @@ class HttpRequest:
         self.connect_seconds, self.idle_seconds = connect_seconds, idle_seconds
 
     def __repr__(self) -> str:
-        shown = [
-            (name, "***" if name.lower() in _SECRET_HEADERS else value)
-            for name, value in self.headers
-        ]
-        return f"<HttpRequest {self.method} {self.url} {shown} {len(self.body)} bytes>"
+        return f"<HttpRequest {self.method} {self.url} {self.headers} {len(self.body)} bytes>"
 
     def __reduce__(self) -> tuple[object, ...]:
         raise TypeError("an HttpRequest carries credentials and is not pickled")

@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import Any
 
 from multiturn.errors import BackendError, ConnectionFailed, TimedOut
-from multiturn.http import HttpRequest
+from multiturn.http import Headers, HttpRequest
 from multiturn.http.message import ResponseReader, request_head
 from multiturn.http.route import Route, Trust
 
@@ -100,7 +100,7 @@ class Connection:
         self._socket = sock
         self.reader = ResponseReader()
 
-    def send(self, request: HttpRequest, target: str, host: str, headers: Any = ()) -> None:
+    def send(self, request: HttpRequest, target: str, host: str, headers: Headers = ()) -> None:
         """Send a request; a server that closes early is met when its answer is read."""
         head = request_head(
             request.method, target, host, (*request.headers, *headers), len(request.body)
@@ -108,9 +108,9 @@ class Connection:
         self.reader.begin()
         try:
             if len(request.body) <= _JOINED_BYTES:
-                self._send(request, memoryview(head + request.body))
+                self._send(request, memoryview(b"".join((head, request.body))))
             else:
-                self._send(request, memoryview(head))
+                self._send(request, head)
                 self._send(request, memoryview(request.body))
         except TimeoutError as error:
             raise error if isinstance(error, TimedOut) else total_timed_out() from None
@@ -252,14 +252,14 @@ def _tunnel(sock: socket.socket, route: Route, limit: Limit) -> None:
     require_tunnel(reader)
 
 
-def tunnel_request(route: Route) -> bytes:
+def tunnel_request(route: Route) -> memoryview:
     """Return the request that makes a proxy pass bytes on."""
     assert route.proxy is not None
     name = f"[{route.origin.host}]" if ":" in route.origin.host else route.origin.host
     target = f"{name}:{route.origin.port}"
     login = route.proxy.authorization
-    headers = f"Proxy-Authorization: {login}\r\n" if login else ""
-    return f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n{headers}\r\n".encode("ascii")
+    headers: Headers = (("Proxy-Authorization", login),) if login else ()
+    return request_head("CONNECT", target, target, headers)
 
 
 def require_tunnel(reader: ResponseReader) -> None:

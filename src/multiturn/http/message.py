@@ -10,30 +10,30 @@ import zlib
 import httptools
 
 from multiturn.errors import ConnectionFailed, InvalidContent, MalformedReply
-from multiturn.http import BODY_BYTES, HEAD_BYTES, PACKING_RATIO, HttpHead
+from multiturn.http import BODY_BYTES, HEAD_BYTES, PACKING_RATIO, Headers, HttpHead, revealed
 
 _MIB = 1024 * 1024
 _SLICE_BYTES = 256 * 1024
 
 
 def request_head(
-    method: str, target: str, host: str, headers: tuple[tuple[str, str], ...], body_bytes: int
-) -> bytes:
-    """Return the head of a request.
+    method: str, target: str, host: str, headers: Headers, body_bytes: int | None = None
+) -> memoryview:
+    """Return the head of a request; as a view, which shows nothing of it in a traceback.
 
     Raises:
         InvalidContent: A header holds what cannot travel in one; its value is not shown.
     """
     lines = [f"{method} {target} HTTP/1.1\r\nHost: {host}\r\n"]
-    for name, value in headers:
+    for name, value in revealed(headers):
         if "\r" in value or "\n" in value or "\0" in value or not value.isascii():
             raise InvalidContent(
                 f"$.headers[{name!r}]", "a text (not shown)", "ASCII text in one line"
             )
         lines.append(f"{name}: {value}\r\n")
-    lines.append(f"Content-Length: {body_bytes}\r\n\r\n")
+    lines.append("\r\n" if body_bytes is None else f"Content-Length: {body_bytes}\r\n\r\n")
     try:
-        return "".join(lines).encode("ascii")
+        return memoryview("".join(lines).encode("ascii"))
     except UnicodeEncodeError:
         raise InvalidContent("$.url", target, "ASCII, percent-encoded") from None
 

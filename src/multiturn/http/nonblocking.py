@@ -88,13 +88,13 @@ class Connection(asyncio.Protocol):
 
     # -- one request ---------------------------------------------------------------------
 
-    def send(self, request: HttpRequest, head: bytes) -> None:
+    def send(self, request: HttpRequest, head: memoryview) -> None:
         """Send a request, in part perhaps when the loop comes to it."""
         self.reader.begin()
         self._request, self._problem = request, None
         self._heard_at = time.monotonic()
         if len(request.body) <= _JOINED_BYTES:
-            self._transport.write(head + request.body)
+            self._transport.write(b"".join((head, request.body)))
         else:
             self._transport.write(head)
             self._transport.write(request.body)
@@ -203,8 +203,9 @@ class Connections:
         entry = self._pools.get(loop)
         pool = entry[0] if entry else await self._new_pool(loop)
         target, host, headers = addressed(route, target)
-        headers = (*request.headers, *headers)
-        head = request_head(request.method, target, host, headers, len(request.body))
+        head = request_head(
+            request.method, target, host, (*request.headers, *headers), len(request.body)
+        )
         call = _Call(loop)
         cancel.call(call.interrupt_soon)
         connection: Connection | None = None
@@ -238,7 +239,7 @@ class Connections:
         pool: Pool[Connection],
         route: Route,
         request: HttpRequest,
-        head: bytes,
+        head: memoryview,
         call: _Call,
     ) -> Connection:
         """Return a connection on which the head of the answer has arrived."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import threading
 import time
@@ -95,5 +96,11 @@ def _after_fork() -> None:
         pool.forget()
 
 
+def _at_exit() -> None:
+    for pool in list(_pools):
+        pool.close()
+
+
+atexit.register(_at_exit)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)

@@ -10,7 +10,9 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urlsplit
 
+from multiturn.access import Secret
 from multiturn.errors import InvalidContent
+from multiturn.http import Headers
 
 if TYPE_CHECKING:
     import ssl
@@ -33,11 +35,11 @@ class Origin(NamedTuple):
 
 
 class Proxy(NamedTuple):
-    """An HTTP proxy, with the value of Proxy-Authorization, "" for none."""
+    """An HTTP proxy, with the value of Proxy-Authorization, None for none."""
 
     host: str
     port: int
-    authorization: str = ""
+    authorization: Secret | None = None
 
     def __repr__(self) -> str:
         return f"<Proxy {self.host}:{self.port}>"
@@ -84,13 +86,13 @@ def split(url: str) -> tuple[Origin, str]:
     return origin, (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
 
 
-def addressed(route: Route, target: str) -> tuple[str, str, tuple[tuple[str, str], ...]]:
+def addressed(route: Route, target: str) -> tuple[str, str, Headers]:
     """Return what stands in the request line and in Host, and headers for a proxy."""
     host = route.origin.authority
     if route.proxy is None or route.is_tunnel:
         return target, host, ()
     login = route.proxy.authorization
-    headers = (("Proxy-Authorization", login),) if login else ()
+    headers: Headers = (("Proxy-Authorization", login),) if login else ()
     return f"{route.origin.scheme}://{host}{target}", host, headers
 
 
@@ -121,10 +123,10 @@ def proxy_from(url: str) -> Proxy:
             f"{parts.scheme}://{parts.hostname}",
             "an http:// proxy; for another kind hand in an HTTP client of your own",
         )
-    authorization = ""
+    authorization = None
     if parts.username is not None:
         login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-        authorization = "Basic " + b64encode(login.encode()).decode("ascii")
+        authorization = Secret("Basic " + b64encode(login.encode()).decode("ascii"))
     return Proxy(parts.hostname, parts.port or 80, authorization)
 
 

@@ -1,0 +1,303 @@
+"""The Gemini API's wire format: what to send, and how to read what comes; pure.
+
+Source of every rule: the API's reference (v1beta, methods generateContent,
+streamGenerateContent and countTokens) and its guide to thought signatures.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+from multiturn.backends.sse import SseDecoder
+from multiturn.backends.wire_json import parsed
+from multiturn.content import Content
+from multiturn.errors import InvalidContent, MalformedReply
+from multiturn.message import Object
+from multiturn.request import Request
+
+# What the API's guide names for a function call that no Gemini model made: plain text
+# in the place of a signature, not base64.
+NO_SIGNATURE = "skip_thought_signature_validator"
+
+# Between two contents that hold nothing but results of calls.  The space stands nowhere
+# else in what we write, so that the API's rule "the results of one step are one content"
+# costs a search for these bytes instead of a walk through the conversation.
+_RESULTS_END = b'], "role":"user"}'
+_RESULTS_BEGIN = b'{"parts":['
+_BETWEEN_RESULTS = _RESULTS_END + b"," + _RESULTS_BEGIN
+
+_CONTINUES = ("CONTINUATION", "FINISH_REASON_CONTINUATION")
+_dumps = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
+
+
+def resource_name(model: str) -> str:
+    """Return a model's full name: ``gemini-x`` is ``models/gemini-x``."""
+    return model if "/" in model else f"models/{model}"
+
+
+def wants_signatures(model: str) -> bool:
+    """Whether a model checks that function calls carry their thought signature.
+
+    Gemini does since version 3; names without a version mean the newest.
+    """
+    found = re.search(r"gemini-(\d+)?", model)
+    return found is not None and (found[1] is None or int(found[1]) >= 3)
+
+
+# -- what is sent --------------------------------------------------------------------------
+
+
+def body(request: Request, more: Object | None = None) -> bytes:
+    """Return the body of generateContent or streamGenerateContent.
+
+    Args:
+        request: What is asked.
+        more: Further members of the wire's request.
+    """
+    encode = encoded_signed if wants_signatures(request.model) else encoded
+    members: Object = {}
+    cached = "cachedContent" in request.more or "cachedContent" in (more or {})
+    if request.system_instruction is not None and not cached:
+        members["systemInstruction"] = _system(request.system_instruction)
+    if request.tools and not cached:
+        members["tools"] = [_plain(tool) for tool in request.tools]
+    if request.tool_config and not cached:
+        members["toolConfig"] = _plain(request.tool_config)
+    if request.safety_settings:
+        members["safetySettings"] = list(request.safety_settings)
+    if request.generation_config:
+        members["generationConfig"] = request.generation_config
+    members.update(request.more)
+    members.update(more or {})
+    tail = b"]" + (b"," + _bytes(members, "$")[1:] if members else b"}")
+    whole = request.contents.encoded(encode, b'{"contents":[', tail)
+    return whole.replace(_BETWEEN_RESULTS, b",")
+
+
+def count_body(request: Request) -> bytes:
+    """Return the body of countTokens: the whole request that would be sent."""
+    model = _bytes(resource_name(request.model), "$.model")
+    return b'{"generateContentRequest":{"model":' + model + b"," + body(request)[1:] + b"}"
+
+
+def encoded(content: Content) -> bytes:
+    """Encode a content for the wire, once for all requests that will hold it."""
+    return _encoded(content.json_object, _sendable(content.json_object))
+
+
+def encoded_signed(content: Content) -> bytes:
+    """The same for models that want signatures: calls without one get the placeholder."""
+    return _encoded(content.json_object, _signed(_sendable(content.json_object)))
+
+
+def _encoded(content: Object, parts: list[Object]) -> bytes:
+    joined = b",".join([_bytes(part, f"$.parts[{i}]") for i, part in enumerate(parts)])
+    if all("functionResponse" in part for part in parts):
+        return b"".join((_RESULTS_BEGIN, joined, _RESULTS_END))
+    role = "model" if content.get("role") == "model" else "user"
+    return b'{"role":"%s","parts":[%s]}' % (role.encode(), joined)
+
+
+def _sendable(content: Object) -> list[Object]:
+    """Return the parts that are sent: thoughts stay here unless they are signed."""
+    parts = [
+        part
+        for part in content.get("parts") or ()
+        if part and not (part.get("thought") and "thoughtSignature" not in part)
+    ]
+    return parts or [{"text": ""}]
+
+
+def _signed(parts: list[Object]) -> list[Object]:
+    """See that the first call of a step is signed.
+
+    A signature that arrived after its call, on an empty text of its own, is the call's.
+    """
+    first = next((i for i, part in enumerate(parts) if "functionCall" in part), None)
+    if first is None or "thoughtSignature" in parts[first]:
+        return parts
+    signature, kept = NO_SIGNATURE, list(parts)
+    for i, part in enumerate(parts[first + 1 :], first + 1):
+        if part.get("text") == "" and "thoughtSignature" in part:
+            signature = part["thoughtSignature"]
+            del kept[i]
+            break
+    kept[first] = {**parts[first], "thoughtSignature": signature}
+    return kept
+
+
+def _system(content: Content) -> Object:
+    return {"parts": content.json_object.get("parts") or [{"text": ""}]}
+
+
+def _plain(value: Any) -> Any:
+    return getattr(value, "json_object", value)
+
+
+def _bytes(value: Any, path: str) -> bytes:
+    try:
+        return _dumps(value).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidContent(path, value, f"what JSON can hold ({error})") from None
+
+
+# -- what comes ----------------------------------------------------------------------------
+
+
+class ReplyReader:
+    """Reads the body of one answer, streamed or whole, into chunks.
+
+    Attributes:
+        continuation_token: With what to ask for the rest, None if this was all.
+    """
+
+    def __init__(self, is_stream: bool, read_error: Callable[[Any], Exception]) -> None:
+        self._events = SseDecoder() if is_stream else None
+        self._read_error = read_error
+        self._whole: list[bytes] = []
+        self.continuation_token: str | None = None
+
+    def feed(self, data: bytes) -> list[Object]:
+        """Return the chunks that these bytes complete.
+
+        Raises:
+            MalformedReply: The server does not keep to the format.
+            StatusError: It says in the stream that it cannot go on.
+        """
+        if self._events is None:
+            self._whole.append(data)
+            return []
+        return self._chunks(self._events.feed(data))
+
+    def end(self) -> list[Object]:
+        """Return the chunks that the end of the body completes."""
+        if self._events is None:
+            whole = b"".join(self._whole)
+            if not whole.strip():
+                raise MalformedReply("the server's answer is empty")
+            return [self._checked(chunk) for chunk in _listed(parsed(whole))]
+        chunks = self._chunks(self._events.end())
+        stray = self._events.stray
+        if stray.strip():
+            # No event stream: an array or an object as older front ends send it, an error
+            # without a frame, or a page of some gateway.
+            chunks += [self._checked(chunk) for chunk in _listed(parsed(stray))]
+        return chunks
+
+    def _chunks(self, events: list[bytes]) -> list[Object]:
+        return [
+            self._checked(parsed(event))
+            for event in events
+            if event and event != b"[DONE]" and not event.isspace()
+        ]
+
+    def _checked(self, chunk: Any) -> Object:
+        if not isinstance(chunk, dict):
+            raise MalformedReply("the server sent a chunk that is no object", chunk)
+        if "error" in chunk and "candidates" not in chunk:
+            raise self._read_error(chunk)
+        candidates = chunk.get("candidates")
+        if candidates:
+            if not isinstance(candidates, list):
+                raise MalformedReply("$.candidates is no list", candidates)
+            for candidate in candidates:
+                _check_candidate(candidate)
+                self._note_continuation(candidate)
+        for name in ("usageMetadata", "promptFeedback"):
+            if not isinstance(chunk.get(name) or {}, dict):
+                raise MalformedReply(f"$.{name} is no object", chunk[name])
+        return chunk
+
+    def _note_continuation(self, candidate: Object) -> None:
+        token = candidate.pop("continuationToken", None)
+        if candidate.get("finishReason") in _CONTINUES and isinstance(token, str):
+            del candidate["finishReason"]
+            self.continuation_token = token
+
+
+class Hops:
+    """Joins the answers to one request that the server gave in several hops.
+
+    Usage counts are cumulative within a hop and are added up over hops.
+    """
+
+    def __init__(self) -> None:
+        self._before: dict[str, int] = {}
+        self._hop: dict[str, int] = {}
+
+    def joined(self, chunk: Object) -> Object:
+        """Return a chunk with the counts of the hops before it added; changes it."""
+        usage = chunk.get("usageMetadata")
+        if usage:
+            counts = {n: v for n, v in usage.items() if type(v) is int}
+            self._hop.update(counts)
+            if self._before:
+                names = self._before.keys() | counts
+                total = {n: self._before.get(n, 0) + self._hop.get(n, 0) for n in names}
+                chunk["usageMetadata"] = {**usage, **total}
+        return chunk
+
+    def next(self) -> None:
+        """Begin the next hop."""
+        for name, count in self._hop.items():
+            self._before[name] = self._before.get(name, 0) + count
+        self._hop = {}
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+_KINDS: dict[str, tuple[type, ...]] = {
+    "text": (str,),
+    "functionCall": (dict,),
+    "functionResponse": (dict,),
+    "inlineData": (dict,),
+    "fileData": (dict,),
+    "executableCode": (dict,),
+    "codeExecutionResult": (dict,),
+    "thought": (bool,),
+    "thoughtSignature": (str,),
+}
+
+
+def _check_candidate(candidate: Any) -> None:
+    """Refuse what has not the shape that the rest of the program relies on."""
+    if not isinstance(candidate, dict):
+        raise MalformedReply("a candidate is no object", candidate)
+    content = candidate.get("content")
+    if content is not None:
+        if not isinstance(content, dict):
+            raise MalformedReply("$.candidates[].content is no object", content)
+        parts = content.get("parts")
+        if parts is not None:
+            if not isinstance(parts, list):
+                raise MalformedReply("$.candidates[].content.parts is no list", parts)
+            for part in parts:
+                _check_part(part)
+        if not isinstance(content.get("role") or "", str):
+            raise MalformedReply("$.candidates[].content.role is no text", content)
+    if type(candidate.get("index") or 0) is not int:
+        raise MalformedReply("$.candidates[].index is no number", candidate["index"])
+    if not isinstance(candidate.get("finishReason") or "", str | int):
+        raise MalformedReply("$.candidates[].finishReason is no name", candidate["finishReason"])
+    if not isinstance(candidate.get("safetyRatings") or [], list):
+        raise MalformedReply("$.candidates[].safetyRatings is no list", candidate)
+
+
+def _check_part(part: Any) -> None:
+    if not isinstance(part, dict):
+        raise MalformedReply("a part is no object", part)
+    for name, value in list(part.items()):
+        if value is None:
+            del part[name]  # null is absent
+        elif name in _KINDS and not isinstance(value, _KINDS[name]):
+            raise MalformedReply(f"$.candidates[].content.parts[].{name} has a wrong type", value)
+    call = part.get("functionCall")
+    if call is not None and not (
+        isinstance(call.get("name"), str) and isinstance(call.get("args") or {}, dict)
+    ):
+        raise MalformedReply("a function call has no name, or arguments that are no object", call)

@@ -1,0 +1,69 @@
+"""Where the methods of a Gemini model are: the Gemini API, Vertex AI, or a server of one's own."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import quote
+
+from multiturn.access import Access
+from multiturn.backends.gemini import resource_name
+
+_GEMINI = "https://generativelanguage.googleapis.com"
+_VERSION = re.compile(r"/v\d+\w*$")
+
+
+def is_vertex(access: Access) -> bool:
+    """Whether the server is Vertex AI."""
+    return access.project is not None if access.vertexai is None else access.vertexai
+
+
+def is_googles(access: Access) -> bool:
+    """Whether the server is Google's, which lets nobody in without a key."""
+    return access.endpoint is None or ".googleapis.com" in access.endpoint
+
+
+def url(access: Access, model: str, method: str, query: str = "") -> str:
+    """Return the URL of a model's method.
+
+    Args:
+        access: ``endpoint`` may come with or without scheme, port, path and version.
+        model: As ``gemini-x``, ``models/gemini-x`` or longer.
+        method: As ``generateContent``.
+        query: As ``?alt=sse``.
+    """
+    base, version, place = _GEMINI, "v1beta", resource_name(model)
+    if is_vertex(access):
+        base, version = _vertex_host(access.location or "global"), "v1beta1"
+        place = _vertex_place(access, model)
+    if access.endpoint:
+        base = _with_scheme(access.endpoint).rstrip("/")
+    if access.api_version or not _VERSION.search(base):
+        base = f"{_VERSION.sub('', base)}/{access.api_version or version}"
+    return f"{base}/{quote(place, safe='/:@')}:{method}{query}"
+
+
+def _with_scheme(endpoint: str) -> str:
+    if "://" in endpoint:
+        return endpoint
+    is_here = re.match(r"(localhost|127\.[\d.]+|\[::1\])(:\d+)?(/|$)", endpoint)
+    return ("http://" if is_here else "https://") + endpoint
+
+
+def _vertex_host(location: str) -> str:
+    if location == "global":
+        return "https://aiplatform.googleapis.com"
+    if location in ("us", "eu"):
+        return f"https://aiplatform.{location}.rep.googleapis.com"
+    return f"https://{location}-aiplatform.googleapis.com"
+
+
+def _vertex_place(access: Access, model: str) -> str:
+    if model.startswith("projects/"):
+        return model
+    if model.startswith("models/"):
+        model = f"publishers/google/{model}"
+    elif "/" not in model:
+        model = f"publishers/google/models/{model}"
+    if access.project is None:  # express mode
+        return model
+    return f"projects/{access.project}/locations/{access.location or 'global'}/{model}"

@@ -1,0 +1,357 @@
+"""The Gemini API as a backend: asks over HTTP what the codec writes, gives what it reads."""
+
+from __future__ import annotations
+
+import os
+import platform
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import aclosing, closing
+from functools import cache
+from typing import Any
+
+from multiturn.access import Access, Secret, configured, from_environment
+from multiturn.backends import gemini, gemini_address
+from multiturn.backends.gemini_errors import ERROR_BODY_BYTES, error_from, error_in
+from multiturn.cancel import Cancel
+from multiturn.errors import BackendError, MalformedReply, MissingKey
+from multiturn.google_errors import as_google
+from multiturn.http import TOTAL_SECONDS, Headers, HttpHead, HttpRequest
+from multiturn.http.client import Http
+from multiturn.http.foreign import as_http_client
+from multiturn.message import Object
+from multiturn.request import Request
+
+_http = Http()
+_lock = threading.Lock()
+# Shorter ones are made up for servers that want none, and may be words of the language.
+_SHORTEST_KEY = 12
+# Request options that say how the server is reached, and what Access calls them.
+_ACCESS_OPTIONS = {
+    "metadata": "headers",
+    "api_key": "api_key",
+    "credentials": "credentials",
+    "api_endpoint": "endpoint",
+    "api_version": "api_version",
+    "vertexai": "vertexai",
+    "project": "project",
+    "location": "location",
+    "http_client": "http_client",
+}
+
+
+class Gemini:
+    """Models of the Gemini API and of Vertex AI; shared by sessions, threads and event loops.
+
+    Args:
+        access: What this backend says itself; for the rest it follows ``configure()``
+            and the environment.
+    """
+
+    name = "gemini"
+    default_timeout_seconds = TOTAL_SECONDS
+
+    def __init__(self, access: Access | None = None) -> None:
+        self._own = access or Access()
+        self._resolved: tuple[Access, Access, Access] | None = None
+        self._credentials: tuple[Any, Any] | None = None
+
+    # -- the protocol of backends --------------------------------------------------------
+
+    def stream(self, request: Request, cancel: Cancel) -> Iterator[Object]:
+        """Ask, and give the chunks of the answer as they arrive."""
+        return _carried_out(_Generating(self, request, cancel))
+
+    def stream_async(self, request: Request, cancel: Cancel) -> AsyncIterator[Object]:
+        """The same without ever blocking the event loop."""
+        return _carried_out_async(_Generating(self, request, cancel))
+
+    def count_tokens(self, request: Request) -> Object:
+        """Count, on the server, the tokens of the whole request that would be sent."""
+        return next(_carried_out(_Counting(self, request, Cancel())))
+
+    async def count_tokens_async(self, request: Request) -> Object:
+        """The same without ever blocking the event loop."""
+        return await anext(_carried_out_async(_Counting(self, request, Cancel())))
+
+    # -- as whom -------------------------------------------------------------------------
+
+    def access(self, options: Mapping[str, Any]) -> Access:
+        """Return how the server is reached for a call with these request options."""
+        said, environment = configured(), from_environment()
+        if self._resolved is None or self._resolved[:2] != (said, environment):
+            self._resolved = said, environment, self._own.over(said).over(environment)
+        access = self._resolved[2]
+        if options:
+            access = Access(**{_ACCESS_OPTIONS[n]: v for n, v in options.items()}).over(access)
+        return access
+
+    def credentials(self, given: Any) -> Any:
+        """Return the object of google-auth for what was given, the same one each time."""
+        from multiturn.backends import google_auth
+
+        with _lock:
+            if self._credentials is None or self._credentials[0] is not given:
+                found = (
+                    google_auth.default_credentials()
+                    if given is None
+                    else google_auth.credentials_from(given)
+                )
+                self._credentials = given, found
+            return self._credentials[1]
+
+    def __repr__(self) -> str:
+        return f"Gemini({self._own!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _unpickled, (self._own,)
+
+
+def _unpickled(access: Access) -> Gemini:
+    return Gemini(access)
+
+
+class _Call:
+    """One method call: what is sent next, and what becomes of what comes back.
+
+    Attributes:
+        client: Who carries the requests.
+        goes_on: Whether there is something to send.
+    """
+
+    method = ""
+    query = ""
+
+    def __init__(self, backend: Gemini, request: Request, cancel: Cancel) -> None:
+        self._backend, self.request, self.cancel = backend, request, cancel
+        self._access = access = backend.access(request.options)
+        self.client = _http if access.http_client is None else as_http_client(access.http_client)
+        seconds = request.timeout_seconds or backend.default_timeout_seconds
+        self._deadline = time.monotonic() + seconds
+        self.goes_on = True
+        self._renew = self._is_renewed = False
+        self._head: HttpHead | None = None
+        self._error_body = bytearray()
+        self.reader = gemini.ReplyReader(False, error_in)
+
+    # -- what is sent --------------------------------------------------------------------
+
+    def body(self) -> bytes:
+        """Return what is sent next."""
+        raise NotImplementedError
+
+    def next(self, token: Secret | None = None) -> HttpRequest:
+        """Return the next request."""
+        if token is None and self.needs_token:
+            token = self.token()
+        self._head, self.goes_on = None, False
+        self.reader = gemini.ReplyReader(bool(self.query), error_in)
+        return HttpRequest(
+            "POST",
+            gemini_address.url(self._access, self.request.model, self.method, self.query),
+            (*_base_headers(self._access.user_agent, bool(self.query)), *self._identity(token)),
+            self.body(),
+            self._deadline,
+        )
+
+    @property
+    def needs_token(self) -> bool:
+        """Whether the caller shows an access token instead of a key."""
+        access = self._access
+        if access.credentials is not None:
+            return True
+        if access.api_key is not None or any(_is_identity(name) for name, _ in access.headers):
+            return False
+        # Nothing was said: a server of one's own may not ask; Google's look at the
+        # application default credentials where a program relies on them.
+        if not gemini_address.is_googles(access):
+            return False
+        if gemini_address.is_vertex(access) or "GOOGLE_APPLICATION_CREDENTIALS" in os.environ:
+            return True
+        raise MissingKey(
+            f"there is no API key for {self.request.model!r}: set GEMINI_API_KEY or call "
+            "multiturn.configure(api_key=…); multiturn.GenerativeModel() without a name is "
+            "the model embedded in this process and needs none"
+        )
+
+    def token(self) -> Secret:
+        """Return an access token; may block."""
+        from multiturn.backends import google_auth
+
+        credentials = self._backend.credentials(self._access.credentials)
+        renew, self._renew = self._renew, False
+        client = _http if not hasattr(self.client, "exchange") else self.client
+        return Secret(google_auth.token_of(credentials, client, renew=renew))
+
+    def _identity(self, token: Secret | None) -> Headers:
+        access = self._access
+        if token is not None:
+            identity: Headers = (("Authorization", Secret(f"Bearer {token.reveal()}")),)
+        elif access.api_key is not None:
+            identity = (("x-goog-api-key", access.api_key),)
+        else:
+            identity = ()
+        if access.quota_project:
+            identity = (*identity, ("x-goog-user-project", access.quota_project))
+        return (*identity, *access.headers)
+
+    # -- what comes back -----------------------------------------------------------------
+
+    def chunks(self, event: HttpHead | bytes) -> list[Object]:
+        """Take in what an exchange gives; return the chunks that it completes."""
+        if isinstance(event, HttpHead):
+            self._head = event
+        elif self._head is None:
+            raise MalformedReply("the HTTP client gave a body without a head")
+        elif self._head.status == 200:
+            return self.reader.feed(event)
+        elif len(self._error_body) < ERROR_BODY_BYTES:
+            self._error_body += event
+        return []
+
+    def end(self) -> list[Object]:
+        """Take note that an exchange is over; return the chunks that this completes."""
+        if self.cancel.is_set():
+            self.goes_on = False
+            return []
+        if self._head is None:
+            raise MalformedReply("the HTTP client gave no answer")
+        if self._head.status != 200:
+            raise error_from(self._head.status, self._head.headers, bytes(self._error_body))
+        return self.reader.end()
+
+    def failed(self, error: BackendError) -> None:
+        """Raise an error, unless a new access token may mend it."""
+        status = getattr(error, "code", None)
+        if status == 401 and self.needs_token and not self._is_renewed:
+            self.goes_on = self._renew = self._is_renewed = True
+            self._error_body.clear()
+            return
+        error.backend = self._backend.name
+        if self._access.api_key is not None:
+            _erase(error, self._access.api_key.reveal())
+        raise as_google(error)
+
+
+class _Generating(_Call):
+    """generateContent or streamGenerateContent, in as many hops as the server wants."""
+
+    def __init__(self, backend: Gemini, request: Request, cancel: Cancel) -> None:
+        super().__init__(backend, request, cancel)
+        self.method = "streamGenerateContent" if request.stream else "generateContent"
+        self.query = "?alt=sse" if request.stream else ""
+        self._hops = gemini.Hops()
+        self._token: str | None = None
+
+    def body(self) -> bytes:
+        more = {"continuationToken": self._token} if self._token else None
+        return gemini.body(self.request, more)
+
+    def chunks(self, event: HttpHead | bytes) -> list[Object]:
+        return [self._hops.joined(chunk) for chunk in super().chunks(event)]
+
+    def end(self) -> list[Object]:
+        chunks = [self._hops.joined(chunk) for chunk in super().end()]
+        token = self.reader.continuation_token
+        if token is not None:
+            if token == self._token:
+                raise MalformedReply("the server asks twice to go on with the same token", token)
+            self._hops.next()
+            self._token, self.goes_on = token, True
+        return chunks
+
+
+class _Counting(_Call):
+    method = "countTokens"
+
+    def body(self) -> bytes:
+        return gemini.count_body(self.request)
+
+    def end(self) -> list[Object]:
+        chunks = super().end()
+        if len(chunks) != 1:
+            raise MalformedReply("the server answered a count with something else")
+        return chunks
+
+
+def _carried_out(call: _Call) -> Iterator[Object]:
+    """Give the chunks of a call, blocking."""
+    while call.goes_on:
+        try:
+            exchange: Any = call.client.exchange(call.next(), call.cancel)
+            with closing(exchange):
+                for event in exchange:
+                    yield from call.chunks(event)
+            yield from call.end()
+        except BackendError as error:
+            call.failed(error)
+
+
+async def _carried_out_async(call: _Call) -> AsyncIterator[Object]:
+    """The same without blocking the event loop."""
+    while call.goes_on:
+        try:
+            token = await _token(call) if call.needs_token else None
+            exchange: Any = call.client.exchange_async(call.next(token), call.cancel)
+            async with aclosing(exchange):
+                async for event in exchange:
+                    for chunk in call.chunks(event):
+                        yield chunk
+            for chunk in call.end():
+                yield chunk
+        except BackendError as error:
+            call.failed(error)
+
+
+async def _token(call: _Call) -> Secret:
+    import asyncio
+
+    return await asyncio.to_thread(call.token)
+
+
+@cache
+def _base_headers(user_agent: str | None, is_stream: bool) -> Headers:
+    """Return the headers that every request carries.
+
+    Streams are asked for unpacked: packing would hold back their first chunk.
+    """
+    from multiturn import __version__
+
+    agent = f"multiturn/{__version__} gl-python/{platform.python_version()}"
+    agent = f"{user_agent} {agent}" if user_agent else agent
+    return (
+        ("Content-Type", "application/json"),
+        ("Accept-Encoding", "identity" if is_stream else "gzip"),
+        ("User-Agent", agent),
+        ("x-goog-api-client", agent),
+    )
+
+
+def _is_identity(name: str) -> bool:
+    return name.lower() in ("x-goog-api-key", "authorization")
+
+
+def _erase(error: BackendError, key: str) -> None:
+    """Take a key out of what a server sent back with it."""
+    if len(key) >= _SHORTEST_KEY:
+        error.args = tuple(_without(key, argument) for argument in error.args)
+        error.__dict__.update({n: _without(key, v) for n, v in error.__dict__.items()})
+
+
+def _without(key: str, value: Any) -> Any:
+    if isinstance(value, str):
+        return value.replace(key, "***")
+    if isinstance(value, list):
+        return [_without(key, member) for member in value]
+    if isinstance(value, dict):
+        return {_without(key, name): _without(key, member) for name, member in value.items()}
+    return value
+
+
+_shared = Gemini()
+
+
+def backend() -> Gemini:
+    """Return the backend that follows ``configure()``."""
+    return _shared

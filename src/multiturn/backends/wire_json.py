@@ -1,0 +1,69 @@
+"""JSON from a server: strict about what no history could hold, within limits."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+from multiturn.errors import MalformedReply
+
+# Deeper nesting is refused, as in what is sent (``plain.MAX_DEPTH``).
+DEPTH = 200
+_EXCERPT_BYTES = 200
+
+
+def _number(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"the number {text[:20]} is too large")
+    return value
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+_decode = json.JSONDecoder(parse_float=_number, parse_constant=_no_constant).decode
+
+
+def parsed(data: bytes | bytearray) -> Any:
+    """Read JSON text.
+
+    Raises:
+        MalformedReply: It is not UTF-8, not JSON, nested too deeply, or holds half a
+            character or a number that no double is; the message says which.
+    """
+    try:
+        value = _decode(str(data, "utf-8"))
+        if b"\\ud" in data or b"\\uD" in data:
+            json.dumps(value, ensure_ascii=False).encode()
+        if data.count(b"{") + data.count(b"[") > DEPTH:
+            _require_depth(value)
+    except UnicodeDecodeError as error:
+        reason = f"it is not UTF-8 at byte {error.start}"
+    except UnicodeEncodeError:
+        reason = "it holds half of a surrogate pair"
+    except RecursionError:
+        reason = f"it is nested more than {DEPTH} levels deep"
+    except ValueError as error:
+        reason = str(error)
+    else:
+        return value
+    raise MalformedReply(
+        f"the server sent what is not JSON ({reason})", bytes(data[:_EXCERPT_BYTES])
+    )
+
+
+def _require_depth(value: Any) -> None:
+    level, depth = [value], 0
+    while level:
+        depth += 1
+        if depth > DEPTH:
+            raise RecursionError
+        level = [
+            member
+            for container in level
+            if isinstance(container, dict | list)
+            for member in (container.values() if isinstance(container, dict) else container)
+        ]
