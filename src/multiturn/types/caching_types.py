@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import TypedDict, Union
+from typing import TypedDict
 
 from multiturn.errors import InvalidContent
 
@@ -24,8 +24,8 @@ class ExpireTime(TypedDict):
     nanos: int
 
 
-TTLTypes = Union[TTL, int, timedelta]
-ExpireTimeTypes = Union[ExpireTime, int, datetime]
+TTLTypes = TTL | int | timedelta
+ExpireTimeTypes = ExpireTime | int | datetime
 
 
 def to_optional_ttl(ttl: TTLTypes | None) -> TTL | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypedDict, Union
+from typing import Any, TypedDict
 
 from multiturn.content import Blob, Content, FileData, FunctionCall, FunctionResponse, Part
 from multiturn.declarations import (
@@ -34,7 +34,7 @@ from multiturn.tools import (
     to_function_calling_mode,
     to_tool_config,
 )
-from multiturn.types.file_types import File, FileData, FileDataDict
+from multiturn.types.file_types import File, FileDataDict
 from multiturn.types.schema_dicts import (
     add_object_type,
     convert_to_nullable,
@@ -148,30 +148,38 @@ class GoogleSearchRetrievalDict(TypedDict, total=False):
     dynamic_retrieval_config: Any
 
 
-# Unions, not strings: programs look into them with typing.get_args.
-BlobType = Union[Blob, BlobDict, Any]
-PartType = Union[
-    Part, PartDict, Blob, BlobDict, Any, str, FunctionCall, FunctionResponse, FileDataDict,
-    FileData, File,
-]  # fmt: skip
-ContentType = Union[Content, ContentDict, Iterable[PartType], PartType]
-StrictContentType = Union[Content, ContentDict]
-ContentsType = Union[ContentType, Iterable[StrictContentType], None]
-ModeOptions = Union[int, str, Mode]
-FunctionDeclarationType = Union[
-    FunctionDeclaration, _WireDeclaration, dict[str, Any], Callable[..., Any]
-]
-GoogleSearchRetrievalType = Union[GoogleSearchRetrieval, GoogleSearchRetrievalDict]
-ToolType = Union[
-    str, Tool, _WireTool, ToolDict, Iterable[FunctionDeclarationType], FunctionDeclarationType
-]
-ToolsType = Union[Iterable[ToolType], ToolType]
-FunctionLibraryType = Union[FunctionLibrary, ToolsType]
-FunctionCallingModeType = Union[FunctionCallingMode, str, int]
-FunctionCallingConfigType = Union[
-    FunctionCallingModeType, FunctionCallingConfigDict, FunctionCallingConfig
-]
-ToolConfigType = Union[ToolConfigDict, ToolConfig]
+BlobType = Blob | BlobDict | Any
+PartType = (
+    Part
+    | PartDict
+    | Blob
+    | BlobDict
+    | Any
+    | str
+    | FunctionCall
+    | FunctionResponse
+    | FileDataDict
+    | FileData
+    | File
+)
+ContentType = Content | ContentDict | Iterable[PartType] | PartType
+StrictContentType = Content | ContentDict
+ContentsType = ContentType | Iterable[StrictContentType] | None
+ModeOptions = int | str | Mode
+FunctionDeclarationType = (
+    FunctionDeclaration | _WireDeclaration | dict[str, Any] | Callable[..., Any]
+)
+GoogleSearchRetrievalType = GoogleSearchRetrieval | GoogleSearchRetrievalDict
+ToolType = (
+    str | Tool | _WireTool | ToolDict | Iterable[FunctionDeclarationType] | FunctionDeclarationType
+)
+ToolsType = Iterable[ToolType] | ToolType
+FunctionLibraryType = FunctionLibrary | ToolsType
+FunctionCallingModeType = FunctionCallingMode | str | int
+FunctionCallingConfigType = (
+    FunctionCallingModeType | FunctionCallingConfigDict | FunctionCallingConfig
+)
+ToolConfigType = ToolConfigDict | ToolConfig
 
 
 def image_to_blob(image: object) -> Blob:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, TypedDict, Union
+from typing import Any, TypedDict
 
 from multiturn import resources
 from multiturn.content import FileData
@@ -126,7 +126,7 @@ class FileDataDict(TypedDict):
     file_uri: str
 
 
-FileDataType = Union[FileDataDict, FileData, resources.File, File]
+FileDataType = FileDataDict | FileData | resources.File | File
 
 
 def to_file_data(file_data: FileDataType) -> FileData:

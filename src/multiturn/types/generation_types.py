@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, TypedDict, Union
+from typing import Any, TypedDict
 
 from multiturn import settings
 from multiturn.async_response import AsyncGenerateContentResponse
@@ -48,7 +48,7 @@ class GenerationConfigDict(TypedDict, total=False):
     frequency_penalty: float
 
 
-GenerationConfigType = Union[settings.GenerationConfig, GenerationConfigDict, GenerationConfig]
+GenerationConfigType = settings.GenerationConfig | GenerationConfigDict | GenerationConfig
 
 
 def to_generation_config_dict(generation_config: Any) -> Object:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypedDict, Union
+from typing import Any, TypedDict
 
 from multiturn.options import RequestOptions
 
@@ -16,4 +16,4 @@ class RequestOptionsDict(TypedDict, total=False):
     timeout: Any
 
 
-RequestOptionsType = Union[RequestOptions, RequestOptionsDict]
+RequestOptionsType = RequestOptions | RequestOptionsDict

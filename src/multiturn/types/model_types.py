@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Union
+from typing import Any
 
 from multiturn import resources
 from multiturn.errors import InvalidContent
@@ -60,8 +60,8 @@ class Model:
         return cls(**{k: v for k, v in members.items() if k in cls.__dataclass_fields__})
 
 
-BaseModelNameOptions = Union[str, Model, resources.Model]
-AnyModelNameOptions = Union[str, Model, resources.Model]
+BaseModelNameOptions = str | Model | resources.Model
+AnyModelNameOptions = str | Model | resources.Model
 ModelNameOptions = AnyModelNameOptions
 ModelsIterable = Iterable[Model]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, TypedDict, Union
+from typing import Any, TypedDict
 
 from multiturn import service_messages
 from multiturn.candidate import HarmCategory, HarmProbability
@@ -37,10 +37,11 @@ __all__ = [
     "to_harm_category",
 ]
 
-BlockedReason: Any = service_messages.ContentFilter.BlockedReason
+_filter: Any = service_messages.ContentFilter
+BlockedReason = _filter.BlockedReason
 
-HarmCategoryOptions = Union[str, int, HarmCategory]
-HarmBlockThresholdOptions = Union[str, int, HarmBlockThreshold]
+HarmCategoryOptions = str | int | HarmCategory
+HarmBlockThresholdOptions = str | int | HarmBlockThreshold
 EasySafetySetting = Mapping[HarmCategoryOptions, HarmBlockThresholdOptions]
 EasySafetySettingDict = dict[HarmCategoryOptions, HarmBlockThresholdOptions]
 
@@ -80,9 +81,9 @@ class SafetyFeedbackDict(TypedDict):
     setting: SafetySettingDict
 
 
-SafetySettingOptions = Union[
-    HarmBlockThresholdOptions, EasySafetySetting, Iterable[LooseSafetySettingDict], None
-]
+SafetySettingOptions = (
+    HarmBlockThresholdOptions | EasySafetySetting | Iterable[LooseSafetySettingDict] | None
+)
 
 
 def to_easy_safety_dict(settings: SafetySettingsLike) -> dict[HarmCategory, HarmBlockThreshold]:
