@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from multiturn.chat import ChatSession
 from multiturn.errors import (
+    ApprovalNeeded,
     BackendError,
     BlockedPromptException,
     BrokenResponseError,
@@ -30,6 +31,8 @@ from multiturn.errors import (
     StatusError,
     StopCandidateException,
     TimedOut,
+    ToolError,
+    TooManyRounds,
     TurnCancelled,
     UnknownName,
     UsageError,
@@ -44,11 +47,15 @@ if TYPE_CHECKING:
     from multiturn import protos, types
     from multiturn.access import configure
     from multiturn.backends.embedded import EmbeddedBackend
+    from multiturn.calling import Refusal
     from multiturn.generation_config import GenerationConfig
+    from multiturn.schema import Injected
+    from multiturn.tool_functions import requires_approval
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "ApprovalNeeded",
     "BackendError",
     "BlockedPromptException",
     "BrokenResponseError",
@@ -62,16 +69,20 @@ __all__ = [
     "GenerationConfig",
     "GenerativeModel",
     "IncompleteIterationError",
+    "Injected",
     "InvalidContent",
     "MalformedReply",
     "MissingKey",
     "MultiturnError",
+    "Refusal",
     "ReplyError",
     "Retry",
     "SessionBusy",
     "StatusError",
     "StopCandidateException",
     "TimedOut",
+    "TooManyRounds",
+    "ToolError",
     "TurnCancelled",
     "UnknownName",
     "UsageError",
@@ -81,29 +92,28 @@ __all__ = [
     "__version__",
     "configure",
     "protos",
+    "requires_approval",
     "types",
 ]
 
 
+# Loaded when first named, since a conversation can do without: name, then its module.
+_LAZY = {
+    "EmbeddedBackend": "multiturn.backends.embedded",
+    "GenerationConfig": "multiturn.generation_config",
+    "Injected": "multiturn.schema",
+    "Refusal": "multiturn.calling",
+    "configure": "multiturn.access",
+    "requires_approval": "multiturn.tool_functions",
+}
+_LAZY_MODULES = ("protos", "types")
+
+
 def __getattr__(name: str) -> object:
-    # Loaded when first named: a conversation can do without them.
-    if name == "GenerationConfig":
-        from multiturn.generation_config import GenerationConfig
-
-        return GenerationConfig
-    if name == "configure":
-        from multiturn.access import configure
-
-        return configure
-    if name == "EmbeddedBackend":
-        from multiturn.backends.embedded import EmbeddedBackend
-
-        return EmbeddedBackend
-    if name in ("protos", "types"):
-        import multiturn.protos
-        import multiturn.types
-
-        return {"protos": multiturn.protos, "types": multiturn.types}[name]
+    if name in _LAZY:
+        return getattr(__import__(_LAZY[name], fromlist=[name]), name)
+    if name in _LAZY_MODULES:
+        return __import__(f"multiturn.{name}", fromlist=["*"])
     raise AttributeError(f"module 'multiturn' has no attribute {name!r}")
 
 

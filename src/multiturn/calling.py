@@ -44,6 +44,8 @@ class CallingOptions(TypedDict, total=False):
         approve: Asked for each call: True to run it, False or a reason not to, None to
             let the turn wait for a person.  Without it, only functions marked with
             ``requires_approval`` wait.
+        injected: Values of the parameters that the model never sees, by name; kept, not
+            copied.
     """
 
     tool_mode: Literal["sequential", "concurrent"]
@@ -56,6 +58,7 @@ class CallingOptions(TypedDict, total=False):
     before_call: BeforeCall | None
     after_call: AfterCall | None
     approve: Approve | None
+    injected: Mapping[str, Any]
 
 
 class Calling(NamedTuple):
@@ -71,6 +74,7 @@ class Calling(NamedTuple):
     before_call: BeforeCall | None = None
     after_call: AfterCall | None = None
     approve: Approve | None = None
+    injected: Mapping[str, Any] = {}
 
 
 _CHOICES: dict[str, tuple[str, ...]] = {

@@ -53,6 +53,13 @@ Chunk: TypeAlias = "str | Mapping[str, Any] | BaseException | Pause"
 Line: TypeAlias = "Chunk | Iterable[Chunk] | ScriptedReply | Callable[[Request], Line]"
 
 
+def function_calls(*calls: tuple[str, Mapping[str, Any]]) -> ScriptedReply:
+    """Return a reply that calls functions: ``function_calls(("weather", {"city": "Oslo"}))``."""
+    parts = [{"functionCall": {"name": name, "args": dict(args)}} for name, args in calls]
+    candidate = {"content": {"parts": parts, "role": "model"}, "finishReason": "STOP"}
+    return ScriptedReply(({"candidates": [candidate]},))
+
+
 class ScriptedBackend:
     """Plays replies in order, one for each request.
 

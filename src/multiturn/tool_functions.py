@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from multiturn.declarations import CallableFunctionDeclaration
 from multiturn.errors import UsageError
 from multiturn.function_library import to_function_library
 from multiturn.message import Object
 
+Bind: TypeAlias = Callable[[Object, Mapping[str, Any]], tuple[Sequence[Any], Mapping[str, Any]]]
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 _APPROVAL_MARK = "__multiturn_requires_approval__"
 
@@ -25,13 +26,13 @@ class ToolFunction(NamedTuple):
 
     Attributes:
         function: The function itself.
-        bind: Turns the arguments of a call into those of the function, positional ones
-            first; raises UsageError with what does not fit.
+        bind: Turns the arguments of a call, and the injected ones by name, into those of
+            the function, positional ones first; raises UsageError with what does not fit.
         requires_approval: Whether a person must approve each call.
     """
 
     function: Callable[..., Any]
-    bind: Callable[[Object], tuple[tuple[Any, ...], Mapping[str, Any]]]
+    bind: Bind
     requires_approval: bool
 
 
@@ -46,13 +47,11 @@ def functions_in(tools: Any) -> dict[str, ToolFunction]:
     return found
 
 
-def _binder(
-    declared: CallableFunctionDeclaration,
-) -> Callable[[Object], tuple[tuple[Any, ...], Mapping[str, Any]]]:
+def _binder(declared: CallableFunctionDeclaration) -> Bind:
     from multiturn.schema import function_schema
 
     try:
         return function_schema(declared.function).bind
     except UsageError:
         # Declared by hand, since its signature says too little: the arguments go in as sent.
-        return lambda args: ((), args)
+        return lambda args, injected: ((), {**args, **injected})

@@ -35,7 +35,7 @@ class Invoke(NamedTuple):
     """
 
     function: Callable[..., Any]
-    args: tuple[Any, ...] = ()
+    args: Sequence[Any] = ()
     kwargs: Mapping[str, Any] = {}
     is_timed: bool = False
 
@@ -120,7 +120,7 @@ class Toolbox:
             if isinstance(changed, Refusal):
                 return _error("Refused", changed.reason), []
             call = call if changed is None else call._replace(args=dict(changed))
-        args, kwargs = function.bind(call.args)
+        args, kwargs = function.bind(call.args, self.calling.injected)
         value = yield Invoke(function.function, args, kwargs, is_timed=True)
         response, media = tool_result(value, self.calling.max_result_bytes)
         if self.calling.after_call is not None:
