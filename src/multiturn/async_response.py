@@ -79,9 +79,9 @@ class _AsyncChunks:
     __slots__ = ("_position", "_response")
 
     def __init__(self, response: AsyncGenerateContentResponse) -> None:
-        self._response = response
         self._position = 0
         response._readers += 1
+        self._response = response  # last: what was interrupted before is no reader
 
     def __aiter__(self) -> Self:
         return self
@@ -95,4 +95,5 @@ class _AsyncChunks:
         return chunk_response(chunk)
 
     def __del__(self) -> None:
-        self._response._left()
+        if hasattr(self, "_response"):
+            self._response._left()

@@ -97,13 +97,14 @@ class Exchange:
     def __init__(self) -> None:
         self.cancel = Cancel()
         self.reply = Reply()
-        self.outcome: Outcome = "open"
         self.error: BaseException | None = None
         self.runner = runner()
         self.process_id = os.getpid()
         # Weak, since the generator refers to this object: a reply that nobody holds any
         # more must vanish at once, not at the next run of the cycle collector.
         self._generator: weakref.ref[Any] | None = None
+        # Last: what has no outcome was interrupted while it was made, and never began.
+        self.outcome: Outcome = "open"
 
     def run(self, steps: Steps, backend: Backend) -> Iterator[Object]:
         """Carry the steps out, blocking; give the chunks and note the end."""
@@ -224,5 +225,5 @@ class Exchange:
             )
 
     def __del__(self) -> None:
-        if self.outcome == "open":
+        if getattr(self, "outcome", None) == "open":
             self.abandon("the reply was dropped before it was read to its end")

@@ -49,7 +49,6 @@ class OpenTurn(Exchange):
         stream: bool,
         decisions: Mapping[int, bool | str] | None = None,
     ) -> None:
-        super().__init__()
         self._said, self._overrides, self._stream = said, overrides, stream
         self._decisions = decisions
         seconds = overrides.timeout_seconds
@@ -59,6 +58,7 @@ class OpenTurn(Exchange):
         self._turn: Turn | None = None
         self._toolbox: Toolbox | None = None
         self._response: weakref.ref[BaseGenerateContentResponse[Any]] | None = None
+        super().__init__()
 
     def begin(self, session: ChatSession) -> Steps:
         """Note the try in the journal and return the steps of the turn."""

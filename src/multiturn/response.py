@@ -320,9 +320,9 @@ class _Chunks:
     __slots__ = ("_position", "_response")
 
     def __init__(self, response: GenerateContentResponse) -> None:
-        self._response = response
         self._position = 0
         response._readers += 1
+        self._response = response  # last: what was interrupted before is no reader
 
     def __iter__(self) -> Self:
         return self
@@ -336,7 +336,8 @@ class _Chunks:
         return chunk_response(chunk)
 
     def __del__(self) -> None:
-        self._response._left()
+        if hasattr(self, "_response"):
+            self._response._left()
 
 
 def ended_early(exchange: Exchange | None) -> BaseException | None:
