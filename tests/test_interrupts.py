@@ -1,0 +1,208 @@
+"""Ctrl-C at every line of a turn: the history is as it was or whole, and the session works."""
+
+from __future__ import annotations
+
+import linecache
+import sys
+import traceback
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+from conftest import EFFORT
+from ways import Way, conversation, in_thread, said
+
+import multiturn
+from multiturn import ChatSession
+from multiturn.errors import BackendError
+from multiturn.testing import ScriptedBackend
+
+SOURCE = str(Path(multiturn.__file__).parent)
+# The backend is not part of the turn: what is raised within it is its own failure.
+OUTSIDE = str(Path(SOURCE) / "testing.py")
+BEFORE = [{"role": "user", "parts": ["q"]}, {"role": "model", "parts": ["a"]}]
+WHOLE = ["q", "a", "b", "OneTwo"]
+
+
+class Strike:
+    """Raises KeyboardInterrupt at the n-th line that is executed within the package."""
+
+    def __init__(self, n: int) -> None:
+        self.n = n
+        self.lines = 0
+        self.where = ""
+        self._held: set[tuple[FrameType, int]] = set()
+
+    def __call__(self, frame: FrameType, event: str, arg: object) -> Any:
+        name = frame.f_code.co_filename
+        return self._line if name.startswith(SOURCE) and name != OUTSIDE else None
+
+    def _line(self, frame: FrameType, event: str, arg: object) -> Any:
+        if event == "line" and not self._leaves_a_lock(frame):
+            self.lines += 1
+            if self.lines == self.n:
+                self.where = f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
+                raise KeyboardInterrupt(self.where)
+        return self._line
+
+    def _leaves_a_lock(self, frame: FrameType) -> bool:
+        """Whether the line is a ``with lock`` on the way out.
+
+        Python looks for signals after calls and at backward jumps, so that none can come
+        between the end of the block and the release of the lock; a trace function can.
+        """
+        line = linecache.getline(frame.f_code.co_filename, frame.f_lineno).strip()
+        if not line.startswith("with ") or not line.endswith("lock:"):
+            return False
+        place = (frame, frame.f_lineno)
+        if place in self._held:
+            self._held.remove(place)
+            return True
+        self._held.add(place)
+        return False
+
+
+@contextmanager
+def quiet_finalisers() -> Iterator[None]:
+    """Let an interrupt within ``__del__`` vanish, as Python does; anything else is an error."""
+    strange: list[Any] = []
+
+    def hook(args: Any) -> None:
+        if not isinstance(args.exc_value, KeyboardInterrupt):
+            strange.append((args.exc_value, args.object))
+
+    before, sys.unraisablehook = sys.unraisablehook, hook
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
+    assert [] == strange
+
+
+async def send(way: Way, chat: ChatSession) -> None:
+    await way.send(chat, "b")
+
+
+async def stream(way: Way, chat: ChatSession) -> None:
+    response = await way.send(chat, "b", stream=True)
+    async for _ in way.read(response):
+        pass
+
+
+async def stream_and_break(way: Way, chat: ChatSession) -> None:
+    response = await way.send(chat, "b", stream=True)
+    async for _ in way.read(response):
+        break
+
+
+async def fail(way: Way, chat: ChatSession) -> None:
+    with pytest.raises(BackendError):
+        await way.send(chat, "b")
+
+
+async def change(way: Way, chat: ChatSession) -> None:
+    kept = chat.history
+    response = await way.send(chat, "b", stream=True)
+    chat.rewind()
+    chat.history = kept
+    assert response.error is not None
+    chat.fork()
+
+
+async def replace(way: Way, chat: ChatSession) -> None:
+    response = await way.send(chat, "x", stream=True)
+    await way.send(chat, "b")
+    assert response.error is not None
+
+
+PATHS: dict[str, tuple[Callable[[Way, ChatSession], Coroutine[Any, Any, None]], list[Any]]] = {
+    "send": (send, [["One", "Two"]]),
+    "stream": (stream, [["One", "Two"]]),
+    "stream_and_break": (stream_and_break, [["One", "Two"]]),
+    "fail": (fail, [["One", BackendError("cut")]]),
+    "change": (change, [["One", "Two"]]),
+    "replace": (replace, [["x", "y"], ["One", "Two"]]),
+}
+# What a history may be when the turn "b" was struck: without it, with it, or (where the
+# scenario changes it) without the pair before.
+ALLOWED = (["q", "a"], WHOLE, [])
+
+
+def strike(way: Way, name: str, n: int) -> tuple[Strike, ChatSession, ScriptedBackend, Any]:
+    scenario, lines = PATHS[name]
+    chat, backend = conversation(*lines, history=BEFORE)
+    struck = Strike(n)
+    coroutine = scenario(way, chat)
+    sys.settrace(struck)
+    try:
+        way.run(coroutine)
+    except KeyboardInterrupt as error:
+        return struck, chat, backend, error.__traceback__
+    finally:
+        sys.settrace(None)
+    return struck, chat, backend, None
+
+
+QUICK = ["send", "stream"]
+
+
+@pytest.mark.parametrize("name", QUICK if EFFORT == "quick" else [*PATHS])
+def test_an_interrupt_at_any_line_leaves_a_session_that_works(way: Way, name: str) -> None:
+    strike_everywhere(way, name, elsewhere=False)
+
+
+@pytest.mark.parametrize("name", ["send"] if EFFORT == "quick" else ["send", "fail"])
+def test_an_interrupted_call_does_not_hold_up_another_thread(way: Way, name: str) -> None:
+    strike_everywhere(way, name, elsewhere=True)
+
+
+def strike_everywhere(way: Way, name: str, elsewhere: bool) -> None:
+    n, failures = 0, []
+    with quiet_finalisers():
+        while True:
+            n += 1
+            struck, chat, backend, trace = strike(way, name, n)
+            if not struck.where:
+                break
+            try:
+                check(way, chat, backend, elsewhere)
+                # The traceback was held until here, and with it the generators, which only
+                # an event loop can close.
+                traceback.clear_frames(trace)
+                way.run(way.idle())
+                assert 0 == backend.open_streams, f"{backend.open_streams} streams are open"
+            except AssertionError as error:
+                failures.append(f"{struck.where}: {(str(error) or '?').splitlines()[0]}")
+    assert n > 100
+    assert [] == sorted(set(failures))
+
+
+def check(way: Way, chat: ChatSession, backend: ScriptedBackend, elsewhere: bool) -> None:
+    """The history is one of those allowed, and the next turn is added to it, soon."""
+    before = said(chat)
+    assert before in ALLOWED
+    backend._lines.clear()
+    backend.add(["Fi", "ne."])
+
+    def ask() -> None:
+        try:
+            if elsewhere:
+                chat.send_message("c", request_options={"timeout": 1e-3})
+            else:
+                way.run(way.send(chat, "c", request_options={"timeout": 1e-3}))
+        except Exception as error:
+            raise AssertionError(repr(error)) from error
+
+    if elsewhere:
+        in_thread(ask)
+    else:
+        ask()
+    assert [*before, "c", "Fine."] == said(chat)
+    if way.name == "sync":
+        assert 0 == backend.open_streams, f"{backend.open_streams} streams are open"
+    outcomes = [entry.outcome for entry in chat.journal]
+    assert "open" not in outcomes
+    assert (len(WHOLE) == len(before)) + 1 == outcomes.count("answered")
