@@ -97,7 +97,7 @@ class BaseGenerateContentResponse(Generic[SourceT]):
     @property
     def error(self) -> BaseException | None:
         """What ended the reply before it was whole; None while it arrives and if it is whole."""
-        return self._error
+        return self._error if self._exchange is None else self._exchange.error
 
     @property
     def candidates(self) -> Items[Candidate]:
