@@ -1,0 +1,59 @@
+"""Shapes of pydantic's models and types, by their own methods; pydantic is not imported here."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from multiturn.message import Object, copy_json
+from multiturn.schema.core import core_schema
+from multiturn.schema.shape import Definitions, Mismatch, Refusal, Shape
+
+
+def is_pydantic(annotation: Any) -> bool:
+    """Return whether pydantic says how this type is read: a model, or one of its types."""
+    return hasattr(annotation, "__get_pydantic_core_schema__") and "pydantic" in sys.modules
+
+
+class PydanticShape(Shape):
+    """A type that pydantic validates.
+
+    Args:
+        annotation: A model, or a type that pydantic has an adapter for.
+    """
+
+    def __init__(self, annotation: Any) -> None:
+        self._adapter = sys.modules["pydantic"].TypeAdapter(annotation)
+        self._name = getattr(annotation, "__name__", str(annotation))
+        try:
+            schema = self._adapter.json_schema()
+        except Exception as error:  # pydantic's own classes of error, and those of its hooks
+            reason = str(error).partition("\n")[0]
+            raise Refusal(f"pydantic has no JSON Schema for {self._name}: {reason}") from None
+        self._schema = core_schema(schema)
+        self._definitions = self._schema.pop("$defs", {})
+        is_object = self._schema.get("type") == "object"
+        self.json_types = (dict,) if is_object else ()
+        self.expected = "an object" if is_object else f"a {self._name}"
+        self.hashable = getattr(annotation, "__hash__", None) is not None
+
+    def schema(self, definitions: Definitions) -> Object:
+        definitions.count()
+        for name, schema in self._definitions.items():
+            if definitions.schemas.setdefault(name, schema) != schema:
+                raise Refusal(f"two recursive types are named {name}; rename one of them")
+        return dict(copy_json(self._schema))
+
+    def read(self, value: Any) -> Any:
+        validation_error = sys.modules["pydantic"].ValidationError
+        try:
+            return self._adapter.validate_python(value)
+        except validation_error as error:
+            first = error.errors(include_url=False, include_context=False)[0]
+            mismatch = Mismatch(first["input"], f"what {self._name} takes: {first['msg']}")
+            for step in reversed(first["loc"]):
+                mismatch.inside(step)
+            raise mismatch from None
+
+    def names(self) -> Object | None:
+        return {} if self._schema.get("type") == "string" else None

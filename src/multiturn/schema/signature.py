@@ -1,0 +1,81 @@
+"""What can be known of a callable: its name, signature, text and where its names come from."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from typing import Any
+
+from multiturn.schema.shape import Refusal
+
+
+def name_of(function: Any) -> str:
+    """Return the name that a callable goes by."""
+    function = _without_partial(function)
+    name = getattr(function, "__name__", None) or type(function).__name__
+    return "lambda" if name == "<lambda>" else str(name)
+
+
+def why_not_callable(value: object) -> str:
+    """Return what to say of a value that cannot be called."""
+    if isinstance(value, classmethod | staticmethod):
+        return "it is the descriptor, not the method; take it from the class, as Class.method"
+    return f"an object of {type(value).__name__} cannot be called"
+
+
+def signature_of(function: Any) -> inspect.Signature:
+    """Return the signature of a callable, or refuse it."""
+    try:
+        return inspect.signature(function)
+    except NameError as error:  # annotations that are looked up late (Python 3.14)
+        raise Refusal(f"an annotation names {error.name!r}, which cannot be found") from None
+    except (ValueError, TypeError):
+        raise Refusal(
+            "Python does not know its signature, as it is built in; wrap it in a function with "
+            "annotated parameters"
+        ) from None
+
+
+def source_of(function: Any) -> Any:
+    """Return the plain function whose signature is seen."""
+    function = inspect.unwrap(_without_partial(function))
+    if isinstance(function, type):
+        function = vars(function).get("__init__", function)
+    elif not hasattr(function, "__code__") and not hasattr(function, "__func__"):
+        function = type(function).__call__
+    return inspect.unwrap(getattr(function, "__func__", function))
+
+
+def names_around(source: Any) -> dict[str, Any]:
+    """Return the names that a plain function can use: its module's, and those it encloses."""
+    names = getattr(getattr(source, "__code__", None), "co_freevars", ())
+    found = dict(getattr(source, "__globals__", {}))
+    for name, cell in zip(names, getattr(source, "__closure__", None) or (), strict=False):
+        try:
+            found[name] = cell.cell_contents
+        except ValueError:  # not yet assigned
+            continue
+    return found
+
+
+def doc_of(function: Any) -> str | None:
+    """Return the docstring of a callable; of an object, its ``__call__``'s before its class's."""
+    function = _without_partial(function)
+    if isinstance(function, type) or hasattr(function, "__name__"):
+        return inspect.getdoc(function)
+    own = inspect.getdoc(type(function).__call__)
+    return own if own and own != type.__call__.__doc__ else inspect.getdoc(type(function))
+
+
+def is_async(function: Any) -> bool:
+    """Return whether calling gives something to await, as far as can be told before."""
+    function = _without_partial(function)
+    if inspect.iscoroutinefunction(function):
+        return True
+    return not isinstance(function, type) and inspect.iscoroutinefunction(type(function).__call__)
+
+
+def _without_partial(function: Any) -> Any:
+    while isinstance(function, functools.partial):
+        function = function.func
+    return function
