@@ -1,0 +1,220 @@
+"""A task is cancelled at every await of a turn: nothing is left, and the session works."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Generator
+from types import coroutine
+from typing import Any
+
+import pytest
+from ways import AT_ONCE, conversation, said, text_chunk, until
+
+from multiturn import ChatSession, GenerativeModel
+from multiturn.errors import BackendError
+from multiturn.testing import Pause, ScriptedBackend
+
+BEFORE = [{"role": "user", "parts": ["q"]}, {"role": "model", "parts": ["a"]}]
+WHOLE = ["q", "a", "b", "OneTwo"]
+BUSY = BackendError("busy", retryable=True)
+Scenario = Callable[[ChatSession], Coroutine[Any, Any, None]]
+
+
+async def send(chat: ChatSession) -> None:
+    await chat.send_message_async("b")
+
+
+async def stream(chat: ChatSession) -> None:
+    async for _ in await chat.send_message_async("b", stream=True):
+        await asyncio.sleep(0)
+
+
+async def resolve(chat: ChatSession) -> None:
+    response = await chat.send_message_async("b", stream=True)
+    await response.resolve()
+
+
+async def wait_for_another(chat: ChatSession) -> None:
+    """Wait at the gate until another task has broken off its stream."""
+
+    async def hold() -> None:
+        async for _ in await chat.send_message_async("x", stream=True):
+            for _ in range(3):
+                await asyncio.sleep(0)
+            break
+
+    holder = asyncio.create_task(hold())
+    try:
+        await asyncio.sleep(0)
+        await chat.send_message_async("b")
+    finally:
+        await holder
+
+
+class Suspending(ScriptedBackend):
+    """Suspends before each chunk, as a network does; its last await is after the last chunk."""
+
+    async def stream_async(self, request: Any, cancel: Any) -> Any:
+        chunks = super().stream_async(request, cancel)
+        try:
+            await asyncio.sleep(0)
+            async for chunk in chunks:
+                yield chunk
+                await asyncio.sleep(0)
+        finally:
+            # Closing may take time too: nothing may be lost if that is cancelled.
+            await chunks.aclose()  # type: ignore[attr-defined]
+            await asyncio.sleep(0)
+
+
+PATHS: dict[str, tuple[Scenario, list[Any]]] = {
+    "send": (send, [["One", "Two"]]),
+    "stream": (stream, [["One", "Two"]]),
+    "resolve": (resolve, [["One", "Two"]]),
+    "pause": (send, [["One", Pause(0.001), "Two"]]),
+    "retry": (send, [BUSY, BUSY, ["One", "Two"]]),
+    "empty end": (stream, [["One", "Two", {"usageMetadata": {"totalTokenCount": 3}}]]),
+    "unsafe": (send, [[text_chunk("One", "SAFETY")]]),
+    "failing": (send, [["One", BackendError("cut")]]),
+    "wait": (wait_for_another, [["x", "y"], ["One", "Two"]]),
+}
+
+
+@coroutine
+def _cancelled_at(n: int, inner: Coroutine[Any, Any, None], seen: list[int]) -> Generator[Any, Any]:
+    """Run a coroutine within this task, and throw CancelledError at its n-th suspension."""
+    outcome: Any = None
+    error: BaseException | None = None
+    while True:
+        try:
+            waits_for = inner.send(outcome) if error is None else inner.throw(error)
+        except StopIteration:
+            return
+        seen.append(1)
+        outcome, error = None, None
+        if len(seen) == n:
+            if waits_for is not None:
+                waits_for.cancel()
+            error = asyncio.CancelledError()
+            continue
+        try:
+            outcome = yield waits_for
+        except BaseException as thrown:
+            error = thrown
+
+
+async def _cancel_at(n: int, scenario: Scenario, chat: ChatSession) -> bool:
+    seen: list[int] = []
+    try:
+        await _cancelled_at(n, scenario(chat), seen)
+    except (asyncio.CancelledError, BackendError, Exception) as error:
+        if isinstance(error, AssertionError):
+            raise
+    return len(seen) >= n
+
+
+@pytest.mark.parametrize("name", [*PATHS])
+def test_cancelling_at_any_await_leaves_a_session_that_works(name: str) -> None:
+    scenario, lines = PATHS[name]
+
+    async def struck_at(n: int) -> bool:
+        backend = Suspending(*lines)
+        chat = ChatSession(GenerativeModel(backend=backend, retry=AT_ONCE), BEFORE)
+        task = asyncio.create_task(_cancel_at(n, scenario, chat))
+        struck = await task
+        left = said(chat)
+        assert left in (["q", "a"], WHOLE)
+        backend._lines.clear()
+        backend.add(["Fi", "ne."])
+        response = await chat.send_message_async("c", request_options={"timeout": 0.001})
+        assert "Fine." == response.text
+        assert [*left, "c", "Fine."] == said(chat)
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert 0 == backend.open_streams
+        outcomes = [entry.outcome for entry in chat.journal]
+        assert "open" not in outcomes
+        assert (len(left) // 2) == outcomes.count("answered")
+        assert {asyncio.current_task()} == asyncio.all_tasks()
+        return struck
+
+    n = 0
+    while asyncio.run(struck_at(n := n + 1)):
+        pass
+    assert n > 3
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("delay", [0, 1, 2, 3])
+def test_a_task_that_is_cancelled_from_outside_ends_promptly(stream: bool, delay: int) -> None:
+    async def main() -> None:
+        chat, backend = conversation(["One", Pause(60), "Two"], "Fine.", history=BEFORE)
+
+        async def talk() -> None:
+            response = await chat.send_message_async("b", stream=stream)
+            await response.resolve()
+
+        task = asyncio.create_task(talk())
+        for _ in range(delay):
+            await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(task, 1)
+        assert ["q", "a"] == said(chat)
+        assert all(entry.outcome == "cancelled" for entry in chat.journal)
+        if delay == 0:
+            backend._lines.popleft()
+        await chat.send_message_async("c")
+        assert ["q", "a", "c", "Fine."] == said(chat)
+        assert 0 == backend.open_streams
+
+    asyncio.run(main())
+
+
+def test_a_time_limit_of_asyncio_cancels_the_turn() -> None:
+    async def main() -> None:
+        chat, backend = conversation([Pause(60), "One"], "Fine.")
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.005):
+                await chat.send_message_async("b")
+        assert (0, "cancelled") == (backend.open_streams, chat.journal[0].outcome)
+        await chat.send_message_async("b")
+        assert ["b", "Fine."] == said(chat)
+
+    asyncio.run(main())
+
+
+def test_a_loop_that_ends_with_open_streams_closes_them() -> None:
+    chat, backend = conversation(["One", "Two"], "Fine.")
+    kept: list[Any] = []
+
+    async def main() -> None:
+        response = await chat.send_message_async("b", stream=True)
+        kept.append(response.__aiter__())
+        await anext(kept[0])
+
+    asyncio.run(main())
+    assert 0 == backend.open_streams
+    chat.send_message("b")
+    assert ["b", "Fine."] == said(chat)
+
+
+def test_cancel_from_a_thread_wakes_a_task_at_once() -> None:
+    import threading
+
+    chat, backend = conversation([Pause(60), "One"])
+
+    def cancel() -> None:
+        until(lambda: backend.open_streams == 1 and chat.last is not None)
+        chat.last.cancel()  # type: ignore[union-attr]
+
+    thread = threading.Thread(target=cancel)
+    thread.start()
+
+    async def main() -> None:
+        with pytest.raises(Exception, match="response.cancel"):
+            await asyncio.wait_for(chat.send_message_async("b"), 5)
+
+    asyncio.run(main())
+    thread.join()
+    assert "cancelled" == chat.journal[0].outcome
