@@ -77,9 +77,10 @@ def test_what_is_typed_while_an_answer_comes_is_not_drawn_into_it(tmp_path: Path
         terminal.wait_for_prompt()
         terminal.type("hi\r")
         terminal.wait_for("one")
-        terminal.type("early")
-        terminal.wait_for("one two\n> early")
-        terminal.say("", "next")
+        terminal.type("early\rlate")
+        terminal.wait_for("next\n> late")
+
+        assert "> hi\none two\n> early\nnext\n> late" in terminal.text
 
 
 def test_a_new_line_is_alt_enter_or_a_backslash(tmp_path: Path) -> None:

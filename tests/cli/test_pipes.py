@@ -12,9 +12,12 @@ from typing import Any
 import pytest
 from tests.cli.terminal import TALKER
 
+# An output without a buffer would hide what the interpreter does with one at its end.
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+
 
 def process(script: list[Any], *arguments: str, **options: Any) -> subprocess.Popen[bytes]:
-    environment = {**os.environ, "SCRIPT": json.dumps(script), "PYTHONUTF8": "1"}
+    environment = {**ENVIRONMENT, "SCRIPT": json.dumps(script), "PYTHONUTF8": "1"}
     environment |= options.pop("env", {})
     streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     command = [sys.executable, str(TALKER), "chat", *arguments]
@@ -77,7 +80,7 @@ def test_an_output_that_cannot_be_written_is_a_failure(redirection: str, told: s
     command = f'exec "{sys.executable}" "{TALKER}" chat hi {redirection}'
     talker = subprocess.Popen(
         ["/bin/sh", "-c", command], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE,
-        env={**os.environ, "SCRIPT": '["answer"]'},
+        env={**ENVIRONMENT, "SCRIPT": '["answer"]'},
     )  # fmt: skip
 
     assert (1, "", f"multiturn: {told}\n") == ended(talker)
@@ -87,7 +90,7 @@ def test_a_closed_standard_input_and_error_are_no_trouble() -> None:
     command = f'exec "{sys.executable}" "{TALKER}" chat hi <&- 2>&-'
     talker = subprocess.Popen(
         ["/bin/sh", "-c", command], stdout=subprocess.PIPE,
-        env={**os.environ, "SCRIPT": '["answer"]'},
+        env={**ENVIRONMENT, "SCRIPT": '["answer"]'},
     )  # fmt: skip
 
     assert (0, "answer\n", "") == ended(talker)
