@@ -44,11 +44,14 @@ from multiturn.model import GenerativeModel
 from multiturn.retry import Retry
 
 if TYPE_CHECKING:
-    from multiturn import protos, types
+    from multiturn import caching, protos, types
     from multiturn.access import configure
     from multiturn.backends.embedded import EmbeddedBackend
     from multiturn.calling import Refusal
+    from multiturn.embedding import embed_content, embed_content_async
+    from multiturn.files import delete_file, get_file, list_files, upload_file
     from multiturn.generation_config import GenerationConfig
+    from multiturn.models import get_base_model, get_model, list_models
     from multiturn.schema import Injected
     from multiturn.tool_functions import requires_approval
 
@@ -90,10 +93,20 @@ __all__ = [
     "WeightsError",
     "WeightsMissing",
     "__version__",
+    "caching",
     "configure",
+    "delete_file",
+    "embed_content",
+    "embed_content_async",
+    "get_base_model",
+    "get_file",
+    "get_model",
+    "list_files",
+    "list_models",
     "protos",
     "requires_approval",
     "types",
+    "upload_file",
 ]
 
 
@@ -104,9 +117,18 @@ _LAZY = {
     "Injected": "multiturn.schema",
     "Refusal": "multiturn.calling",
     "configure": "multiturn.access",
+    "delete_file": "multiturn.files",
+    "embed_content": "multiturn.embedding",
+    "embed_content_async": "multiturn.embedding",
+    "get_base_model": "multiturn.models",
+    "get_file": "multiturn.files",
+    "get_model": "multiturn.models",
+    "list_files": "multiturn.files",
+    "list_models": "multiturn.models",
     "requires_approval": "multiturn.tool_functions",
+    "upload_file": "multiturn.files",
 }
-_LAZY_MODULES = ("protos", "types")
+_LAZY_MODULES = ("caching", "protos", "types")
 
 
 def __getattr__(name: str) -> object:
@@ -114,7 +136,9 @@ def __getattr__(name: str) -> object:
         return getattr(__import__(_LAZY[name], fromlist=[name]), name)
     if name in _LAZY_MODULES:
         return __import__(f"multiturn.{name}", fromlist=["*"])
-    raise AttributeError(f"module 'multiturn' has no attribute {name!r}")
+    from multiturn.retired import missing
+
+    raise missing(__name__, name)
 
 
 def __dir__() -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, Unpack
 
 from multiturn.candidate import CountTokensResponse
 from multiturn.config import GenerationConfigLike, merged_config
@@ -19,6 +19,7 @@ from multiturn.to_content import ContentLike, ContentsLike, to_content, to_conte
 from multiturn.turn import answer
 
 if TYPE_CHECKING:
+    from multiturn.caching import CachedContent
     from multiturn.async_response import AsyncGenerateContentResponse
     from multiturn.backends import Backend
     from multiturn.calling import CallingOptions
@@ -112,6 +113,7 @@ class GenerativeModel:
         self._timeout_seconds, self._access = defaults.timeout_seconds, defaults.access({})
         self._safety_settings = Overrides(safety_settings=safety_settings).safety(())
         self._generation_config = merged_config(generation_config)
+        self._cached_content: str | None = None
         self._tools = list(tools) if isinstance(tools, Iterator) else tools
         self._tool_objects: tuple[Object, ...] = ()
         self._tool_config: Object | None = None
@@ -125,6 +127,38 @@ class GenerativeModel:
             if system_instruction
             else None
         )
+
+    @classmethod
+    def from_cached_content(
+        cls,
+        cached_content: str | CachedContent,
+        *,
+        generation_config: GenerationConfigLike = None,
+        safety_settings: SafetySettingsLike = None,
+    ) -> Self:
+        """Return a model whose requests begin with what the server keeps.
+
+        Args:
+            cached_content: From ``multiturn.caching``, or its name, which is looked up.
+            generation_config: How answers are made.
+            safety_settings: Thresholds of harm.
+        """
+        if isinstance(cached_content, str):
+            from multiturn.caching import CachedContent
+
+            cached_content = CachedContent.get(cached_content)
+        model = cls(
+            cached_content.model,
+            generation_config=generation_config,
+            safety_settings=safety_settings,
+        )
+        model._cached_content = cached_content.name
+        return model
+
+    @property
+    def cached_content(self) -> str | None:
+        """Name of the beginning of prompts that the server keeps, None without one."""
+        return self._cached_content
 
     @property
     def model_name(self) -> str:
@@ -169,6 +203,7 @@ class GenerativeModel:
             tool_config=tool_config,
             timeout_seconds=overrides.timeout_seconds or self._timeout_seconds,
             stream=stream,
+            more={"cachedContent": self._cached_content} if self._cached_content else {},
             options=overrides.access(self._access),
         )
 

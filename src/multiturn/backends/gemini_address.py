@@ -31,15 +31,26 @@ def url(access: Access, model: str, method: str, query: str = "") -> str:
         method: As ``generateContent``.
         query: As ``?alt=sse``.
     """
-    base, version, place = _GEMINI, "v1beta", resource_name(model)
+    place = _vertex_place(access, model) if is_vertex(access) else resource_name(model)
+    return f"{root(access)}/{quote(place, safe='/:@')}:{method}{query}"
+
+
+def root(access: Access) -> str:
+    """Return what every URL of a server begins with, as ``https://host/v1beta``."""
+    base, version = _GEMINI, "v1beta"
     if is_vertex(access):
         base, version = _vertex_host(access.location or "global"), "v1beta1"
-        place = _vertex_place(access, model)
     if access.endpoint:
         base = _with_scheme(access.endpoint).rstrip("/")
     if access.api_version or not _VERSION.search(base):
         base = f"{_VERSION.sub('', base)}/{access.api_version or version}"
-    return f"{base}/{quote(place, safe='/:@')}:{method}{query}"
+    return base
+
+
+def upload_root(access: Access) -> str:
+    """Return the same for uploads, as ``https://host/upload/v1beta``."""
+    place, _, version = root(access).rpartition("/")
+    return f"{place}/upload/{version}"
 
 
 def _with_scheme(endpoint: str) -> str:

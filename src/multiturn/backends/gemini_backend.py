@@ -17,7 +17,12 @@ from multiturn.backends.gemini_errors import ERROR_BODY_BYTES, error_from, error
 from multiturn.cancel import Cancel
 from multiturn.errors import BackendError, MalformedReply, MissingKey
 from multiturn.google_errors import as_google
-from multiturn.http import TOTAL_SECONDS, Headers, HttpHead, HttpRequest
+from multiturn.http import (
+    TOTAL_SECONDS,
+    Headers,
+    HttpHead,
+    HttpRequest,
+)
 from multiturn.http.client import Http
 from multiturn.http.foreign import as_http_client
 from multiturn.message import Object
@@ -61,19 +66,19 @@ class Gemini:
 
     def stream(self, request: Request, cancel: Cancel) -> Iterator[Object]:
         """Ask, and give the chunks of the answer as they arrive."""
-        return _carried_out(_Generating(self, request, cancel))
+        return carried_out(_Generating(self, request, cancel))
 
     def stream_async(self, request: Request, cancel: Cancel) -> AsyncIterator[Object]:
         """The same without ever blocking the event loop."""
-        return _carried_out_async(_Generating(self, request, cancel))
+        return carried_out_async(_Generating(self, request, cancel))
 
     def count_tokens(self, request: Request) -> Object:
         """Count, on the server, the tokens of the whole request that would be sent."""
-        return next(_carried_out(_Counting(self, request, Cancel())))
+        return next(carried_out(_Counting(self, request, Cancel())))
 
     async def count_tokens_async(self, request: Request) -> Object:
         """The same without ever blocking the event loop."""
-        return await anext(_carried_out_async(_Counting(self, request, Cancel())))
+        return await anext(carried_out_async(_Counting(self, request, Cancel())))
 
     # -- as whom -------------------------------------------------------------------------
 
@@ -112,26 +117,29 @@ def _unpickled(access: Access) -> Gemini:
     return Gemini(access)
 
 
-class _Call:
+class MethodCall:
     """One method call: what is sent next, and what becomes of what comes back.
 
     Attributes:
         client: Who carries the requests.
+        access: Where it is sent, and as whom.
         goes_on: Whether there is something to send.
+        head: How the answer began.
     """
 
+    verb = "POST"
     method = ""
     query = ""
 
     def __init__(self, backend: Gemini, request: Request, cancel: Cancel) -> None:
         self._backend, self.request, self.cancel = backend, request, cancel
-        self._access = access = backend.access(request.options)
+        self.access = access = backend.access(request.options)
         self.client = _http if access.http_client is None else as_http_client(access.http_client)
         seconds = request.timeout_seconds or backend.default_timeout_seconds
         self._deadline = time.monotonic() + seconds
         self.goes_on = True
         self._renew = self._is_renewed = False
-        self._head: HttpHead | None = None
+        self.head: HttpHead | None = None
         self._error_body = bytearray()
         self.reader = gemini.ReplyReader(False, error_in)
 
@@ -145,20 +153,23 @@ class _Call:
         """Return the next request."""
         if token is None and self.needs_token:
             token = self.token()
-        self._head, self.goes_on = None, False
+        self.head, self.goes_on = None, False
         self.reader = gemini.ReplyReader(bool(self.query), error_in)
-        return HttpRequest(
-            "POST",
-            gemini_address.url(self._access, self.request.model, self.method, self.query),
-            (*_base_headers(self._access.user_agent, bool(self.query)), *self._identity(token)),
-            self.body(),
-            self._deadline,
-        )
+        return HttpRequest(self.verb, self.url(), self.headers(token), self.body(), self._deadline)
+
+    def url(self) -> str:
+        """Return where it is sent."""
+        return gemini_address.url(self.access, self.request.model, self.method, self.query)
+
+    def headers(self, token: Secret | None) -> Headers:
+        """Return who asks, and as whom."""
+        base = _base_headers(self.access.user_agent, bool(self.query))
+        return (*base, *self._identity(token))
 
     @property
     def needs_token(self) -> bool:
         """Whether the caller shows an access token instead of a key."""
-        access = self._access
+        access = self.access
         if access.credentials is not None:
             return True
         if access.api_key is not None or any(_is_identity(name) for name, _ in access.headers):
@@ -179,13 +190,13 @@ class _Call:
         """Return an access token; may block."""
         from multiturn.backends import google_auth
 
-        credentials = self._backend.credentials(self._access.credentials)
+        credentials = self._backend.credentials(self.access.credentials)
         renew, self._renew = self._renew, False
         client = _http if not hasattr(self.client, "exchange") else self.client
         return Secret(google_auth.token_of(credentials, client, renew=renew))
 
     def _identity(self, token: Secret | None) -> Headers:
-        access = self._access
+        access = self.access
         if token is not None:
             identity: Headers = (("Authorization", Secret(f"Bearer {token.reveal()}")),)
         elif access.api_key is not None:
@@ -201,10 +212,10 @@ class _Call:
     def chunks(self, event: HttpHead | bytes) -> list[Object]:
         """Take in what an exchange gives; return the chunks that it completes."""
         if isinstance(event, HttpHead):
-            self._head = event
-        elif self._head is None:
+            self.head = event
+        elif self.head is None:
             raise MalformedReply("the HTTP client gave a body without a head")
-        elif self._head.status == 200:
+        elif self.head.status == 200:
             return self.reader.feed(event)
         elif len(self._error_body) < ERROR_BODY_BYTES:
             self._error_body += event
@@ -215,10 +226,10 @@ class _Call:
         if self.cancel.is_set():
             self.goes_on = False
             return []
-        if self._head is None:
+        if self.head is None:
             raise MalformedReply("the HTTP client gave no answer")
-        if self._head.status != 200:
-            raise error_from(self._head.status, self._head.headers, bytes(self._error_body))
+        if self.head.status != 200:
+            raise error_from(self.head.status, self.head.headers, bytes(self._error_body))
         return self.reader.end()
 
     def failed(self, error: BackendError) -> None:
@@ -229,12 +240,12 @@ class _Call:
             self._error_body.clear()
             return
         error.backend = self._backend.name
-        if self._access.api_key is not None:
-            _erase(error, self._access.api_key.reveal())
+        if self.access.api_key is not None:
+            _erase(error, self.access.api_key.reveal())
         raise as_google(error)
 
 
-class _Generating(_Call):
+class _Generating(MethodCall):
     """generateContent or streamGenerateContent, in as many hops as the server wants."""
 
     def __init__(self, backend: Gemini, request: Request, cancel: Cancel) -> None:
@@ -262,7 +273,7 @@ class _Generating(_Call):
         return chunks
 
 
-class _Counting(_Call):
+class _Counting(MethodCall):
     method = "countTokens"
 
     def body(self) -> bytes:
@@ -275,7 +286,7 @@ class _Counting(_Call):
         return chunks
 
 
-def _carried_out(call: _Call) -> Iterator[Object]:
+def carried_out(call: MethodCall) -> Iterator[Object]:
     """Give the chunks of a call, blocking."""
     while call.goes_on:
         try:
@@ -288,7 +299,7 @@ def _carried_out(call: _Call) -> Iterator[Object]:
             call.failed(error)
 
 
-async def _carried_out_async(call: _Call) -> AsyncIterator[Object]:
+async def carried_out_async(call: MethodCall) -> AsyncIterator[Object]:
     """The same without blocking the event loop."""
     while call.goes_on:
         try:
@@ -304,7 +315,7 @@ async def _carried_out_async(call: _Call) -> AsyncIterator[Object]:
             call.failed(error)
 
 
-async def _token(call: _Call) -> Secret:
+async def _token(call: MethodCall) -> Secret:
     import asyncio
 
     return await asyncio.to_thread(call.token)

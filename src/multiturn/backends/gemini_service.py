@@ -1,0 +1,215 @@
+"""The methods of the Gemini API around conversations: one request, one answer, pages of lists."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from multiturn.access import Secret
+from multiturn.backends import gemini_address
+from multiturn.backends.gemini_backend import (
+    Gemini,
+    MethodCall,
+    backend,
+    carried_out,
+    carried_out_async,
+)
+from multiturn.cancel import Cancel
+from multiturn.errors import BackendError, MalformedReply, UsageError
+from multiturn.http import Headers
+from multiturn.message import Object
+from multiturn.options import RequestOptionsLike, access_of, retry_of, timeout_seconds_of
+from multiturn.request import Request
+from multiturn.retry import Retry, RetryRule
+
+_NO_OBJECT: Object = {}
+
+
+class ServiceCall(MethodCall):
+    """One request to a resource, as ``GET files/abc``.
+
+    Args:
+        owner: Whose access and credentials are used.
+        verb: As ``POST``.
+        place: The resource, with its method if it has one.
+        asked: What the URL says behind the question mark.
+        content: What is sent; None sends nothing.
+        options: Time limit, and how the server is reached.
+    """
+
+    def __init__(
+        self,
+        owner: Gemini,
+        verb: str,
+        place: str,
+        asked: Mapping[str, Any],
+        content: Object | bytes | None,
+        options: RequestOptionsLike,
+    ) -> None:
+        request = Request(
+            model=place, timeout_seconds=timeout_seconds_of(options), options=access_of(options)
+        )
+        super().__init__(owner, request, Cancel())
+        if gemini_address.is_vertex(self.access):
+            raise UsageError(f"{place} is not offered on Vertex AI; use the Gemini API for it")
+        self.verb = verb
+        self._place, self._asked, self._content = place, asked, content
+
+    def url(self) -> str:
+        asked = {name: value for name, value in self._asked.items() if value is not None}
+        query = f"?{urlencode(asked)}" if asked else ""
+        return f"{gemini_address.root(self.access)}/{quote(self._place, safe='/:@')}{query}"
+
+    def body(self) -> bytes:
+        if isinstance(self._content, bytes):
+            return self._content
+        return b"" if self._content is None else json.dumps(self._content).encode()
+
+
+class UploadCall(ServiceCall):
+    """One step of an upload, which is told and answered in headers.
+
+    Args:
+        target: Where the server said that the bytes go; None begins an upload.
+        said: Headers of this step.
+    """
+
+    def __init__(
+        self,
+        owner: Gemini,
+        target: str | None,
+        said: Headers,
+        content: Object | bytes | None,
+        options: RequestOptionsLike,
+    ) -> None:
+        super().__init__(owner, "POST", "files", {}, content, options)
+        self._target, self._said = target, said
+        self._answered = bytearray()
+
+    def url(self) -> str:
+        return self._target or f"{gemini_address.upload_root(self.access)}/files"
+
+    def headers(self, token: Secret | None) -> Headers:
+        headers = super().headers(token)
+        if self._target is not None:
+            # The place is the permission; a key never goes where an answer points.
+            headers = tuple(pair for pair in headers if not isinstance(pair[1], Secret))
+        return (*headers, *self._said)
+
+    def chunks(self, event: Any) -> list[Object]:
+        if isinstance(event, bytes) and self.head is not None and self.head.status == 200:
+            self._answered += event
+            return []
+        return super().chunks(event)
+
+    def end(self) -> list[Object]:
+        if self.head is None or self.head.status != 200:
+            return super().end()
+        try:
+            return [json.loads(self._answered)] if self._answered.strip() else [_NO_OBJECT]
+        except ValueError:
+            raise MalformedReply(
+                "the server ended an upload with no JSON", self._answered
+            ) from None
+
+
+def ask(
+    verb: str,
+    place: str,
+    *,
+    asked: Mapping[str, Any] = _NO_OBJECT,
+    content: Object | None = None,
+    options: RequestOptionsLike = None,
+) -> Object:
+    """Ask a resource, and return what it answers.
+
+    Raises:
+        BackendError: It could not be asked, or refused.
+    """
+    retry, attempt = retry_of(options, Retry()), 0
+    while True:
+        attempt += 1
+        try:
+            call = ServiceCall(backend(), verb, place, asked, content, options)
+            return _only(list(carried_out(call)))
+        except BackendError as error:
+            time.sleep(_pause_seconds(retry, attempt, error))
+
+
+async def ask_async(
+    verb: str,
+    place: str,
+    *,
+    asked: Mapping[str, Any] = _NO_OBJECT,
+    content: Object | None = None,
+    options: RequestOptionsLike = None,
+) -> Object:
+    """The same without blocking the event loop."""
+    import asyncio
+
+    retry, attempt = retry_of(options, Retry()), 0
+    while True:
+        attempt += 1
+        try:
+            call = ServiceCall(backend(), verb, place, asked, content, options)
+            return _only([chunk async for chunk in _chunks(call)])
+        except BackendError as error:
+            await asyncio.sleep(_pause_seconds(retry, attempt, error))
+
+
+def _chunks(call: MethodCall) -> AsyncIterator[Object]:
+    return carried_out_async(call)
+
+
+def listed(
+    place: str, member: str, *, page_size: int | None, options: RequestOptionsLike = None
+) -> Iterator[Object]:
+    """Give what a list holds, asking for its pages as they are needed.
+
+    Args:
+        place: The list, as ``files``.
+        member: Name of the member that holds a page's items.
+        page_size: Items of a page at most; None leaves it to the server.
+    """
+    token: str | None = None
+    while True:
+        page = ask("GET", place, asked={"pageSize": page_size, "pageToken": token}, options=options)
+        items = page.get(member) or []
+        if not isinstance(items, list):
+            raise MalformedReply(f"the server sent a page whose {member} are no list", page)
+        yield from items
+        last, token = token, page.get("nextPageToken") or None
+        if token is None:
+            return
+        if token == last:
+            raise MalformedReply("the server names the same page twice", page)
+
+
+def upload_step(
+    target: str | None,
+    said: Headers,
+    content: Object | bytes | None,
+    options: RequestOptionsLike = None,
+) -> tuple[dict[str, str], Object]:
+    """Carry out one step of an upload; return the headers and the object of its answer."""
+    call = UploadCall(backend(), target, said, content, options)
+    answered = _only(list(carried_out(call)))
+    assert call.head is not None
+    return call.head.headers, answered
+
+
+def _pause_seconds(retry: RetryRule, attempt: int, error: BackendError) -> float:
+    pause = retry.pause_seconds(attempt, error)
+    error.attempts = attempt
+    if pause is None:
+        raise error
+    return pause
+
+
+def _only(chunks: list[Object]) -> Object:
+    if len(chunks) != 1:
+        raise MalformedReply("the server answered with something else than one object", chunks)
+    return chunks[0]
