@@ -19,9 +19,9 @@ from multiturn.to_content import ContentLike, ContentsLike, to_content, to_conte
 from multiturn.turn import answer
 
 if TYPE_CHECKING:
-    from multiturn.caching import CachedContent
     from multiturn.async_response import AsyncGenerateContentResponse
     from multiturn.backends import Backend
+    from multiturn.caching import CachedContent
     from multiturn.calling import CallingOptions
     from multiturn.chat import ChatSession
     from multiturn.options import RequestOptionsLike
