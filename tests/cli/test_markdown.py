@@ -70,7 +70,7 @@ def trimmed(lines: list[str]) -> list[str]:
 
 
 @pytest.mark.parametrize("columns", [12, 40, 100])
-@pytest.mark.parametrize("piece_length", [1, 3, 50])
+@pytest.mark.parametrize("piece_length", [1, 17])
 def test_an_answer_looks_the_same_however_it_was_cut(columns: int, piece_length: int) -> None:
     whole = trimmed(screen_after(ANSWER, len(ANSWER), columns))
 
@@ -96,7 +96,7 @@ def test_nothing_that_the_model_wrote_vanishes() -> None:
     ids=["list", "code", "lines", "paragraphs", "one paragraph"],
 )
 def test_an_answer_higher_than_the_screen_is_kept_whole_and_once(text: str) -> None:
-    shown = " ".join(screen_after(text, 40, 60, lines=10))
+    shown = " ".join(screen_after(text, 120, 60, lines=10))
 
     items = int(re.findall(r"\d+", text)[-1]) + 1
     assert list(map(str, range(items))) == re.findall(r"\d+", shown)
@@ -128,7 +128,7 @@ MARKDOWN = st.lists(
 ).map("".join)  # fmt: skip
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(MARKDOWN)
 def test_blocks_are_the_text_and_cutting_their_rest_again_changes_nothing(text: str) -> None:
     cut = blocks(text)
@@ -137,7 +137,7 @@ def test_blocks_are_the_text_and_cutting_their_rest_again_changes_nothing(text: 
     assert cut == [again for block in cut for again in blocks(block)]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(MARKDOWN, st.integers(1, 7))
 def test_any_markdown_looks_the_same_however_it_was_cut(text: str, piece_length: int) -> None:
     assert trimmed(screen_after(text, len(text) or 1, 30)) == trimmed(
