@@ -11,22 +11,45 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TypeAlias, overload
+from typing import Any, Protocol, TypeAlias, TypeVar, overload
 
 from multiturn.content import Content
 
 Encoder: TypeAlias = Callable[[Content], bytes]
+S = TypeVar("S")
+
+
+class Fold(Protocol[S]):
+    """An encoding in which a content's bytes depend on what was said before it.
+
+    Pure, hashable, and equal to every other fold that gives the same bytes.
+    """
+
+    @property
+    def start(self) -> S:
+        """The state before the first content; states never change."""
+        ...
+
+    def step(self, state: S, content: Content) -> tuple[bytes, S]:
+        """Return what a content adds to the bytes so far, and the state behind it."""
+        ...
+
+    def end(self, state: S) -> bytes:
+        """Return what closes the bytes if nothing follows."""
+        ...
 
 
 class Branch:
     """The contents along one branch, oldest first; grows at its end only."""
 
-    __slots__ = ("contents", "encodings", "lock")
+    __slots__ = ("contents", "encodings", "folds", "lock")
 
     def __init__(self, contents: Iterable[Content] = ()) -> None:
         self.contents = list(contents)
         # Bytes of all contents so far joined by commas, and where each content ends.
         self.encodings: dict[Encoder, tuple[bytearray, list[int]]] = {}
+        # The same for folds: bytes, where each content ends, and the state there.
+        self.folds: dict[Fold[Any], tuple[bytearray, list[int], list[Any]]] = {}
         self.lock = threading.Lock()
 
 
@@ -108,6 +131,31 @@ class Path(Sequence[Content]):
                 ends.append(len(buffer))
             with memoryview(buffer) as view:
                 return b"".join((head, view[: ends[end - 1]], comma, more, tail))
+
+    def folded(self, fold: Fold[S], head: bytes = b"", tail: bytes = b"") -> bytes:
+        """Return ``head``, what a fold makes of all contents, and ``tail``.
+
+        Args:
+            fold: Steps once over each content of a branch, ever.
+            head: What stands before.
+            tail: What stands behind.
+        """
+        branch, end = self._branch, self._end
+        with branch.lock:
+            buffer, ends, states = branch.folds.setdefault(fold, (bytearray(), [], []))
+            for content in branch.contents[len(ends) : end] if len(ends) < end else ():
+                piece, state = fold.step(states[-1] if states else fold.start, content)
+                buffer += piece
+                ends.append(len(buffer))
+                states.append(state)
+            state = states[end - 1] if end else fold.start
+            more = []
+            for content in self._more:
+                piece, state = fold.step(state, content)
+                more.append(piece)
+            with memoryview(buffer) as view:
+                said = view[: ends[end - 1] if end else 0]
+                return b"".join((head, said, *more, fold.end(state), tail))
 
     @overload
     def __getitem__(self, index: int) -> Content: ...
