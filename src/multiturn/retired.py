@@ -1,4 +1,4 @@
-"""Names of services that Google has switched off, and what is said of whoever uses them."""
+"""Names of services that Google has switched off, and what is said to whoever uses them."""
 
 from __future__ import annotations
 
@@ -23,12 +23,20 @@ _SERVICES = {
 _SERVICE_BY_NAME = {name: service for service, names in _SERVICES.items() for name in names}
 
 
-def missing(module: str, name: str) -> AttributeError:
-    """Return the error for a name that a module does not have."""
+def reason(name: str) -> str:
+    """Return why a name of the old SDK is not there, "" if it never was."""
     service = _SERVICE_BY_NAME.get(name)
     if service is None:
-        return AttributeError(f"module {module!r} has no attribute {name!r}")
+        return ""
+    return (
+        f"it belonged to {service}, which went out of service; multiturn has what belongs to "
+        "conversations"
+    )
+
+
+def missing(module: str, name: str) -> AttributeError:
+    """Return the error for a name that a module does not have."""
+    because = reason(name)
     return AttributeError(
-        f"module {module!r} has no attribute {name!r}: it belonged to {service}, which went out "
-        "of service; multiturn has what belongs to conversations"
+        f"module {module!r} has no attribute {name!r}" + (f": {because}" if because else "")
     )

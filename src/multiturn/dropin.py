@@ -1,0 +1,205 @@
+"""Makes ``import google.generativeai`` mean multiturn, for programs that cannot be edited.
+
+    python -m multiturn.dropin program.py arguments…
+    python -m multiturn.dropin -m module arguments…
+
+or, before anything imports the old SDK:
+
+    import multiturn.dropin
+    multiturn.dropin.install()
+
+It holds for this process only, also if the old SDK is installed.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.abc import Loader
+from importlib.machinery import ModuleSpec, PathFinder
+from types import ModuleType
+from typing import Any
+
+from multiturn.errors import UsageError
+
+_OLD = "google.generativeai"
+# What stands for the old SDK's submodules.
+_SUBMODULES = {
+    "caching": "multiturn.caching",
+    "client": "multiturn.client",
+    "embedding": "multiturn.embedding",
+    "files": "multiturn.files",
+    "generative_models": "multiturn.generative_models",
+    "models": "multiturn.models",
+    "protos": "multiturn.protos",
+    "types": "multiturn.types",
+}
+# The messages of the old SDK's generated client, from where some programs import them.
+_MESSAGES = (
+    "google.ai.generativelanguage",
+    "google.ai.generativelanguage_v1beta",
+    "google.ai.generativelanguage_v1beta.types",
+)
+_VERSION = "0.8.6"
+_USAGE = "usage: python -m multiturn.dropin (program.py | -m module) [argument …]"
+
+
+def install(*, messages: bool = True) -> None:
+    """Make ``import google.generativeai`` and its submodules mean multiturn; once is enough.
+
+    Args:
+        messages: Let ``google.ai.generativelanguage`` mean ``multiturn.protos`` too.
+            False leaves it alone, for programs that use that package's own clients
+            besides.
+
+    Raises:
+        UsageError: The old SDK is loaded already: others hold on to its classes.
+    """
+    if any(isinstance(finder, _Finder) for finder in sys.meta_path):
+        return
+    for name in (_OLD, *(_MESSAGES if messages else ())):
+        if name in sys.modules:
+            raise UsageError(
+                f"{name} is loaded already; call multiturn.dropin.install() before anything "
+                "imports it, or run the program with python -m multiturn.dropin"
+            )
+    sys.meta_path.insert(0, _Finder(messages))
+
+
+def uninstall() -> None:
+    """Let later imports of ``google.generativeai`` mean what they meant before."""
+    sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, _Finder)]
+    for name in [name for name in sys.modules if name.startswith((_OLD, *_MESSAGES))]:
+        del sys.modules[name]
+        parent = sys.modules.get(name.rpartition(".")[0])
+        if parent is not None and name in (_OLD, *_MESSAGES):
+            vars(parent).pop(name.rpartition(".")[2], None)
+
+
+class _Finder:
+    """Finds the old SDK's modules, and the packages around them if nobody else has them."""
+
+    def __init__(self, messages: bool) -> None:
+        self._messages = _MESSAGES if messages else ()
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if name in ("google", "google.ai"):
+            return PathFinder.find_spec(name, path) or _namespace(name)
+        if name == _OLD:
+            return ModuleSpec(name, _Loader(_facade), is_package=True)
+        if name in self._messages:
+            return ModuleSpec(name, _Loader(_messages), is_package=not name.endswith(".types"))
+        if not name.startswith(f"{_OLD}."):
+            return None
+        inner = name.removeprefix(f"{_OLD}.")
+        first, _, rest = inner.partition(".")
+        if first == "version":
+            return ModuleSpec(name, _Loader(_version))
+        if first not in _SUBMODULES:
+            raise _absent(name, first)
+        ours = ".".join(filter(None, (_SUBMODULES[first], rest)))
+        try:
+            module = import_module(ours)
+        except ModuleNotFoundError as error:
+            if error.name != ours:
+                raise
+            raise _absent(name, inner.rpartition(".")[2]) from None
+        return ModuleSpec(name, _Loader(lambda _: module), is_package=hasattr(module, "__path__"))
+
+
+class _Loader(Loader):
+    """Puts a module that exists in the place of the one that is being imported."""
+
+    def __init__(self, make: Any) -> None:
+        self._make = make
+
+    def create_module(self, spec: ModuleSpec) -> None:
+        """Leave it to the import system, which forgets it again."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        sys.modules[module.__name__] = self._make(module)
+
+
+def _namespace(name: str) -> ModuleSpec:
+    spec = ModuleSpec(name, None, is_package=True)
+    spec.submodule_search_locations = []
+    return spec
+
+
+def _absent(module: str, name: str) -> ModuleNotFoundError:
+    from multiturn.retired import reason
+
+    because = reason(name) or f"multiturn, which stands for {_OLD}, does not have it"
+    return ModuleNotFoundError(f"no module named {module!r}: {because}", name=module)
+
+
+def _facade(module: ModuleType) -> ModuleType:
+    """Fill the old SDK's package: the names of multiturn, and the old version."""
+    import multiturn
+
+    def find(name: str) -> Any:
+        if name in _SUBMODULES:
+            return import_module(f"{_OLD}.{name}")
+        return getattr(multiturn, name)
+
+    vars(module).update(
+        __doc__=multiturn.__doc__,
+        __version__=_VERSION,
+        __all__=[name for name in multiturn.__all__ if name != "__version__"],
+        __getattr__=find,
+        __dir__=lambda: sorted({*vars(module), *_SUBMODULES, *multiturn.__all__}),
+    )
+    return module
+
+
+def _version(module: ModuleType) -> ModuleType:
+    vars(module).update(__version__=_VERSION)
+    return module
+
+
+def _messages(module: ModuleType) -> ModuleType:
+    """Fill a package of the generated client: our messages, without its clients."""
+    from multiturn import protos
+
+    def find(name: str) -> Any:
+        if name.endswith("Client"):
+            raise AttributeError(
+                f"module {module.__name__!r} has no attribute {name!r}: multiturn stands for it; "
+                "multiturn.dropin.install(messages=False) leaves it and its clients alone"
+            )
+        if name == "types" and module.__name__.endswith("v1beta"):
+            return import_module(f"{module.__name__}.types")
+        return getattr(protos, name)
+
+    vars(module).update(__getattr__=find, __all__=list(protos.__all__))
+    return module
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run a program with multiturn in the place of the old SDK."""
+    import runpy
+    from pathlib import Path
+
+    if not arguments or (arguments[0] == "-m" and len(arguments) < 2):
+        sys.exit(_USAGE)
+    install()
+    if arguments[0] == "-m":
+        sys.argv = list(arguments[1:])
+        sys.path.insert(0, str(Path.cwd()))
+        runpy.run_module(arguments[1], run_name="__main__", alter_sys=True)
+        return
+    if not Path(arguments[0]).exists():
+        sys.exit(f"{arguments[0]}: no such file\n{_USAGE}")
+    sys.argv = list(arguments)
+    sys.path.insert(0, str(Path(arguments[0]).resolve().parent))
+    runpy.run_path(arguments[0], run_name="__main__")
+
+
+if __name__ == "__main__":
+    # By its own name: as __main__, its finder would not be the one that others install.
+    from multiturn.dropin import main as run
+
+    run(sys.argv[1:])
