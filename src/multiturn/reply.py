@@ -119,14 +119,13 @@ class _Answer:
                 self.parts.append(part)
 
     def _close_text(self) -> None:
-        if self.pieces is not None:
-            self.parts[-1] = {**self.parts[-1], "text": "".join(self.pieces)}
-            self.pieces = None
+        self.whole_parts()
+        self.pieces = None
 
     def whole_parts(self) -> list[Object]:
-        if self.pieces is not None and len(self.pieces) > 1:
-            self.parts[-1] = {**self.parts[-1], "text": "".join(self.pieces)}
-            self.pieces = [self.parts[-1]["text"]]
+        if self.pieces is not None:
+            self.pieces = ["".join(self.pieces)]
+            self.parts[-1] = {**self.parts[-1], "text": _mended(self.pieces[0])}
         return self.parts
 
     def whole(self) -> Object:
@@ -137,6 +136,15 @@ class _Answer:
         if self.parts or self.role:
             out["content"] = content
         return out
+
+
+def _mended(text: str) -> str:
+    """Make characters whole that chunks cut into UTF-16's halves; a lone half is no text."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
 
 
 def _joined(before: Object, chunk: Object) -> Object:
