@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from multiturn.backends.sse import SseDecoder
 from multiturn.backends.wire_json import parsed
 from multiturn.content import Content
 from multiturn.errors import InvalidContent, MalformedReply
+from multiturn.http import BODY_BYTES
 from multiturn.message import Object
 from multiturn.request import Request
 
@@ -158,41 +159,43 @@ class ReplyReader:
         self._events = SseDecoder() if is_stream else None
         self._read_error = read_error
         self._whole: list[bytes] = []
+        self._bytes = 0
         self.continuation_token: str | None = None
 
-    def feed(self, data: bytes) -> list[Object]:
-        """Return the chunks that these bytes complete.
+    def feed(self, data: bytes) -> Iterator[Object]:
+        """Give the chunks that these bytes complete, each before the next is looked at.
 
         Raises:
             MalformedReply: The server does not keep to the format.
             StatusError: It says in the stream that it cannot go on.
         """
+        self._bytes += len(data)
+        if self._bytes > BODY_BYTES:
+            raise MalformedReply(f"the answer is longer than {BODY_BYTES >> 20} MiB")
         if self._events is None:
             self._whole.append(data)
-            return []
-        return self._chunks(self._events.feed(data))
+        else:
+            yield from self._chunks(self._events.feed(data))
 
-    def end(self) -> list[Object]:
-        """Return the chunks that the end of the body completes."""
+    def end(self) -> Iterator[Object]:
+        """Give the chunks that the end of the body completes."""
         if self._events is None:
             whole = b"".join(self._whole)
             if not whole.strip():
                 raise MalformedReply("the server's answer is empty")
-            return [self._checked(chunk) for chunk in _listed(parsed(whole))]
-        chunks = self._chunks(self._events.end())
+            yield from map(self._checked, _listed(parsed(whole)))
+            return
+        yield from self._chunks(self._events.end())
         stray = self._events.stray
         if stray.strip():
             # No event stream: an array or an object as older front ends send it, an error
             # without a frame, or a page of some gateway.
-            chunks += [self._checked(chunk) for chunk in _listed(parsed(stray))]
-        return chunks
+            yield from map(self._checked, _listed(parsed(stray)))
 
-    def _chunks(self, events: list[bytes]) -> list[Object]:
-        return [
-            self._checked(parsed(event))
-            for event in events
-            if event and event != b"[DONE]" and not event.isspace()
-        ]
+    def _chunks(self, events: list[bytes]) -> Iterator[Object]:
+        for event in events:
+            if event and event != b"[DONE]" and not event.isspace():
+                yield self._checked(parsed(event))
 
     def _checked(self, chunk: Any) -> Object:
         if not isinstance(chunk, dict):

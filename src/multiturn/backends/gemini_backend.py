@@ -6,7 +6,7 @@ import os
 import platform
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import aclosing, closing
 from functools import cache
 from typing import Any
@@ -18,6 +18,8 @@ from multiturn.cancel import Cancel
 from multiturn.errors import BackendError, MalformedReply, MissingKey
 from multiturn.google_errors import as_google
 from multiturn.http import (
+    CONNECT_SECONDS,
+    IDLE_SECONDS,
     TOTAL_SECONDS,
     Headers,
     HttpHead,
@@ -155,7 +157,15 @@ class MethodCall:
             token = self.token()
         self.head, self.goes_on = None, False
         self.reader = gemini.ReplyReader(bool(self.query), error_in)
-        return HttpRequest(self.verb, self.url(), self.headers(token), self.body(), self._deadline)
+        return HttpRequest(
+            self.verb,
+            self.url(),
+            self.headers(token),
+            self.body(),
+            self._deadline,
+            CONNECT_SECONDS,
+            IDLE_SECONDS,
+        )
 
     def url(self) -> str:
         """Return where it is sent."""
@@ -209,8 +219,8 @@ class MethodCall:
 
     # -- what comes back -----------------------------------------------------------------
 
-    def chunks(self, event: HttpHead | bytes) -> list[Object]:
-        """Take in what an exchange gives; return the chunks that it completes."""
+    def chunks(self, event: HttpHead | bytes) -> Iterable[Object]:
+        """Take in what an exchange gives; return the chunks that it completes, lazily."""
         if isinstance(event, HttpHead):
             self.head = event
         elif self.head is None:
@@ -221,7 +231,7 @@ class MethodCall:
             self._error_body += event
         return []
 
-    def end(self) -> list[Object]:
+    def end(self) -> Iterable[Object]:
         """Take note that an exchange is over; return the chunks that this completes."""
         if self.cancel.is_set():
             self.goes_on = False
@@ -259,18 +269,17 @@ class _Generating(MethodCall):
         more = {"continuationToken": self._token} if self._token else None
         return gemini.body(self.request, more)
 
-    def chunks(self, event: HttpHead | bytes) -> list[Object]:
-        return [self._hops.joined(chunk) for chunk in super().chunks(event)]
+    def chunks(self, event: HttpHead | bytes) -> Iterable[Object]:
+        return map(self._hops.joined, super().chunks(event))
 
-    def end(self) -> list[Object]:
-        chunks = [self._hops.joined(chunk) for chunk in super().end()]
+    def end(self) -> Iterable[Object]:
+        yield from map(self._hops.joined, super().end())
         token = self.reader.continuation_token
         if token is not None:
             if token == self._token:
                 raise MalformedReply("the server asks twice to go on with the same token", token)
             self._hops.next()
             self._token, self.goes_on = token, True
-        return chunks
 
 
 class _Counting(MethodCall):
@@ -279,8 +288,8 @@ class _Counting(MethodCall):
     def body(self) -> bytes:
         return gemini.count_body(self.request)
 
-    def end(self) -> list[Object]:
-        chunks = super().end()
+    def end(self) -> Iterable[Object]:
+        chunks = list(super().end())
         if len(chunks) != 1:
             raise MalformedReply("the server answered a count with something else")
         return chunks

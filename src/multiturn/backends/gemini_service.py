@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -99,13 +99,13 @@ class UploadCall(ServiceCall):
             headers = tuple(pair for pair in headers if not isinstance(pair[1], Secret))
         return (*headers, *self._said)
 
-    def chunks(self, event: Any) -> list[Object]:
+    def chunks(self, event: Any) -> Iterable[Object]:
         if isinstance(event, bytes) and self.head is not None and self.head.status == 200:
             self._answered += event
             return []
         return super().chunks(event)
 
-    def end(self) -> list[Object]:
+    def end(self) -> Iterable[Object]:
         if self.head is None or self.head.status != 200:
             return super().end()
         try:

@@ -32,7 +32,7 @@ def backend_for(model_name: str | None) -> tuple[Backend, str]:
     if name and name.startswith(_GEMINI) and not name.endswith(".gguf"):
         from multiturn.backends import gemini_backend
 
-        return gemini_backend.backend(), name
+        return gemini_backend.backend(), name if "/" in name else f"models/{name}"
     from multiturn import weights
     from multiturn.backends import embedded
 

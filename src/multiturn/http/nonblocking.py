@@ -113,7 +113,7 @@ class Connection(asyncio.Protocol):
                 await self._waiter
             finally:
                 self._waiter = None
-        if self._problem is not None and not self.reader.complete:
+        if self._problem is not None and not (self.reader.complete or self.reader.waiting_bytes):
             raise self._problem
 
     def interrupt(self) -> None:
