@@ -8,7 +8,7 @@ from weakref import ReferenceType
 
 from multiturn.config import GenerationConfigLike
 from multiturn.content import Content
-from multiturn.errors import InvalidContent, UsageError
+from multiturn.errors import InvalidContent, UsageError, safe_repr
 from multiturn.gate import Busy, Gate
 from multiturn.history import Turn, head_from, path_of, turns_of
 from multiturn.journal import JournalEntry
@@ -295,7 +295,7 @@ class ChatSession:
         self._journal = [JournalEntry.unpickled(entry, by_id) for entry in state["_journal"]]
 
     def __repr__(self) -> str:
-        model = repr(self.model).replace("\n", "\n    ")
+        model = safe_repr(self.model).replace("\n", "\n    ")
         history = "".join(f"\n        {content!r}," for content in self.history)
         open_turn = "" if self._gate.holder is None else "\n    # a turn is open"
         return f"ChatSession(\n    model={model},\n    history=[{history}\n    ],{open_turn}\n)"

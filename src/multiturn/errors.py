@@ -303,7 +303,7 @@ class StatusError(BackendError):
         return list(self._details)
 
     def __str__(self) -> str:
-        return f"{self.code} {self.status} {self.message}".replace("  ", " ")
+        return " ".join(str(part) for part in (self.code, self.status, self.message) if part)
 
 
 class EngineError(BackendError):
@@ -383,6 +383,15 @@ class ReplyError(MultiturnError):
 class BlockedPromptException(ReplyError):
     """The prompt was refused before the model answered."""
 
+    def __str__(self) -> str:
+        feedback = getattr(self.response, "prompt_feedback", None)
+        if not feedback:
+            return super().__str__()
+        return (
+            "the prompt was refused and not added to the history; say it differently, or change "
+            f"the safety settings: {feedback!r}"
+        )
+
 
 class StopCandidateException(ReplyError):
     """The answer ended for a reason other than being complete."""
@@ -399,7 +408,7 @@ class StopCandidateException(ReplyError):
         reason = candidate.finish_reason
         return (
             f"the answer ended with finish reason {getattr(reason, 'name', reason)} and was not "
-            f"added to the history; what had arrived is in .candidate: {shown(candidate)}"
+            f"added to the history; what had arrived is in .candidate: {shown(candidate.content.text)}"
         )
 
 

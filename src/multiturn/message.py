@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
-from multiturn.errors import FrozenContent, UnknownName
+from multiturn.errors import FrozenContent, InvalidContent, UnknownName
 
 if TYPE_CHECKING:
     from multiturn.fields import Field
@@ -73,9 +73,11 @@ class Message(metaclass=MessageType):
     ) -> None:
         self._frozen = False
         self._json = {}
-        if isinstance(mapping, Message):
+        if isinstance(mapping, type(self)):
             self._json = copy_json(mapping._json)
             mapping = None
+        elif mapping is not None and not isinstance(mapping, Mapping):
+            raise InvalidContent("$", mapping, f"a {type(self).__name__} or a dict of its members")
         given = {**(mapping or {}), **members}
         unknown: Unknown = "drop" if ignore_unknown_fields else "refuse"
         self._json.update(self.object_from(given, "$", unknown))
