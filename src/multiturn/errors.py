@@ -408,7 +408,8 @@ class StopCandidateException(ReplyError):
         reason = candidate.finish_reason
         return (
             f"the answer ended with finish reason {getattr(reason, 'name', reason)} and was not "
-            f"added to the history; what had arrived is in .candidate: {shown(candidate.content.text)}"
+            "added to the history; what had arrived is in .candidate: "
+            f"{shown(candidate.content.text)}"
         )
 
 
