@@ -85,7 +85,9 @@ def resolved(annotation: Any, scope: Scope) -> Any:
             f"its annotation names {error.name!r}, which cannot be found; define or import it "
             "at the top level of the module, not only for type checkers"
         ) from None
-    except (SyntaxError, TypeError, AttributeError) as error:
+    except SyntaxError:
+        raise Refusal(f"its annotation {annotation!r} is not an expression") from None
+    except (TypeError, AttributeError) as error:
         raise Refusal(f"its annotation {annotation!r} cannot be read: {error}") from None
 
 
@@ -190,12 +192,8 @@ class ShapeBuilder:
         raise Refusal(f"JSON cannot describe an object of {cls.__name__}; {_ADVICE}")
 
     def _container(self, origin: Any, args: tuple[Any, ...], scope: Scope) -> Shape:
-        inner = []
-        for number, arg in enumerate(args):
-            try:
-                inner.append(self.build(arg, scope))
-            except Refusal as refusal:
-                raise refusal.inside("[]" if number == 0 else "[value]") from None
+        places = ("[]",) if origin in _LISTS else ("[key]", "[value]")
+        inner = [self._inside(place, arg, scope) for place, arg in zip(places, args, strict=False)]
         if origin in _LISTS:
             build, unique = _LISTS[origin]
             return ListShape(inner[0] if inner else ANY, build, unique)
@@ -204,15 +202,21 @@ class ShapeBuilder:
         key, value = inner if len(inner) == 2 else (SCALARS[str], ANY)
         return MapShape(key, value, _MAPS[origin])
 
+    def _inside(self, place: str, annotation: Any, scope: Scope) -> Shape:
+        try:
+            return self.build(annotation, scope)
+        except Refusal as refusal:
+            raise refusal.inside(place) from None
+
     def _tuple(self, args: tuple[Any, ...], scope: Scope) -> Shape:
         if len(args) == 2 and args[1] is Ellipsis:
-            return ListShape(self.build(args[0], scope), tuple)
+            return ListShape(self._inside("[]", args[0], scope), tuple)
         if any(
             typing.get_origin(arg) is typing.Unpack or isinstance(arg, typing.TypeVarTuple)
             for arg in args
         ):
             raise Refusal("a tuple with an unpacked part has no form in JSON; use tuple[T, ...]")
-        return TupleShape(self.build(arg, scope) for arg in args)
+        return TupleShape(self._inside(f"[{i}]", arg, scope) for i, arg in enumerate(args))
 
     def _type_variable(self, variable: typing.TypeVar, scope: Scope) -> Shape:
         if variable.__constraints__:

@@ -54,11 +54,11 @@ class ChoiceShape(Shape):
 
     def read(self, value: Any) -> Any:
         if isinstance(value, str | int | float | None):
+            if type(value) is float and value.is_integer():
+                value = int(value)
             found = self._exact.get((type(value), value), _NONE_OF_THEM)
-            if found is _NONE_OF_THEM and type(value) is float and value.is_integer():
-                found = self._exact.get((int, int(value)), _NONE_OF_THEM)
-            if found is _NONE_OF_THEM and type(value) is str:
-                found = self._spelled.get(value.casefold(), _NONE_OF_THEM)
+            if found is _NONE_OF_THEM and type(value) in (str, int):
+                found = self._spelled.get(str(value).casefold(), _NONE_OF_THEM)
             if found is not _NONE_OF_THEM:
                 return found
         raise Mismatch(value, self.expected)

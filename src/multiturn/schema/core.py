@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from multiturn.message import Object
-from multiturn.schema.shape import MAX_SCHEMAS, Refusal
+from multiturn.schema.shape import MAX_SCHEMAS, Refusal, with_annotations
 
 _TYPE_OF = {
     str: "string",
@@ -91,7 +91,7 @@ class _Core:
                 raise Refusal("it is a reference to itself and says nothing")
             seen.add(written["$ref"])
             written = dict(self._definitions[written["$ref"].removeprefix("#/$defs/")])
-        used = _reachable(written, self._definitions)
+        used = reachable(written, self._definitions)
         return {**written, **({"$defs": used} if used else {})}
 
     def _schema(self, schema: Any) -> Object:
@@ -112,7 +112,7 @@ class _Core:
         written = self._combined({k: v for k, v in given.items() if k not in _DROPPED})
         if nullable and written:
             written = _any_of([written, {"type": "null"}])
-        return {**written, **about}
+        return with_annotations(written, about)
 
     def _reference(self, pointer: str, siblings: Object) -> Object:
         """Return what a reference stands for, or a reference if it contains itself."""
@@ -127,8 +127,7 @@ class _Core:
                 return self._merged([written, self._schema(siblings)]) if siblings else written
             self._definitions[name] = written
         reference = {"$ref": f"#/$defs/{name}"}
-        about = {key: siblings[key] for key in _ABOUT if key in siblings}
-        return {"anyOf": [reference], **about} if about else reference
+        return with_annotations(reference, {k: siblings[k] for k in _ABOUT if k in siblings})
 
     def _target(self, pointer: str) -> Any:
         place: Any = self._root
@@ -226,7 +225,7 @@ class _Core:
         if "$ref" in one or "$ref" in other:
             if one and other and one != other:
                 raise Refusal("it adds to a type that contains itself; write the type out")
-            return {"anyOf": [one or other], **about} if about else one or other
+            return with_annotations(one or other, about)
         for these, those in ((one, other), (other, one)):
             if "anyOf" in these:
                 branches = [b for b in these["anyOf"] if _compatible(b, those)]
@@ -323,7 +322,7 @@ def _checked(schema: Object) -> Object:
     return schema
 
 
-def _reachable(schema: Object, definitions: Object) -> Object:
+def reachable(schema: Object, definitions: Object) -> Object:
     """Return the definitions that a schema refers to, directly or not."""
     found: Object = {}
     waiting = [schema]

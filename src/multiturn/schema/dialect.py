@@ -11,103 +11,17 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from multiturn.message import Object
-from multiturn.schema.core import core_schema
-from multiturn.schema.shape import Refusal
+from multiturn.schema.core import core_schema, reachable
+from multiturn.schema.gemini_form import gemini_form
+from multiturn.schema.readers import EVERY_LIMIT, RULES, Rules
+from multiturn.schema.shape import Refusal, with_annotations
+from multiturn.schema.words import described, in_words, json_text, leftovers, replaced
 
 Dialect: TypeAlias = Literal["json", "gemini", "openai", "openai-strict", "grammar"]
 
-_NUMBER_LIMITS = {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"}
-_SIZE_LIMITS = {"minItems", "maxItems", "minProperties", "maxProperties"}
-_TEXT_LIMITS = {"minLength", "maxLength", "pattern"}
-_EVERY_LIMIT = frozenset(
-    _NUMBER_LIMITS | _SIZE_LIMITS | _TEXT_LIMITS | {"uniqueItems", "contentEncoding"}
-)
-_RFC_FORMATS = frozenset(
-    ["date-time", "date", "time", "duration", "email", "hostname", "ipv4", "ipv6", "uuid"]
-)
-
-
-@dataclass(frozen=True)
-class _Rules:
-    """What one reader knows.
-
-    Attributes:
-        limits: Keywords that limit a value.
-        formats: Values of ``format``; None knows all.
-        enum_types: Types that may have an ``enum``.
-        references: Whether types may contain themselves; "optional" only where not required.
-        maps: How an object with free names is written.
-        tuples: Whether ``prefixItems`` is known; else the items are listed as alternatives.
-        anything: Whether a schema may leave the type open.
-        defaults: Whether ``default`` is known.
-        strict: Whether every member is required and null means not given.
-    """
-
-    limits: frozenset[str]
-    formats: frozenset[str] | None = None
-    enum_types: frozenset[str] = frozenset(["string", "integer", "number", "boolean"])
-    references: Literal["keep", "optional", "refuse"] = "keep"
-    maps: Literal["keep", "pairs", "refuse"] = "keep"
-    tuples: Literal["keep", "alternatives", "refuse"] = "keep"
-    anything: bool = True
-    defaults: bool = False
-    strict: bool = False
-
-
-# Sources: the Gemini API's reference of Schema and of parametersJsonSchema; OpenAI's guide
-# "Structured Outputs", section on supported schemas; llguidance's README on JSON Schema,
-# which compiles the schemas of the embedded engine.
-_RULES: dict[str, _Rules] = {
-    "json": _Rules(
-        frozenset(["minItems", "maxItems", "minimum", "maximum"]),
-        frozenset(["date-time", "date", "time"]),
-        frozenset(["string", "integer", "number"]),
-        references="optional",
-    ),
-    "gemini": _Rules(
-        frozenset({"minimum", "maximum"} | _SIZE_LIMITS | _TEXT_LIMITS),
-        frozenset(["date-time"]),
-        frozenset(["string"]),
-        references="refuse",
-        maps="refuse",
-        tuples="refuse",
-        anything=False,
-    ),
-    "openai": _Rules(_EVERY_LIMIT, defaults=True),
-    "openai-strict": _Rules(
-        frozenset(_NUMBER_LIMITS | {"minItems", "maxItems", "pattern"}),
-        _RFC_FORMATS,
-        maps="pairs",
-        tuples="alternatives",
-        anything=False,
-        strict=True,
-    ),
-    "grammar": _Rules(
-        frozenset(_NUMBER_LIMITS | _TEXT_LIMITS | {"minItems", "maxItems"}),
-        _RFC_FORMATS,
-    ),
-}
-
-_WORDS = {
-    "minLength": "at least {} characters",
-    "maxLength": "at most {} characters",
-    "minItems": "at least {} items",
-    "maxItems": "at most {} items",
-    "minProperties": "at least {} members",
-    "maxProperties": "at most {} members",
-    "minimum": "at least {}",
-    "maximum": "at most {}",
-    "exclusiveMinimum": "more than {}",
-    "exclusiveMaximum": "less than {}",
-    "multipleOf": "a multiple of {}",
-    "pattern": "matching {}",
-    "format": "format: {}",
-    "contentEncoding": "{}",
-}
 # What the grammar's regular expressions lack (look-around, word boundaries, back-references).
 _UNKNOWN_TO_GRAMMARS = re.compile(r"\(\?(?![:P]|i\))|\(\?P=|\\[bBAZ1-9]")
 # Counted repetitions make states; a grammar with more is slow to build.
@@ -132,19 +46,29 @@ def for_dialect(schema: Mapping[str, Any], dialect: Dialect) -> Object:
 
 def spelled(core: Object, dialect: Dialect) -> Object:
     """Return a core schema in the words of a dialect."""
-    speller = _Speller(_RULES[dialect], dialect)
+    speller = _Speller(RULES[dialect], dialect)
     definitions = core.get("$defs", {})
     out = speller.spell({key: value for key, value in core.items() if key != "$defs"})
     if definitions:
         speller.in_cycle = True
-        out["$defs"] = {name: speller.spell(schema) for name, schema in definitions.items()}
-    return _gemini_form(out) if dialect == "gemini" else out
+        out["$defs"] = {name: _spelled_definition(speller, core, name) for name in definitions}
+    return gemini_form(out) if dialect == "gemini" else out
+
+
+def _spelled_definition(speller: _Speller, core: Object, name: str) -> Object:
+    try:
+        return speller.spell(core["$defs"][name])
+    except Refusal as refusal:
+        for member, schema in core.get("properties", {}).items():
+            if name in reachable(schema, core["$defs"]):
+                raise refusal.inside(member) from None
+        raise
 
 
 class _Speller:
     """Spells the schemas of one whole."""
 
-    def __init__(self, rules: _Rules, dialect: str) -> None:
+    def __init__(self, rules: Rules, dialect: str) -> None:
         self._rules, self._dialect = rules, dialect
         self.in_cycle = False  # whether what is spelled contains itself
 
@@ -157,6 +81,7 @@ class _Speller:
             return dict(core)
         if "anyOf" in core:
             out: Object = {"anyOf": [self.spell(branch) for branch in core["anyOf"]]}
+            self._refuse_two_lists(core["anyOf"], out["anyOf"])
         elif "type" not in core:
             out = self._anything(core, hints)
         else:
@@ -167,15 +92,21 @@ class _Speller:
             elif core["type"] == "array":
                 self._array(core, out)
         self._default(core, out, hints)
-        return _described(out, core.get("description", ""), hints)
+        return described(out, core.get("description", ""), hints)
 
     def _cannot(self, what: str) -> Refusal:
         return Refusal(f"the dialect {self._dialect!r} has no words for {what}")
 
+    def _refuse_two_lists(self, branches: list[Object], spelled_branches: list[Object]) -> None:
+        """Refuse a mapping beside a list where both would be written as lists."""
+        lists = [b for b, s in zip(branches, spelled_branches, strict=True) if _is_list(s)]
+        if len(lists) > 1 and any(branch["type"] == "object" for branch in lists):
+            raise self._cannot("an object with free names where a list may stand too")
+
     def _anything(self, core: Object, hints: list[str]) -> Object:
         if not self._rules.anything:
             raise self._cannot("a value of any type; name the type")
-        hints += _leftovers(core, set())
+        hints += leftovers(core, frozenset())
         return {}
 
     def _default(self, core: Object, out: Object, hints: list[str]) -> None:
@@ -183,7 +114,7 @@ class _Speller:
         if "default" in core and self._rules.defaults:
             out["default"] = default
         elif default is not None:
-            hints.append(f"default: {_text(default)}")
+            hints.append(f"default: {json_text(default)}")
 
     def _limits(self, core: Object, out: Object, hints: list[str]) -> None:
         """Copy what limits the value, as far as it is known."""
@@ -191,20 +122,22 @@ class _Speller:
             if keyword == "enum":
                 if core["type"] in self._rules.enum_types:
                     out["enum"] = list(value)
+                elif self._rules.other_enums == "refuse":
+                    raise self._cannot(f"a choice of {core['type']}s")
                 else:
-                    hints.append(f"one of: {', '.join(map(_text, value))}")
+                    hints.append(f"one of: {', '.join(map(json_text, value))}")
             elif keyword == "format":
                 known = self._rules.formats is None or value in self._rules.formats
                 if known and core["type"] == "string" and "pattern" not in core:
                     out["format"] = value
                 elif core["type"] == "string":
-                    hints.append(_WORDS["format"].format(value))
-            elif keyword in _EVERY_LIMIT:
+                    hints.append(in_words("format", value))
+            elif keyword in EVERY_LIMIT:
                 if keyword in self._rules.limits and self._can_limit(keyword, value):
-                    out[keyword] = value
+                    out.setdefault(keyword, value)
                 else:
-                    hints += _replaced(core, keyword, value, out, self._rules.limits)
-        hints += _leftovers(core, _HANDLED)
+                    hints += replaced(core, keyword, value, out, self._rules.limits)
+        hints += leftovers(core, _HANDLED)
 
     def _can_limit(self, keyword: str, value: Any) -> bool:
         """Return whether a grammar can hold a value to this limit; the others always can."""
@@ -249,7 +182,8 @@ class _Speller:
             demanded = name in required and self.in_cycle and _refers(member)
             if demanded and self._rules.references == "optional":
                 required.remove(name)
-                member = _described(member, member.pop("description", ""), ["required"])
+                text = member.pop("description", "")
+                member = with_annotations(member, described({}, text, ["required"]))
             out["properties"][name] = member
         if self._rules.strict:
             out["required"] = list(properties)
@@ -288,44 +222,10 @@ class _Speller:
             raise refusal.inside(name) from None
 
 
-_HANDLED = _EVERY_LIMIT | {
+_HANDLED = EVERY_LIMIT | {
     *("type", "enum", "format", "description", "default", "properties", "required"),
     *("additionalProperties", "items", "prefixItems"),
 }
-
-
-def _leftovers(core: Object, handled: frozenset[str] | set[str]) -> list[str]:
-    known = {*handled, "description", "default"}
-    return [f"{keyword}: {_text(value)}" for keyword, value in core.items() if keyword not in known]
-
-
-def _replaced(
-    core: Object, keyword: str, value: Any, out: Object, known: frozenset[str]
-) -> list[str]:
-    """Put a limit in other words, and return what is left to tell."""
-    steps = {"exclusiveMinimum": ("minimum", 1), "exclusiveMaximum": ("maximum", -1)}
-    if keyword in steps and core["type"] == "integer" and steps[keyword][0] in known:
-        inclusive, step = steps[keyword]
-        limit = (math.floor(value) if step > 0 else math.ceil(value)) + step
-        out[inclusive] = (
-            max(limit, core.get(inclusive, limit))
-            if step > 0
-            else min(limit, core.get(inclusive, limit))
-        )
-        return []
-    if keyword == "uniqueItems":
-        return ["no item twice"] if value else []
-    return [_WORDS[keyword].format(value)]
-
-
-def _described(out: Object, description: str, hints: list[str]) -> Object:
-    told = "; ".join(hints)
-    text = f"{description} ({told})" if description and told else description or told
-    return {**out, "description": text} if text else out
-
-
-def _text(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
 
 
 def _or_null(schema: Object) -> Object:
@@ -338,42 +238,9 @@ def _or_null(schema: Object) -> Object:
     return {"anyOf": [*inner.get("anyOf", [inner]), null], **about}
 
 
+def _is_list(schema: Object) -> bool:
+    return schema.get("type") == "array"
+
+
 def _refers(schema: Object) -> bool:
     return '"$ref": ' in json.dumps(schema)
-
-
-_INTEGERS_AS_TEXT = ("minItems", "maxItems", "minLength", "maxLength", "minProperties")
-
-
-def _gemini_form(schema: Object) -> Object:
-    """Return a schema in the Gemini API's own spelling.
-
-    Types are upper case and 64-bit numbers are texts; null is ``nullable``; ``anyOf``
-    stands alone, since members beside it are refused.
-    """
-    if "anyOf" in schema:
-        branches = [branch for branch in schema["anyOf"] if branch != {"type": "null"}]
-        nullable = len(branches) < len(schema["anyOf"])
-        text = schema.get("description", "")
-        if len(branches) == 1:
-            out = _gemini_form(
-                _described(branches[0], text or branches[0].get("description", ""), [])
-            )
-            return {**out, "nullable": True} if nullable else out
-        forms = [
-            _gemini_form(_described(b, "; ".join(filter(None, (text, b.get("description")))), []))
-            for b in branches
-        ]
-        return {"anyOf": [*forms, {"type": "NULL"}] if nullable else forms}
-    out = dict(schema)
-    out["type"] = out["type"].upper()
-    if "enum" in out:
-        out["format"] = "enum"
-    for keyword in (*_INTEGERS_AS_TEXT, "maxProperties"):
-        if keyword in out:
-            out[keyword] = str(out[keyword])
-    if "items" in out:
-        out["items"] = _gemini_form(out["items"])
-    if "properties" in out:
-        out["properties"] = {name: _gemini_form(s) for name, s in out["properties"].items()}
-    return out

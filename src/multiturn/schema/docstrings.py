@@ -42,8 +42,12 @@ def parse_docstring(text: str | None) -> Docstring:
 
 def class_docstring(cls: type) -> Docstring:
     """Take a class's own docstring apart; one that Python made is none."""
+    return parse_docstring(own_text(cls))
+
+
+def own_text(cls: type) -> str | None:
+    """Return the docstring that a class's author wrote, None if there is none."""
     text = vars(cls).get("__doc__")
-    generated = isinstance(text, str) and (
-        text.startswith(f"{cls.__name__}(") or text == "An enumeration."
-    )
-    return Docstring() if generated else parse_docstring(text)
+    if not isinstance(text, str) or text == "An enumeration.":
+        return None
+    return None if text.startswith(f"{cls.__name__}(") else text

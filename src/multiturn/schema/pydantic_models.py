@@ -49,11 +49,31 @@ class PydanticShape(Shape):
         try:
             return self._adapter.validate_python(value)
         except validation_error as error:
+            given = self._without_nulls(value, self._schema)
+            if given != value:
+                return self.read(given)
             first = error.errors(include_url=False, include_context=False)[0]
             mismatch = Mismatch(first["input"], f"what {self._name} takes: {first['msg']}")
             for step in reversed(first["loc"]):
                 mismatch.inside(step)
             raise mismatch from None
+
+    def _without_nulls(self, value: Any, schema: Object) -> Any:
+        """Return a value without the nulls that mean "not given", as models write them."""
+        if "$ref" in schema:
+            schema = self._definitions[schema["$ref"].removeprefix("#/$defs/")]
+        if isinstance(value, list):
+            return [self._without_nulls(item, schema.get("items", {})) for item in value]
+        if not isinstance(value, dict):
+            return value
+        for branch in schema.get("anyOf", []):
+            value = self._without_nulls(value, branch)
+        properties, required = schema.get("properties", {}), schema.get("required", [])
+        return {
+            name: self._without_nulls(member, properties.get(name, {}))
+            for name, member in value.items()
+            if member is not None or name in required or name not in properties
+        }
 
     def names(self) -> Object | None:
         return {} if self._schema.get("type") == "string" else None

@@ -94,7 +94,9 @@ class _Writer:
     def _integer(self, value: int, path: str) -> int:
         bits = value.bit_length()
         if bits > _LARGEST_INTEGER_BITS:
-            raise InvalidResult(path, _TooLarge(), f"an integer of at most {bits} bits")
+            raise InvalidResult(
+                path, _TooLarge(), f"an integer of at most {_LARGEST_INTEGER_BITS} bits"
+            )
         self._spend(bits // 3 + 2, path)
         return value
 
@@ -102,7 +104,7 @@ class _Writer:
         if id(value) in self._open:
             raise InvalidResult(path, value, "a value that does not contain itself")
         if len(self._open) >= MAX_DEPTH:
-            raise InvalidResult(path, value, f"nesting of at most {MAX_DEPTH} levels")
+            raise InvalidResult(f"{path[:40]}…", value, f"nesting of at most {MAX_DEPTH} levels")
         self._open.add(id(value))
         try:
             self._spend(2, path)
@@ -144,8 +146,8 @@ class _Writer:
 
     def _key(self, key: Any, path: str) -> str:
         written = self.write(key, path)
-        if isinstance(written, bool):
-            return "true" if written else "false"
+        if written is None or isinstance(written, bool):
+            return {None: "null", True: "true", False: "false"}[written]
         if isinstance(written, str | int | float):
             return str(written)
         raise InvalidResult(path, key, "a key that is a string or a number")

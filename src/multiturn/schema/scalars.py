@@ -147,23 +147,32 @@ class TextShape(Shape):
         parse: Makes the value; its ValueError and TypeError mean a mismatch.
         expected: What the text must be, in words.
         rank: As in ``Shape``; after plain strings where any text would do.
+        numbers: Whether a number says it as well.
     """
 
     json_types = (str,)
 
     def __init__(
-        self, keywords: Object, parse: Callable[[Any], Any], expected: str, rank: int = 1
+        self,
+        keywords: Object,
+        parse: Callable[[Any], Any],
+        expected: str,
+        rank: int = 1,
+        numbers: bool = False,
     ) -> None:
         self._keywords, self._parse = keywords, parse
+        self._types: tuple[type, ...] = (str, int, float) if numbers else (str,)
         self.expected, self.rank = expected, rank
 
     def schema(self, definitions: Definitions) -> Object:
         return {"type": "string", **self._keywords}
 
     def read(self, value: Any) -> Any:
+        if type(value) not in self._types:
+            raise Mismatch(value, self.expected)
         try:
             return self._parse(value)
-        except (ValueError, TypeError, OverflowError):
+        except (ValueError, OverflowError):
             raise Mismatch(value, self.expected) from None
 
     def names(self) -> Object:
@@ -179,8 +188,6 @@ def _bytes(text: str) -> bytes:
 
 
 def _decimal(value: str | int | float) -> Decimal:
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise TypeError
     try:
         number = Decimal(str(value))
     except InvalidOperation as error:
@@ -199,8 +206,6 @@ _DURATION = re.compile(
 
 
 def _duration(value: str | int | float) -> timedelta:
-    if isinstance(value, bool):
-        raise TypeError
     if isinstance(value, int | float):
         return timedelta(seconds=value)
     found = _DURATION.fullmatch(value)
@@ -249,9 +254,13 @@ SCALARS: dict[Any, Shape] = {
     ),
     date: TextShape({"format": "date"}, date.fromisoformat, "a date, as 2031-05-17"),
     time: TextShape({"format": "time"}, time.fromisoformat, "a time of day, as 09:30:00"),
-    timedelta: TextShape({"format": "duration"}, _duration, "an ISO 8601 duration, as PT1H30M"),
+    timedelta: TextShape(
+        {"format": "duration"}, _duration, "an ISO 8601 duration, as PT1H30M", numbers=True
+    ),
     UUID: TextShape({"format": "uuid"}, UUID, "a UUID"),
-    Decimal: TextShape({"format": "decimal"}, _decimal, "a decimal number, as 12.50", rank=4),
+    Decimal: TextShape(
+        {"format": "decimal"}, _decimal, "a decimal number, as 12.50", rank=4, numbers=True
+    ),
     Path: _PATH,
     os.PathLike: _PATH,
     PurePath: TextShape({"format": "path"}, PurePath, "a path of the file system", rank=4),

@@ -6,6 +6,7 @@ import functools
 import inspect
 from typing import Any
 
+from multiturn.schema.docstrings import own_text
 from multiturn.schema.shape import Refusal
 
 
@@ -61,10 +62,18 @@ def names_around(source: Any) -> dict[str, Any]:
 def doc_of(function: Any) -> str | None:
     """Return the docstring of a callable; of an object, its ``__call__``'s before its class's."""
     function = _without_partial(function)
-    if isinstance(function, type) or hasattr(function, "__name__"):
+    if isinstance(function, type):
+        return own_text(function) or _constructor_text(function)
+    if hasattr(function, "__name__"):
         return inspect.getdoc(function)
     own = inspect.getdoc(type(function).__call__)
     return own if own and own != type.__call__.__doc__ else inspect.getdoc(type(function))
+
+
+def _constructor_text(cls: type) -> str | None:
+    constructor = vars(cls).get("__init__")
+    generated = constructor is None or hasattr(cls, "__attrs_attrs__")
+    return None if generated else inspect.getdoc(constructor)
 
 
 def is_async(function: Any) -> bool:
