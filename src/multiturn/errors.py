@@ -29,6 +29,7 @@
     │   ├─ BrokenResponseError
     │   └─ TooManyRounds                       .rounds .calls
     ├─ ToolError                               a function raised   .call
+    ├─ StoreError                              a store failed, see store_errors.py   .store
     ├─ ApprovalNeeded                          calls wait for approval   .calls
     └─ TurnCancelled                           .partial_text
 

@@ -1,0 +1,1 @@
+"""Where conversations rest; loaded only when a store is used."""

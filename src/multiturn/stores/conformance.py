@@ -1,0 +1,277 @@
+"""The contract of a store, as tests that any store can run.
+
+    class TestMyStore(StoreContract):
+        @pytest.fixture
+        def store(self, tmp_path):
+            with MyStore(tmp_path / "chats") as store:
+                yield store
+
+Nothing here needs pytest but the fixture.
+"""
+
+# ruff: noqa: SIM300  (expected == actual, as in all tests)
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from multiturn.errors import InvalidContent, MultiturnError, SessionBusy
+from multiturn.message import Object
+from multiturn.store_errors import Conflict, SessionExists, SessionMissing
+from multiturn.stores.protocol import SessionState, Store, StoredTurn
+from multiturn.stores.record import read, recorded, turn_id
+
+# Texts that stores of the field are known to lose.
+HARD_TEXTS = (
+    "",
+    "\x00",
+    "a\x00b",
+    "\ud800",
+    "\udfff\ud800",
+    "\ud83d\ude00",  # two halves, which are not the character they would make
+    "\U0001f600",
+    "\U0010ffff",
+    "\u2028\u2029\x85\x0b\r\n",
+    "e\u0301 \u00e9 \ufeff \u202e",
+    "'; DROP TABLE turns; --",
+    '{"blobs": []}',
+    "x" * 100_000,
+)
+
+
+def new_attempt() -> str:
+    """Return the identity of a turn about to be tried."""
+    return os.urandom(16).hex()
+
+
+def turn_after(state: SessionState, attempt: str, contents: list[Object]) -> Any:
+    """Return a turn that follows a session's head, and its blobs."""
+    record = recorded({"contents": contents, "attempt": attempt})
+    identity = turn_id(state.head, record.body)
+    turn = StoredTurn(identity, state.head, state.turns, state.version + 1, record.body)
+    return turn, record.blobs
+
+
+def say(store: Store, state: SessionState, text: str) -> SessionState:
+    """Add a turn of one text to a session."""
+    attempt = new_attempt()
+    state = store.begin(state, attempt, b"{}")
+    turn, blobs = turn_after(state, attempt, [{"role": "user", "parts": [{"text": text}]}])
+    return store.commit(state, attempt, turn, blobs)
+
+
+def contents_of(store: Store, turn: StoredTurn) -> list[Object]:
+    """Return what was said in a turn."""
+    return read(turn.body, store.blobs)["contents"]  # type: ignore[no-any-return]
+
+
+def texts(store: Store, name: str) -> list[str]:
+    """Return the texts of a session, oldest first."""
+    state = store.state(name)
+    line = store.line(state.head) if state and state.head else []
+    return [contents_of(store, turn)[0]["parts"][0]["text"] for turn in reversed(line)]
+
+
+def error_of(work: Any) -> type[BaseException] | None:
+    """Return the type of the error that work raises, None if it raises none."""
+    try:
+        work()
+    except MultiturnError as error:
+        return type(error)
+    return None
+
+
+class StoreContract:
+    """What every store does; inherit from it and bring a fixture ``store``."""
+
+    def test_a_session_is_begun_once_and_opened_ever_after(self, store: Store) -> None:
+        assert store.state("ada") is None
+        begun = store.open("ada")
+        assert (begun.head, begun.turns, begun.redo, begun.attempt) == (None, 0, (), "")
+        assert begun == store.open("ada") == store.state("ada")
+
+    def test_turns_are_read_as_they_were_said(self, store: Store) -> None:
+        state = store.open("ada")
+        for text in HARD_TEXTS:
+            state = say(store, state, text)
+        assert list(HARD_TEXTS) == texts(store, "ada")
+        assert len(HARD_TEXTS) == state.turns
+        assert [] == store.check()
+
+    def test_a_line_may_be_read_in_part(self, store: Store) -> None:
+        state = store.open("ada")
+        for text in "abcde":
+            state = say(store, state, text)
+        assert state.head is not None
+        whole = store.line(state.head)
+        assert whole[:2] == store.line(state.head, 2)
+        assert [4, 3, 2, 1, 0] == [turn.number for turn in whole]
+        assert [turn.id for turn in whole[1:]] + [None] == [turn.parent for turn in whole]
+
+    def test_bytes_are_stored_once_and_read_as_they_were(self, store: Store) -> None:
+        import base64
+
+        data = bytes(range(256)) * 40
+        inline = {"mimeType": "image/png", "data": base64.b64encode(data).decode()}
+        contents: list[Object] = [{"role": "user", "parts": [{"inlineData": inline}] * 2}]
+        for name in ("ada", "bob"):
+            attempt = new_attempt()
+            state = store.begin(store.open(name), attempt, b"{}")
+            turn, blobs = turn_after(state, attempt, contents)
+            assert 1 == len(blobs)
+            assert len(turn.body) < 1000
+            store.commit(state, attempt, turn, blobs)
+            assert contents == contents_of(store, turn)
+            assert blobs == store.blobs([*blobs, "00" * 32])
+        store.delete("ada")
+        assert blobs == store.blobs(blobs)
+        store.delete("bob")
+        assert {} == store.blobs(blobs)
+
+    def test_a_session_under_way_is_busy_for_others(self, store: Store) -> None:
+        state = store.open("ada")
+        held = store.begin(state, new_attempt(), b"{}")
+        assert SessionBusy is error_of(lambda: store.begin(state, new_attempt(), b"{}"))
+        assert SessionBusy is error_of(lambda: store.move(held, None))
+        assert held.attempt
+        store.settle(held.attempt, "failed", b'{"a":1}')
+        assert "b" == texts_after(store, "b")
+        (attempt,) = store.attempts("ada")
+        assert ("failed", False, b'{"a":1}') == (attempt.outcome, attempt.is_alive, attempt.body)
+
+    def test_beginning_twice_is_beginning_once(self, store: Store) -> None:
+        attempt = new_attempt()
+        first = store.begin(store.open("ada"), attempt, b"{}")
+        assert first[:7] == store.begin(first, attempt, b"{}")[:7]
+
+    def test_what_is_known_of_an_attempt_can_be_read_while_it_runs(self, store: Store) -> None:
+        state = store.begin(store.open("ada"), new_attempt(), b"1")
+        store.note(state.attempt, b"2")
+        store.renew([state.attempt, new_attempt()])
+        (attempt,) = store.attempts("ada")
+        assert ("open", True, b"2") == (attempt.outcome, attempt.is_alive, attempt.body)
+        assert (state.attempt, None) == (attempt.id, attempt.base)
+
+    def test_the_first_end_of_an_attempt_stays(self, store: Store) -> None:
+        state = store.begin(store.open("ada"), new_attempt(), b"1")
+        store.settle(state.attempt, "cancelled", b"2")
+        store.settle(state.attempt, "failed", b"3")
+        store.note(state.attempt, b"4")
+        assert [("cancelled", b"2")] == [(a.outcome, a.body) for a in store.attempts("ada")]
+
+    def test_an_answered_attempt_leaves_no_trace_but_its_turn(self, store: Store) -> None:
+        state = say(store, store.open("ada"), "a")
+        assert [] == store.attempts("ada")
+        assert "" == state.attempt
+        assert [state.head] == [turn.id for turn in store.tree("ada")]
+
+    def test_a_turn_is_committed_once_however_often_it_is_sent(self, store: Store) -> None:
+        attempt = new_attempt()
+        state = store.begin(store.open("ada"), attempt, b"{}")
+        turn, blobs = turn_after(state, attempt, [{"parts": [{"text": "a"}]}])
+        after = store.commit(state, attempt, turn, blobs)
+        again = store.commit(state, attempt, turn, blobs)
+        assert (after.head, after.version) == (again.head, again.version)
+        assert ["a"] == texts(store, "ada")
+
+    def test_a_lost_lease_is_a_conflict_and_changes_nothing(self, store: Store) -> None:
+        attempt = new_attempt()
+        state = store.begin(store.open("ada"), attempt, b"{}")
+        store.settle(attempt, "interrupted", b"{}")
+        say(store, state, "theirs")
+        turn, blobs = turn_after(state, attempt, [{"parts": [{"text": "ours"}]}])
+        assert Conflict is error_of(lambda: store.commit(state, attempt, turn, blobs))
+        assert ["theirs"] == texts(store, "ada")
+        assert [] == store.check()
+
+    def test_a_deleted_session_is_never_brought_back(self, store: Store) -> None:
+        state = say(store, store.open("ada"), "a")
+        attempt = new_attempt()
+        held = store.begin(state, attempt, b"{}")
+        store.delete("ada")
+        store.open("ada")
+        turn, blobs = turn_after(held, attempt, [{"parts": [{"text": "b"}]}])
+        gone = {Conflict, SessionMissing}
+        assert error_of(lambda: store.commit(held, attempt, turn, blobs)) in gone
+        assert SessionMissing is error_of(lambda: store.move(state, None))
+        assert SessionMissing is error_of(lambda: store.begin(state, new_attempt(), b"{}"))
+        assert [] == texts(store, "ada")
+
+    def test_a_moved_head_is_seen_and_not_overwritten(self, store: Store) -> None:
+        first = say(store, store.open("ada"), "a")
+        second = say(store, first, "b")
+        back = store.move(second, first.head, (str(second.head),))
+        assert (first.head, 1, (second.head,)) == (back.head, back.turns, back.redo)
+        assert Conflict is error_of(lambda: store.move(second, None))
+        assert second.head == store.move(back, second.head).head
+        assert ["a", "b"] == texts(store, "ada")
+
+    def test_a_turn_after_a_rewind_ends_what_can_be_redone(self, store: Store) -> None:
+        first = say(store, store.open("ada"), "a")
+        second = say(store, first, "b")
+        third = say(store, store.move(second, first.head, (str(second.head),)), "c")
+        assert ((), 2) == (third.redo, third.turns)
+        assert 3 == len(store.tree("ada"))
+
+    def test_a_fork_shares_what_was_said_and_nothing_after(self, store: Store) -> None:
+        state = say(store, store.open("ada"), "a")
+        fork = store.create("bob", state.head)
+        say(store, state, "b")
+        say(store, fork, "c")
+        assert (["a", "b"], ["a", "c"]) == (texts(store, "ada"), texts(store, "bob"))
+        assert SessionExists is error_of(lambda: store.create("bob", None))
+        store.delete("ada")
+        assert ["a", "c"] == texts(store, "bob")
+        assert [] == store.check()
+
+    def test_sessions_are_listed_by_name_and_prefix(self, store: Store) -> None:
+        for name in ("bob", "ada/2", "ada/1", "ada", "adb", "ü", "a%"):
+            store.open(name)
+        assert ["a%", "ada", "ada/1", "ada/2", "adb", "bob", "ü"] == [
+            state.name for state in store.sessions()
+        ]
+        assert ["ada/1", "ada/2"] == [state.name for state in store.sessions("ada/")]
+        assert [] == store.sessions("a_")
+
+    def test_a_session_may_be_renamed_while_it_is_used(self, store: Store) -> None:
+        state = say(store, store.open("ada"), "a")
+        assert "bob" == store.rename("ada", "bob").name
+        say(store, state, "b")
+        store.open("eve")
+        assert ["a", "b"] == texts(store, "bob")
+        assert SessionMissing is error_of(lambda: store.rename("ada", "x"))
+        assert SessionExists is error_of(lambda: store.rename("bob", "eve"))
+        assert SessionMissing is error_of(lambda: store.delete("ada"))
+
+    def test_names_that_no_terminal_can_show_are_refused(self, store: Store) -> None:
+        for name in ("", " a", "a\n", "\x00", "\ud800", "a" * 201):
+            assert InvalidContent is error_of(lambda name=name: store.open(name)), name
+            assert InvalidContent is error_of(lambda name=name: store.create(name, None)), name
+
+    def test_threads_that_begin_at_once_follow_one_another(self, store: Store) -> None:
+        store.open("ada")
+
+        def talk(who: int) -> None:
+            for i in range(5):
+                state = store.open("ada")
+                while True:
+                    try:
+                        say(store, state, f"{who} {i}")
+                        break
+                    except SessionBusy:
+                        continue
+
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(talk, range(4)))
+        said = texts(store, "ada")
+        assert 20 == len(said) == len(set(said))
+        for who in range(4):
+            mine = [text for text in said if text.startswith(f"{who} ")]
+            assert [f"{who} {i}" for i in range(5)] == mine
+
+
+def texts_after(store: Store, text: str) -> str:
+    """Say something in "ada" and return the last text there."""
+    say(store, store.open("ada"), text)
+    return texts(store, "ada")[-1]

@@ -1,0 +1,47 @@
+"""Who holds a lease: a process, named so that others on its machine can see it die.
+
+Elsewhere, and where the system does not tell, a holder counts as alive until its lease
+runs out.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from functools import cache
+from pathlib import Path
+
+_PROC = Path("/proc")
+
+
+def this_process() -> str:
+    """Return the name of this process; equal names are the same process."""
+    return f"{_machine()}|{os.getpid()}|{_started(os.getpid())}"
+
+
+def is_dead(holder: str) -> bool:
+    """Return whether a holder is known to have ended."""
+    machine, _, process = holder.rpartition("|")[0].rpartition("|")
+    started = holder.rpartition("|")[2]
+    if machine != _machine() or not started or not process.isdecimal():
+        return False
+    return _started(int(process)) != started
+
+
+@cache
+def _machine() -> str:
+    """Name the run of the machine and the table of processes that this one is in."""
+    try:
+        boot = (_PROC / "sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot}|{(_PROC / 'self/ns/pid').readlink()}"
+    except OSError:
+        return socket.gethostname()
+
+
+def _started(process_id: int) -> str:
+    """Return when a process started, in the system's words; "" if there is none."""
+    try:
+        # The name, in parentheses, may hold anything; the 22nd field follows it.
+        return (_PROC / str(process_id) / "stat").read_text().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return ""

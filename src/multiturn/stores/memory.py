@@ -1,0 +1,55 @@
+"""A store that lives and ends with its process, for tests and short programs."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from multiturn.stores.migrations import NEWEST, migrate
+from multiturn.stores.sql import Execute, SqlStore
+from multiturn.stores.sqlite import TYPES
+
+
+class MemoryStore(SqlStore):
+    """Sessions in this process's memory, with the rules of every other store.
+
+    May be shared by threads.  A forked child has a copy of its own.  ``close()`` does
+    nothing: what it holds lasts as long as the object.
+    """
+
+    def __init__(self, *, lease_seconds: float = 60) -> None:
+        super().__init__(lease_seconds=lease_seconds)
+        self._lock, self._process_id = threading.RLock(), os.getpid()
+        self._database = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        for version in range(NEWEST):
+            migrate(self._database.execute, TYPES, version)
+
+    @property
+    def address(self) -> str:
+        """Where it is, for people."""
+        return "memory"
+
+    @contextmanager
+    def _transaction(self, *, is_durable: bool = True) -> Iterator[Execute]:
+        if self._process_id != os.getpid():  # the thread that held the lock is not here
+            self._lock, self._process_id = threading.RLock(), os.getpid()
+        with self._lock:
+            database = self._database
+            database.execute("BEGIN")
+            try:
+                yield database.execute
+                database.execute("COMMIT")
+            finally:
+                if database.in_transaction:
+                    database.execute("ROLLBACK")
+
+    @contextmanager
+    def _reading(self) -> Iterator[Execute]:
+        with self._transaction() as execute:
+            yield execute
+
+    def close(self) -> None:
+        """Do nothing."""

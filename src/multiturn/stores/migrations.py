@@ -1,0 +1,64 @@
+"""The tables of a store, as numbered steps; forward only, each in one transaction.
+
+A step is never changed once it was released: what comes later is a step of its own.
+``{key}`` stands for a number that the database gives, ``{bytes}`` for bytes, ``{text}``
+for text that is ordered by its code points.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+_FIRST = (
+    # version: grows with every change.  redo: identities, separated by spaces.
+    # attempt: the turn under way, "" if none.  changed_at: seconds since 1970.
+    """CREATE TABLE sessions (
+        key {key},
+        name {text} NOT NULL UNIQUE,
+        head BIGINT,
+        version BIGINT NOT NULL,
+        redo TEXT NOT NULL,
+        attempt TEXT NOT NULL,
+        changed_at DOUBLE PRECISION NOT NULL
+    )""",
+    # depth: how many turns precede it.  session: where it was said, NULL if deleted.
+    # place: that session's version at the time.
+    """CREATE TABLE turns (
+        number {number},
+        id {bytes} NOT NULL UNIQUE,
+        parent BIGINT,
+        depth BIGINT NOT NULL,
+        session BIGINT,
+        place BIGINT NOT NULL,
+        body {bytes} NOT NULL
+    )""",
+    "CREATE INDEX turns_of_session ON turns (session, place)",
+    """CREATE TABLE attempts (
+        id {bytes} PRIMARY KEY,
+        session BIGINT NOT NULL,
+        base BIGINT,
+        place BIGINT NOT NULL,
+        outcome TEXT NOT NULL,
+        holder TEXT NOT NULL,
+        expires_at DOUBLE PRECISION NOT NULL,
+        body {bytes} NOT NULL
+    )""",
+    "CREATE INDEX attempts_of_session ON attempts (session, place)",
+    "CREATE TABLE blobs (hash {bytes} PRIMARY KEY, bytes {bytes} NOT NULL)",
+    """CREATE TABLE turn_blobs (
+        turn BIGINT NOT NULL,
+        hash {bytes} NOT NULL,
+        PRIMARY KEY (turn, hash)
+    )""",
+    "CREATE INDEX turns_of_blob ON turn_blobs (hash)",
+)
+
+STEPS = (_FIRST,)
+NEWEST = len(STEPS)
+
+
+def migrate(execute: Callable[[str], Any], types: Mapping[str, str], version: int) -> None:
+    """Take the step after ``version``, within the caller's transaction."""
+    for statement in STEPS[version]:
+        execute(statement.format_map(types))

@@ -1,0 +1,265 @@
+"""A store in one SQLite file, shared by the threads and processes of one machine."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+from multiturn.errors import InvalidContent
+from multiturn.store_errors import ForeignFile, SchemaTooNew, StoreReadOnly
+from multiturn.stores import write_lock
+from multiturn.stores.migrations import NEWEST, migrate
+from multiturn.stores.sql import Execute, SqlStore
+from multiturn.stores.sqlite_errors import store_error
+from multiturn.stores.write_lock import WriteLock
+
+TYPES = {
+    "key": "INTEGER PRIMARY KEY AUTOINCREMENT",
+    "number": "INTEGER PRIMARY KEY",
+    "bytes": "BLOB",
+    "text": "TEXT",
+}
+# "mtrn" in ASCII: how a file says that it is ours.
+APPLICATION_ID = 0x6D74726E
+# The first SQLite whose write-ahead log several processes may share without our lock.
+_LOG_IS_SAFE = (3, 51, 3)
+_SETTINGS = (
+    "PRAGMA trusted_schema = OFF",
+    "PRAGMA foreign_keys = ON",
+    "PRAGMA cell_size_check = ON",
+    "PRAGMA journal_size_limit = 16777216",
+)
+_stores: weakref.WeakSet[SQLiteStore] = weakref.WeakSet()
+# Connections that a forked child has from its parent: never used, and never closed, since
+# closing would act on files that are the parent's.
+_inherited: list[sqlite3.Connection] = []
+
+
+class SQLiteStore(SqlStore):
+    """Sessions in one file, on a local disk; made with mode 0600 if it is not there.
+
+    May be shared by threads, and used in a child after ``fork()``.  Many processes may
+    have the same file open.  Beside it lie ``-wal`` and ``-shm``, which are SQLite's and
+    hold turns not yet moved into the file, and ``-lock``; copy a store with
+    ``sqlite3 chats.db ".backup copy.db"``, not with ``cp``.
+
+    Args:
+        path: The file; its folder must exist.
+        synchronous: "FULL": a turn that ``send_message`` returned survives a power cut.
+            "NORMAL": it survives the end of the process, and a power cut may take the
+            last turns, whole ones, from the end.
+        busy_timeout_seconds: How long to wait for other writers.
+        lease_seconds: As in ``SqlStore``.
+
+    The file is looked at when it is first needed.  Whatever is not a store of ours, or
+    a newer one, or corrupt, is left as it is and raises StoreUnusable's children.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        synchronous: Literal["FULL", "NORMAL"] = "FULL",
+        busy_timeout_seconds: float = 10,
+        lease_seconds: float = 60,
+    ) -> None:
+        super().__init__(lease_seconds=lease_seconds)
+        if synchronous not in ("FULL", "NORMAL"):
+            raise InvalidContent("$.synchronous", synchronous, "'FULL' or 'NORMAL'")
+        if str(path) in ("", ":memory:"):
+            raise InvalidContent("$.path", path, "a file; MemoryStore() keeps nothing on disk")
+        self.path = Path(path).expanduser().absolute()
+        self.synchronous = synchronous
+        self.busy_timeout_seconds = busy_timeout_seconds
+        self._reset()
+        _stores.add(self)
+
+    def _reset(self) -> None:
+        self._lock = threading.RLock()
+        self._database: sqlite3.Connection | None = None
+        self._synchronous = ""
+        self._writers = WriteLock(
+            self.path.with_name(self.path.name + "-lock"), self.busy_timeout_seconds
+        )
+
+    @property
+    def address(self) -> str:
+        """The file's path."""
+        return str(self.path)
+
+    # -- transactions --------------------------------------------------------------------
+
+    @contextmanager
+    def _transaction(self, *, is_durable: bool = True) -> Iterator[Execute]:
+        with self._lock, self._translated():
+            database = self._connected()
+            with self._writers.held():
+                self._sync(database, self.synchronous if is_durable else "NORMAL")
+                database.execute("BEGIN IMMEDIATE")
+                try:
+                    yield database.execute
+                    database.execute("COMMIT")
+                finally:
+                    if database.in_transaction:
+                        database.execute("ROLLBACK")
+
+    @contextmanager
+    def _reading(self) -> Iterator[Execute]:
+        with self._lock, self._translated():
+            database = self._connected()
+            database.execute("BEGIN")
+            try:
+                yield database.execute
+            finally:
+                if database.in_transaction:
+                    database.execute("ROLLBACK")
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        """Raise our errors for SQLite's, and begin anew after those that leave doubt."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            ours, is_certain = store_error(error, self.path)
+            if not is_certain:
+                self.close()
+            raise ours from error
+        except PermissionError as error:
+            raise self._not_writable() from error
+
+    def _sync(self, database: sqlite3.Connection, synchronous: str) -> None:
+        if synchronous != self._synchronous:
+            database.execute(f"PRAGMA synchronous = {synchronous}")
+            self._synchronous = synchronous
+
+    # -- the file ------------------------------------------------------------------------
+
+    def _connected(self) -> sqlite3.Connection:
+        if self._database is None:
+            self._require_file()
+            database = sqlite3.connect(
+                self.path.as_uri() + "?mode=rw",
+                uri=True,
+                isolation_level=None,
+                check_same_thread=False,
+                timeout=self.busy_timeout_seconds,
+                cached_statements=256,
+            )
+            try:
+                self._prepare(database)
+            except BaseException:
+                database.close()
+                raise
+            self._database = database
+        return self._database
+
+    def _require_file(self) -> None:
+        """Make the file if there is none, for its owner only, and make its name durable."""
+        if self.path.exists():
+            if not os.access(self.path, os.W_OK):
+                raise self._not_writable()
+            return
+        if not self.path.parent.is_dir():
+            raise ForeignFile(
+                f"the folder {self.path.parent} does not exist; make it first", store=self.address
+            )
+        with self._writers.held():
+            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
+            os.close(descriptor)
+        if hasattr(os, "O_DIRECTORY"):
+            folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+
+    def _not_writable(self) -> StoreReadOnly:
+        return StoreReadOnly(
+            f"{self.path} may not be written to; mend its permissions and its folder's, "
+            "in which SQLite makes files too",
+            store=self.address,
+        )
+
+    def _prepare(self, database: sqlite3.Connection) -> None:
+        """Look whether the file is ours before anything is written, then bring it up to date."""
+        for setting in _SETTINGS:
+            database.execute(setting)
+        if self._version(database) == NEWEST and self._journal(database) == self._wanted_journal:
+            return
+        with self._writers.held():
+            database.execute(f"PRAGMA journal_mode = {self._wanted_journal}")
+            while True:
+                database.execute("BEGIN IMMEDIATE")
+                try:
+                    version = self._version(database)
+                    if version == NEWEST:
+                        return
+                    migrate(database.execute, TYPES, version)
+                    database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+                    database.execute(f"PRAGMA user_version = {version + 1}")
+                    database.execute("COMMIT")
+                finally:
+                    if database.in_transaction:
+                        database.execute("ROLLBACK")
+
+    def _version(self, database: sqlite3.Connection) -> int:
+        """Return the version of the tables, 0 for an empty file; refuse foreign and newer ones."""
+        (application,) = database.execute("PRAGMA application_id").fetchone()
+        (version,) = database.execute("PRAGMA user_version").fetchone()
+        (objects,) = database.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        if (application, version, objects) == (0, 0, 0):
+            return 0
+        if application != APPLICATION_ID:
+            raise ForeignFile(
+                f"{self.path} is an SQLite database of another program; it was left as it is, "
+                "choose another path",
+                store=self.address,
+            )
+        if version > NEWEST:
+            raise SchemaTooNew(version, NEWEST, store=self.address)
+        return int(version)
+
+    @property
+    def _wanted_journal(self) -> str:
+        is_safe = write_lock.EXISTS or sqlite3.sqlite_version_info >= _LOG_IS_SAFE
+        return "wal" if is_safe else "truncate"
+
+    @staticmethod
+    def _journal(database: sqlite3.Connection) -> str:
+        return str(database.execute("PRAGMA journal_mode").fetchone()[0])
+
+    def _broken_file(self, execute: Execute) -> Iterator[str]:
+        for row in execute("PRAGMA integrity_check").fetchall():
+            if row[0] != "ok":
+                yield f"SQLite: {row[0]}"
+
+    def close(self) -> None:
+        """Let go of the file; the next call opens it again."""
+        with self._lock:
+            database, self._database, self._synchronous = self._database, None, ""
+            if database is not None:
+                # The last to close moves the log into the file, which is writing.
+                with self._writers.held():
+                    database.close()
+            self._writers.close()
+
+    def _leave_to_parent(self) -> None:
+        if self._database is not None:
+            _inherited.append(self._database)
+        self._writers.close()
+        self._reset()
+
+
+def _after_fork_in_child() -> None:
+    for store in list(_stores):
+        store._leave_to_parent()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -1,0 +1,83 @@
+"""One writer at a time on a file, among threads and processes; none outlives its holder.
+
+SQLite before 3.51.3 can corrupt a database in WAL mode when one connection resets the
+log while another checkpoints it (its own release notes, "WAL-reset bug").  Resets and
+checkpoints happen only while writing, so that writing one at a time avoids them.  It also
+wakes the next writer within a millisecond, where SQLite's own wait takes up to 100.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from multiturn.store_errors import StoreBusy
+
+try:
+    import fcntl
+except ImportError:  # Windows has none; there SQLite's own locks must do
+    fcntl = None  # type: ignore[assignment]
+
+EXISTS = fcntl is not None
+_FIRST_WAIT_SECONDS = 0.0002
+_LONGEST_WAIT_SECONDS = 0.005
+
+
+class WriteLock:
+    """The right to write; its own file beside the database, since closing any descriptor
+    of the database itself would drop SQLite's locks.
+
+    Args:
+        path: The lock's file; made if it is not there, never removed.
+        timeout_seconds: How long to wait for another writer.
+    """
+
+    def __init__(self, path: Path, timeout_seconds: float) -> None:
+        self._path, self._timeout_seconds = path, timeout_seconds
+        self._descriptor: int | None = None
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep all other writers out.
+
+        Raises:
+            StoreBusy: Others were writing all the time.
+        """
+        if fcntl is None:
+            yield
+            return
+        if self._descriptor is None:
+            self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+        self._take(self._descriptor)
+        try:
+            yield
+        finally:
+            # Said aloud: a forked child may hold a copy of the descriptor.
+            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+
+    def _take(self, descriptor: int) -> None:
+        deadline, pause = time.monotonic() + self._timeout_seconds, _FIRST_WAIT_SECONDS
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise StoreBusy(
+                        f"others were writing to {self._path} for {self._timeout_seconds:g} "
+                        "seconds; call again, or see whether a process holds it and hangs",
+                        store=str(self._path),
+                    ) from None
+                time.sleep(pause * random.uniform(0.5, 1.5))
+                pause = min(2 * pause, _LONGEST_WAIT_SECONDS)
+            else:
+                return
+
+    def close(self) -> None:
+        """Let go of the file; the next ``held`` opens it again."""
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)
