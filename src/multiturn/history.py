@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import threading
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol, TypeAlias, TypeVar, overload
 
@@ -17,6 +18,8 @@ from multiturn.content import Content
 
 Encoder: TypeAlias = Callable[[Content], bytes]
 S = TypeVar("S")
+
+_branches: weakref.WeakSet[Branch] = weakref.WeakSet()
 
 
 class Fold(Protocol[S]):
@@ -42,7 +45,7 @@ class Fold(Protocol[S]):
 class Branch:
     """The contents along one branch, oldest first; grows at its end only."""
 
-    __slots__ = ("contents", "encodings", "folds", "lock")
+    __slots__ = ("__weakref__", "contents", "encodings", "folds", "lock")
 
     def __init__(self, contents: Iterable[Content] = ()) -> None:
         self.contents = list(contents)
@@ -51,6 +54,7 @@ class Branch:
         # The same for folds: bytes, where each content ends, and the state there.
         self.folds: dict[Fold[Any], tuple[bytearray, list[int], list[Any]]] = {}
         self.lock = threading.Lock()
+        _branches.add(self)
 
 
 class Turn:
@@ -125,6 +129,7 @@ class Path(Sequence[Content]):
         with branch.lock:
             buffer, ends = branch.encodings.setdefault(encode, (bytearray(), []))
             for content in branch.contents[len(ends) : end] if len(ends) < end else ():
+                del buffer[ends[-1] if ends else 0 :]  # what an interrupted call left
                 if ends:
                     buffer += b","
                 buffer += encode(content)
@@ -144,10 +149,11 @@ class Path(Sequence[Content]):
         with branch.lock:
             buffer, ends, states = branch.folds.setdefault(fold, (bytearray(), [], []))
             for content in branch.contents[len(ends) : end] if len(ends) < end else ():
+                del buffer[ends[-1] if ends else 0 :], states[len(ends) :]  # as above
                 piece, state = fold.step(states[-1] if states else fold.start, content)
                 buffer += piece
-                ends.append(len(buffer))
                 states.append(state)
+                ends.append(len(buffer))
             state = states[end - 1] if end else fold.start
             more = []
             for content in self._more:
@@ -225,3 +231,13 @@ def opens_turn(content: Content) -> bool:
         return False
     parts = content.json_object.get("parts") or []
     return not (parts and all("functionResponse" in part for part in parts))
+
+
+def _unlock_after_fork() -> None:
+    """Free every branch in a forked child: whoever was at work on it stayed in the parent."""
+    for branch in list(_branches):
+        branch.lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_unlock_after_fork)
