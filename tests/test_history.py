@@ -1,0 +1,256 @@
+"""The tree of turns: what is shared, what is encoded, and how often."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import pickle
+import sys
+from typing import Any
+
+import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from multiturn.content import Content
+from multiturn.history import Path, Turn, empty_path, head_from, path_of, turns_of
+
+
+def content(text: str, role: str = "user") -> Content:
+    return Content(role=role, parts=[{"text": text}])
+
+
+def turn(parent: Turn | None, text: str) -> Turn:
+    return Turn(parent, [content(text), content(text.upper(), "model")])
+
+
+def encode(value: Content) -> bytes:
+    return json.dumps(value.json_object).encode()
+
+
+def test_a_turn_knows_its_number_and_its_path() -> None:
+    first = turn(None, "a")
+    second = turn(first, "b")
+    assert (0, 1) == (first.number, second.number)
+    assert ["a", "A", "b", "B"] == [c.text for c in second.path]
+    assert ["a", "A"] == [c.text for c in first.path]
+    assert [first, second] == turns_of(second)
+    assert 32 == len(first.id)
+    assert first.id != second.id
+    assert "'b'" in repr(second)
+
+
+def test_two_turns_on_one_parent_do_not_see_each_other() -> None:
+    root = turn(None, "a")
+    left, right = turn(root, "b"), turn(root, "c")
+    below = turn(left, "d")
+    assert ["a", "A", "c", "C"] == [c.text for c in right.path]
+    assert ["a", "A", "b", "B", "d", "D"] == [c.text for c in below.path]
+    assert ["a", "A"] == [c.text for c in root.path]
+
+
+def test_a_linear_conversation_shares_one_list() -> None:
+    head = None
+    for i in range(50):
+        head = turn(head, str(i))
+    assert head is not None
+    assert all(t._branch is head._branch for t in turns_of(head))
+
+
+def test_contents_are_frozen_and_the_callers_are_not() -> None:
+    mine = content("a")
+    kept = Turn(None, [mine]).contents[0]
+    mine.parts[0].text = "changed"
+    assert "a" == kept.text
+
+
+@pytest.mark.parametrize(
+    ("index", "expected"),
+    [(0, "a"), (3, "y"), (-1, "y"), (-4, "a"), (slice(1, 3), ["A", "x"]), (slice(None, None, 2), ["a", "x"])],
+)
+def test_a_path_is_a_sequence(index: Any, expected: Any) -> None:
+    path = turn(None, "a").path.plus(content("x"), content("y"))
+    found = path[index]
+    assert expected == (found.text if isinstance(found, Content) else [c.text for c in found])
+    assert 4 == len(path)
+
+
+@pytest.mark.parametrize("index", [4, -5, 100])
+def test_a_path_ends(index: int) -> None:
+    path = turn(None, "a").path.plus(content("x"), content("y"))
+    with pytest.raises(IndexError, match=f"content {index} of 4"):
+        path[index]
+
+
+def test_a_path_is_pickled() -> None:
+    path = turn(None, "a").path.plus(content("x").frozen())
+    assert list(path) == list(pickle.loads(pickle.dumps(path)))
+
+
+def test_histories_are_grouped_into_turns_that_a_user_began() -> None:
+    result = {"function_response": {"name": "f", "response": {}}}
+    contents = [
+        content("hello", "model"),
+        content("a"),
+        content("call", "model"),
+        Content(role="user", parts=[result]),
+        content("A", "model"),
+        Content(role="function", parts=[result]),
+        content("b"),
+        content("c"),
+        content("C", "model"),
+    ]
+    assert [1, 5, 1, 2] == [len(t.contents) for t in turns_of(head_from(contents))]
+    assert head_from([]) is None
+    assert [] == list(path_of(None))
+
+
+# -- encoding -----------------------------------------------------------------------------
+
+
+def expected_bytes(path: Path) -> bytes:
+    return b"<" + b",".join(encode(c) for c in path) + b">"
+
+
+def test_each_content_is_encoded_once() -> None:
+    calls: list[str] = []
+
+    def counting(value: Content) -> bytes:
+        calls.append(value.text)
+        return encode(value)
+
+    head = None
+    for i in range(20):
+        head = turn(head, str(i))
+        path = head.path.plus(content("next"))
+        assert expected_bytes(path) == path.encoded(counting, b"<", b">")
+    assert 40 == len([text for text in calls if text != "next"])
+
+
+@pytest.mark.parametrize("length", [0, 1])
+def test_a_short_path_is_encoded_without_stray_commas(length: int) -> None:
+    path = turn(None, "a").path if length else empty_path()
+    assert expected_bytes(path) == path.encoded(encode, b"<", b">")
+    longer = path.plus(content("x"))
+    assert expected_bytes(longer) == longer.encoded(encode, b"<", b">")
+
+
+class Joined:
+    """A fold that gives the bytes of ``encode``, joined by commas; the state is a count."""
+
+    start = 0
+
+    def __init__(self, step: Any = encode) -> None:
+        self._encode = step
+
+    def step(self, state: int, content: Content) -> tuple[bytes, int]:
+        return (b"," if state else b"") + self._encode(content), state + 1
+
+    def end(self, state: int) -> bytes:
+        return b""
+
+
+def test_a_fold_steps_once_over_each_content() -> None:
+    calls: list[str] = []
+
+    def counting(value: Content) -> bytes:
+        calls.append(value.text)
+        return encode(value)
+
+    fold, head = Joined(counting), None
+    for i in range(20):
+        head = turn(head, str(i))
+        path = head.path.plus(content("next"))
+        assert expected_bytes(path) == path.folded(fold, b"<", b">")
+    assert 40 == len([text for text in calls if text != "next"])
+    assert b"<>" == empty_path().folded(fold, b"<", b">")
+
+
+@pytest.mark.parametrize("way", ["encoded", "folded"])
+def test_an_encoder_that_fails_spoils_nothing(way: str) -> None:
+    path = turn(turn(None, "a"), "b").path
+
+    for fails_at in range(4):
+        count = itertools.count()
+
+        def failing(value: Content, count: Any = count, fails_at: int = fails_at) -> bytes:
+            if next(count) == fails_at:
+                raise ValueError(value.text)
+            return encode(value)
+
+        act: Any = path.encoded if way == "encoded" else path.folded
+        encoder: Any = failing if way == "encoded" else Joined(failing)
+        with pytest.raises(ValueError, match=r"a|A|b|B"):
+            act(encoder)
+        assert expected_bytes(path) == act(encoder, b"<", b">")
+
+
+@pytest.mark.parametrize("way", ["encoded", "folded"])
+def test_an_interrupt_at_any_line_of_encoding_spoils_nothing(way: str) -> None:
+    n = 0
+    encoder: Any = encode if way == "encoded" else Joined()
+    while True:
+        n += 1
+        path = turn(turn(None, "a"), "b").path.plus(content("x"))
+        lines = itertools.count(1)
+
+        def trace(frame: Any, event: str, arg: Any, n: int = n, lines: Any = lines) -> Any:
+            if frame.f_code is not getattr(Path, way).__code__:
+                return None
+            leaves_lock = event == "line" and b"lock" in line_of(frame) and branch_is_locked(path)
+            if event == "line" and not leaves_lock and next(lines) == n:
+                raise KeyboardInterrupt
+            return trace
+
+        sys.settrace(trace)
+        try:
+            getattr(path, way)(encoder, b"<", b">")
+        except KeyboardInterrupt:
+            pass
+        else:
+            break
+        finally:
+            sys.settrace(None)
+        assert expected_bytes(path) == getattr(path, way)(encoder, b"<", b">")
+    assert n > 15
+
+
+def line_of(frame: Any) -> bytes:
+    import linecache
+
+    return linecache.getline(frame.f_code.co_filename, frame.f_lineno).encode()
+
+
+def branch_is_locked(path: Path) -> bool:
+    return path._branch.lock.locked()
+
+
+class Tree(RuleBasedStateMachine):
+    """Turns are added to any turn; every path is what a plain list says."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heads: list[Turn | None] = [None]
+        self.texts: list[list[str]] = [[]]
+
+    @rule(data=st.data())
+    def grow(self, data: Any) -> None:
+        i = data.draw(st.integers(0, len(self.heads) - 1))
+        text = f"t{len(self.heads)}"
+        self.heads.append(turn(self.heads[i], text))
+        self.texts.append([*self.texts[i], text, text.upper()])
+
+    @rule(data=st.data())
+    def encode_one(self, data: Any) -> None:
+        i = data.draw(st.integers(0, len(self.heads) - 1))
+        path = path_of(self.heads[i])
+        assert expected_bytes(path) == path.encoded(encode, b"<", b">")
+
+    @invariant()
+    def paths_are_lists(self) -> None:
+        for head, texts in zip(self.heads, self.texts, strict=True):
+            assert texts == [c.text for c in path_of(head)]
+            assert len(texts) == len(path_of(head))
+
+
+TestTree = Tree.TestCase
