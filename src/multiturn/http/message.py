@@ -128,7 +128,9 @@ class ResponseReader:
         if encoding in ("gzip", "x-gzip"):
             self._unpacker = _Unpacker()
         elif encoding not in ("identity", ""):
-            self._problem = MalformedReply("the answer is packed in a way we did not ask", encoding)
+            self._problem = MalformedReply(
+                f"the answer is packed in a way that was not asked for ({encoding[:20]})", encoding
+            )
         if transfer != "chunked":
             self._problem = MalformedReply("the answer has an unknown transfer coding", transfer)
 

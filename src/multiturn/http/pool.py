@@ -66,7 +66,7 @@ class Pool(Generic[C]):
         with self._lock:
             idle = self._idle.setdefault(route, deque())
             idle.append((now, connection))
-            while now - idle[0][0] >= KEEP_SECONDS or len(idle) > KEEP_CONNECTIONS:
+            while idle and (now - idle[0][0] >= KEEP_SECONDS or len(idle) > KEEP_CONNECTIONS):
                 stale.append(idle.popleft()[1])
         for old in stale:
             old.close()

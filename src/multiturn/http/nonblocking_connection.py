@@ -1,0 +1,288 @@
+"""One connection of an event loop: made, used by one request after another, closed."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+import time
+from typing import Any, cast
+
+from multiturn.errors import BackendError, ConnectionFailed, TimedOut
+from multiturn.http import HttpRequest
+from multiturn.http.blocking import (
+    Address,
+    Limit,
+    failed,
+    interleaved,
+    require_tunnel,
+    total_timed_out,
+    tunnel_request,
+    untrusted,
+)
+from multiturn.http.message import ResponseReader
+from multiturn.http.route import Route, Trust
+
+# So much of an answer may wait for its reader before the server is made to wait.
+_WAITING_BYTES = 1024 * 1024
+_JOINED_BYTES = 65_536
+_NEXT_ADDRESS_SECONDS = 0.25
+
+# Transports of loops that work no more (closed, or of the process from which this one was
+# forked).  Their sockets are closed; collected, they would ask their loop for a last word.
+_orphans: list[Any] = []
+
+
+class Connection(asyncio.Protocol):
+    """A connection to a route; used by one request at a time, in one event loop."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._socket = sock
+        self._transport: Any = None
+        self.reader = ResponseReader()
+        self._waiter: asyncio.Future[None] | None = None
+        self._problem: BackendError | None = None
+        self._request: HttpRequest | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._heard_at = 0.0
+        self._is_paused = self._is_closed = False
+
+    # -- what the event loop calls -------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._heard_at = time.monotonic()
+        if self._request is None:
+            self.close()  # an idle server has nothing to say
+            return
+        try:
+            self.reader.feed(data)
+        except BackendError as problem:
+            self._problem = problem
+        if self.reader.waiting_bytes > _WAITING_BYTES and not self._is_paused:
+            self._is_paused = True
+            self._transport.pause_reading()
+        self._wake()
+
+    def eof_received(self) -> bool:
+        return False
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._is_closed = True
+        if self._request is None or self._problem is not None:
+            return
+        try:
+            if isinstance(error, OSError):
+                self._problem = failed("the connection broke", error)
+            else:
+                self.reader.end()
+        except BackendError as problem:
+            self._problem = problem
+        self._wake()
+
+    # -- one request ---------------------------------------------------------------------
+
+    def send(self, request: HttpRequest, head: memoryview) -> None:
+        """Send a request, in part perhaps when the loop comes to it."""
+        self.reader.begin()
+        self._request, self._problem = request, None
+        self._heard_at = time.monotonic()
+        if len(request.body) <= _JOINED_BYTES:
+            self._transport.write(b"".join((head, request.body)))
+        else:
+            self._transport.write(head)
+            self._transport.write(request.body)
+        self._look_later()
+
+    async def more(self) -> None:
+        """Wait until more of the answer is there; raise what ended it."""
+        if self._is_paused:
+            self._is_paused = False
+            self._transport.resume_reading()
+        if self._problem is None and not self._is_closed:
+            loop = asyncio.get_running_loop()
+            self._heard_at = time.monotonic()
+            self._waiter = loop.create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+        if self._problem is not None and not (self.reader.complete or self.reader.waiting_bytes):
+            raise self._problem
+
+    def interrupt(self) -> None:
+        """End what waits on this connection; for the loop's own thread."""
+        self._problem = self._problem or ConnectionFailed("the call was interrupted")
+        self._wake()
+
+    def rest(self) -> None:
+        """Wait for the next request."""
+        self._request = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _look_later(self) -> None:
+        request = self._request
+        assert request is not None
+        at = min(request.deadline, self._heard_at + request.idle_seconds)
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(max(0.0, at - time.monotonic()) + 0.001, self._look)
+
+    def _look(self) -> None:
+        """Whether the time is up; one timer for each request, set anew when it fires."""
+        request, now = self._request, time.monotonic()
+        if request is None or self._is_closed:
+            return
+        if self._waiter is None:
+            self._heard_at = now  # it is the reader of the answer who takes his time
+        if now >= request.deadline:
+            self._problem = self._problem or total_timed_out()
+        elif now >= self._heard_at + request.idle_seconds:
+            self._problem = self._problem or TimedOut(
+                f"the server sent nothing within {request.idle_seconds:g} s", retryable=True
+            )
+        else:
+            self._look_later()
+            return
+        self._wake()
+
+    # -- between requests ----------------------------------------------------------------
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether the server seems to be still there."""
+        return not self._is_closed and not self._transport.is_closing()
+
+    def close(self) -> None:
+        """Close at once."""
+        self.rest()
+        self._is_closed = True
+        if self._transport is None:
+            self._socket.close()
+            return
+        try:
+            self._transport.abort()
+        except RuntimeError:  # its loop is closed
+            _orphans.append(self._transport)
+            self._socket.close()
+
+    def forget(self) -> None:
+        """Close the socket without touching the loop, which is another process's."""
+        _orphans.append(self._transport)
+        self._request, self._timer, self._is_closed = None, None, True
+        self._socket.close()
+
+
+async def connect(route: Route, trust: Trust, request: HttpRequest) -> Connection:
+    """Return a new connection along a route.
+
+    Raises:
+        ConnectionFailed, TimedOut: Nobody could be reached, or trusted.
+    """
+    host, port = route.first_stop
+    limit = Limit(request, request.connect_seconds, f"no connection to {host}:{port} was made")
+    try:
+        async with asyncio.timeout(limit.left_seconds):
+            sock = await _first_connected(host, port)
+            try:
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+                if route.is_tunnel:
+                    await _tunnel(sock, route)
+                return await _begun(sock, route, trust)
+            except BaseException:
+                sock.close()
+                raise
+    except TimeoutError as error:
+        raise error if isinstance(error, TimedOut) else limit.error() from None
+    except ssl.SSLCertVerificationError as error:
+        raise untrusted(route, error) from None
+    except OSError as error:
+        if isinstance(error, ConnectionFailed):
+            raise
+        raise failed(f"the connection to {host}:{port} broke", error) from None
+
+
+async def _begun(sock: socket.socket, route: Route, trust: Trust) -> Connection:
+    loop = asyncio.get_running_loop()
+    context = trust.context() if route.is_secure else None
+    _, connection = await loop.create_connection(
+        lambda: Connection(sock),
+        sock=sock,
+        ssl=context,
+        server_hostname=route.origin.host if context else None,
+    )
+    return connection
+
+
+async def _tunnel(sock: socket.socket, route: Route) -> None:
+    loop = asyncio.get_running_loop()
+    await loop.sock_sendall(sock, tunnel_request(route))
+    reader = ResponseReader()
+    while reader.head is None:
+        data = await loop.sock_recv(sock, 4096)
+        if data:
+            reader.feed(data)
+        else:
+            reader.end()
+    require_tunnel(reader)
+
+
+async def _first_connected(host: str, port: int) -> socket.socket:
+    """Try the addresses of a name one beside the other, a quarter of a second apart."""
+    loop = asyncio.get_running_loop()
+    try:
+        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise ConnectionFailed(f"the name {host!r} was not found ({error})") from None
+    addresses = interleaved(cast("list[Address]", found))
+    if len(addresses) == 1:
+        try:
+            return await _opened(addresses[0])
+        except OSError as error:
+            raise failed(f"no connection to {host} could be made", error) from None
+    tries: set[asyncio.Task[socket.socket]] = set()
+    error_seen: OSError = OSError("no address")
+    try:
+        while addresses or tries:
+            if addresses:
+                tries.add(asyncio.ensure_future(_opened(addresses.pop(0))))
+            pause = _NEXT_ADDRESS_SECONDS if addresses else None
+            done, tries = await asyncio.wait(
+                tries, timeout=pause, return_when=asyncio.FIRST_COMPLETED
+            )
+            for task in done:
+                problem = task.exception()
+                if problem is None:
+                    return task.result()
+                if isinstance(problem, OSError):
+                    error_seen = problem
+    finally:
+        for task in tries:
+            task.cancel()
+            task.add_done_callback(_closed_if_late)
+    raise failed(f"no connection to {host} could be made", error_seen)
+
+
+def _closed_if_late(task: asyncio.Task[socket.socket]) -> None:
+    if not task.cancelled() and task.exception() is None:
+        task.result().close()
+
+
+async def _opened(address: Address) -> socket.socket:
+    family, kind, protocol, _, place = address
+    sock = socket.socket(family, kind, protocol)
+    try:
+        sock.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(sock, place)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
