@@ -47,8 +47,10 @@ if TYPE_CHECKING:
     from multiturn import caching, protos, types
     from multiturn.access import configure
     from multiturn.backends.embedded import EmbeddedBackend
+    from multiturn.backends.openai_backend import OpenAIBackend
     from multiturn.calling import Refusal
     from multiturn.embedding import embed_content, embed_content_async
+    from multiturn.fallback import FallbackBackend
     from multiturn.files import delete_file, get_file, list_files, upload_file
     from multiturn.generation_config import GenerationConfig
     from multiturn.models import get_base_model, get_model, list_models
@@ -68,6 +70,7 @@ __all__ = [
     "DownloadFailed",
     "EmbeddedBackend",
     "EngineError",
+    "FallbackBackend",
     "FrozenContent",
     "GenerationConfig",
     "GenerativeModel",
@@ -77,6 +80,7 @@ __all__ = [
     "MalformedReply",
     "MissingKey",
     "MultiturnError",
+    "OpenAIBackend",
     "Refusal",
     "ReplyError",
     "Retry",
@@ -113,8 +117,10 @@ __all__ = [
 # Loaded when first named, since a conversation can do without: name, then its module.
 _LAZY = {
     "EmbeddedBackend": "multiturn.backends.embedded",
+    "FallbackBackend": "multiturn.fallback",
     "GenerationConfig": "multiturn.generation_config",
     "Injected": "multiturn.schema",
+    "OpenAIBackend": "multiturn.backends.openai_backend",
     "Refusal": "multiturn.calling",
     "configure": "multiturn.access",
     "delete_file": "multiturn.files",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, Unpack
 
 from multiturn.candidate import CountTokensResponse
@@ -78,7 +78,9 @@ class GenerativeModel:
 
     Args:
         model_name: None is the small model embedded in this process.  A name of
-            ``multiturn models``, or the path of a GGUF file, is embedded too.
+            ``multiturn models``, or the path of a GGUF file, is embedded too;
+            ``provider/model`` is asked of that provider.  Of a list, the first that can
+            answer does.
         safety_settings: Thresholds of harm; what a call gives is merged over them.
         generation_config: How answers are made; what a call gives is merged over it.
         tools: What the model may call.
@@ -95,7 +97,7 @@ class GenerativeModel:
 
     def __init__(
         self,
-        model_name: str | None = None,
+        model_name: str | Sequence[str] | None = None,
         safety_settings: SafetySettingsLike = None,
         generation_config: GenerationConfigLike = None,
         tools: Any = None,
@@ -106,6 +108,10 @@ class GenerativeModel:
         retry: Retry | None = None,
         request_options: RequestOptionsLike = None,
     ) -> None:
+        if model_name is not None and not isinstance(model_name, str):
+            from multiturn.fallback import fallback_for
+
+            backend, model_name = fallback_for(model_name, backend)
         self._name = model_name
         self._backend = backend
         defaults = Overrides(request_options=request_options)

@@ -27,6 +27,8 @@ from multiturn.message import Object
 
 Role: TypeAlias = Literal["user", "model"]
 LONGEST_ID = 40
+# Stands between contents that become one message.
+BETWEEN = "\n\n"
 NO_RESULT = {"error": "this call was given no result"}
 
 
@@ -94,7 +96,7 @@ def project(state: State, content: Content) -> tuple[list[Message], State]:
     if results:
         told, state, parts = _results(state, results, parts)
         messages += told
-    if parts or not given:
+    if parts or not results:
         told, state = _says(state, "user", parts)
         messages += told
     return messages, state
@@ -110,7 +112,8 @@ def close(state: State) -> list[Message]:
 
 def projected(contents: Sequence[Content]) -> list[Message]:
     """Return a whole conversation as messages."""
-    messages, state = [], START
+    messages: list[Message] = []
+    state = START
     for content in contents:
         told, state = project(state, content)
         messages += told
@@ -121,7 +124,8 @@ def _says(state: State, role: Role, parts: list[Located]) -> tuple[list[Message]
     """Add parts to the open message, or end that and open another."""
     said = state.said
     if said is not None and said.role == role and not state.calls:
-        return [], state._replace(said=Said(role, (*said.parts, *parts)))
+        between = [Located({"text": BETWEEN}, "")] if said.parts and parts else []
+        return [], state._replace(said=Said(role, (*said.parts, *between, *parts)))
     messages: list[Message] = [] if said is None else [said]
     messages += [Result(call.id, call.name, NO_RESULT) for call in state.calls]
     return messages, state._replace(said=Said(role, tuple(parts)), calls=())

@@ -1,9 +1,20 @@
-"""From a model's name to the backend that knows it; backends are loaded when first named."""
+"""From a model's name to the backend that knows it; backends are loaded when first named.
+
+Third parties add backends with an entry point of the group ``multiturn.backends``: its
+name is what stands before the slash of a model's name, its object is called without
+arguments and returns a Backend.
+"""
 
 from __future__ import annotations
 
-from multiturn.backends import Backend
+import os
+import threading
+from typing import Any
 
+from multiturn.backends import Backend
+from multiturn.errors import UnknownName, UsageError
+
+GROUP = "multiturn.backends"
 # How names of the Gemini API and of Vertex AI begin: resources, and families of models.
 _GEMINI = (
     "models/",
@@ -15,6 +26,12 @@ _GEMINI = (
     "gemma-",
     "learnlm-",
 )
+# Families of models that many people know by their bare names, and who serves them.
+_FAMILIES = {"gpt-": "openai", "o1": "openai", "o3": "openai", "o4": "openai", "grok-": "xai"}
+_FAMILIES |= {"claude-": "openrouter/anthropic", "deepseek-": "deepseek", "mistral-": "mistral"}
+
+_plugins: dict[str, Backend] = {}
+_lock = threading.Lock()
 
 
 def backend_for(model_name: str | None) -> tuple[Backend, str]:
@@ -24,16 +41,77 @@ def backend_for(model_name: str | None) -> tuple[Backend, str]:
         model_name: None (the environment's MULTITURN_MODEL, else the default model), a
             name of the catalogue of weights, a path to a GGUF file, or ``hf:owner/repo``
             mean the embedded engine; ``models/…``, ``gemini-…`` and the like mean the
-            Gemini API.
+            Gemini API; ``provider/model`` a server of the OpenAI protocol or a backend
+            of an installed package.
+
+    Raises:
+        UnknownName: Nobody is called so; the nearest name is suggested.
     """
-    import os
-
     name = model_name or os.environ.get("MULTITURN_MODEL")
-    if name and name.startswith(_GEMINI) and not name.endswith(".gguf"):
-        from multiturn.backends import gemini_backend
+    if not name or name.endswith(".gguf") or name.startswith("hf:") or os.path.exists(name):
+        return _embedded(name)
+    provider, slash, rest = name.partition("/")
+    if slash and rest and provider in ("gemini", "embedded"):
+        return _gemini(rest) if provider == "gemini" else _embedded(rest)
+    if name.startswith(_GEMINI):
+        return _gemini(name)
+    if slash and rest:
+        return _of_provider(provider, rest, name)
+    for family, server in _FAMILIES.items():
+        if name.startswith(family):
+            raise UnknownName("embedded model", name, [], f"did you mean '{server}/{name}'?")
+    return _embedded(name)
 
-        return gemini_backend.backend(), name if "/" in name else f"models/{name}"
+
+def provider_names() -> list[str]:
+    """Return what may stand before the slash of a model's name."""
+    from multiturn.backends.providers import PROVIDERS
+
+    return sorted({"embedded", "gemini", *PROVIDERS, *_entry_points()})
+
+
+def _gemini(name: str) -> tuple[Backend, str]:
+    from multiturn.backends import gemini_backend
+
+    return gemini_backend.backend(), name
+
+
+def _embedded(name: str | None) -> tuple[Backend, str]:
     from multiturn import weights
     from multiturn.backends import embedded
 
     return embedded.backend(), name or weights.DEFAULT_MODEL
+
+
+def _of_provider(provider: str, model: str, name: str) -> tuple[Backend, str]:
+    from multiturn.backends.providers import PROVIDERS
+
+    if provider in PROVIDERS:
+        from multiturn.backends.openai_backend import backend_named
+
+        return backend_named(provider), model
+    with _lock:
+        if provider in _plugins:
+            return _plugins[provider], model
+        found = _entry_points().get(provider)
+        if found is not None:
+            backend = found.load()()
+            if not isinstance(backend, Backend):
+                raise UsageError(
+                    f"the entry point {found.value!r} of {GROUP} made {type(backend).__name__}, "
+                    "which is no Backend; it needs name, stream, stream_async, count_tokens and "
+                    "count_tokens_async"
+                )
+            _plugins[provider] = backend
+            return backend, model
+    from difflib import get_close_matches
+
+    near = get_close_matches(provider, provider_names(), n=1)
+    advice = f"did you mean '{near[0]}/{model}'?" if near else ""
+    raise UnknownName("provider of models", provider, provider_names(), advice)
+
+
+def _entry_points() -> dict[str, Any]:
+    from importlib.metadata import entry_points
+
+    return {entry.name: entry for entry in entry_points(group=GROUP)}
