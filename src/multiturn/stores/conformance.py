@@ -20,7 +20,7 @@ from multiturn.errors import InvalidContent, MultiturnError, SessionBusy
 from multiturn.message import Object
 from multiturn.store_errors import Conflict, SessionExists, SessionMissing
 from multiturn.stores.protocol import SessionState, Store, StoredTurn
-from multiturn.stores.record import read, recorded, turn_id
+from multiturn.stores.record import Record, read, recorded, turn_id
 
 # Texts that stores of the field are known to lose.
 HARD_TEXTS = (
@@ -38,6 +38,7 @@ HARD_TEXTS = (
     '{"blobs": []}',
     "x" * 100_000,
 )
+EMPTY = Record(b"{}", {})
 
 
 def new_attempt() -> str:
@@ -49,16 +50,18 @@ def turn_after(state: SessionState, attempt: str, contents: list[Object]) -> Any
     """Return a turn that follows a session's head, and its blobs."""
     record = recorded({"contents": contents, "attempt": attempt})
     identity = turn_id(state.head, record.body)
-    turn = StoredTurn(identity, state.head, state.turns, state.version + 1, record.body)
+    turn = StoredTurn(
+        identity, state.head, state.turns, state.version + 1, record.body, (*record.blobs,)
+    )
     return turn, record.blobs
 
 
 def say(store: Store, state: SessionState, text: str) -> SessionState:
     """Add a turn of one text to a session."""
     attempt = new_attempt()
-    state = store.begin(state, attempt, b"{}")
+    state = store.begin(state, attempt, EMPTY)
     turn, blobs = turn_after(state, attempt, [{"role": "user", "parts": [{"text": text}]}])
-    return store.commit(state, attempt, turn, blobs)
+    return store.commit(state, attempt, [turn], blobs)
 
 
 def contents_of(store: Store, turn: StoredTurn) -> list[Object]:
@@ -117,11 +120,11 @@ class StoreContract:
         contents: list[Object] = [{"role": "user", "parts": [{"inlineData": inline}] * 2}]
         for name in ("ada", "bob"):
             attempt = new_attempt()
-            state = store.begin(store.open(name), attempt, b"{}")
+            state = store.begin(store.open(name), attempt, EMPTY)
             turn, blobs = turn_after(state, attempt, contents)
             assert 1 == len(blobs)
             assert len(turn.body) < 1000
-            store.commit(state, attempt, turn, blobs)
+            store.commit(state, attempt, [turn], blobs)
             assert contents == contents_of(store, turn)
             assert blobs == store.blobs([*blobs, "00" * 32])
         store.delete("ada")
@@ -131,33 +134,33 @@ class StoreContract:
 
     def test_a_session_under_way_is_busy_for_others(self, store: Store) -> None:
         state = store.open("ada")
-        held = store.begin(state, new_attempt(), b"{}")
-        assert SessionBusy is error_of(lambda: store.begin(state, new_attempt(), b"{}"))
+        held = store.begin(state, new_attempt(), EMPTY)
+        assert SessionBusy is error_of(lambda: store.begin(state, new_attempt(), EMPTY))
         assert SessionBusy is error_of(lambda: store.move(held, None))
         assert held.attempt
-        store.settle(held.attempt, "failed", b'{"a":1}')
+        store.settle(held.attempt, "failed", Record(b'{"a":1}', {}))
         assert "b" == texts_after(store, "b")
         (attempt,) = store.attempts("ada")
         assert ("failed", False, b'{"a":1}') == (attempt.outcome, attempt.is_alive, attempt.body)
 
     def test_beginning_twice_is_beginning_once(self, store: Store) -> None:
         attempt = new_attempt()
-        first = store.begin(store.open("ada"), attempt, b"{}")
-        assert first[:7] == store.begin(first, attempt, b"{}")[:7]
+        first = store.begin(store.open("ada"), attempt, EMPTY)
+        assert first[:7] == store.begin(first, attempt, EMPTY)[:7]
 
     def test_what_is_known_of_an_attempt_can_be_read_while_it_runs(self, store: Store) -> None:
-        state = store.begin(store.open("ada"), new_attempt(), b"1")
-        store.note(state.attempt, b"2")
+        state = store.begin(store.open("ada"), new_attempt(), Record(b"1", {}))
+        store.note(state.attempt, Record(b"2", {}))
         store.renew([state.attempt, new_attempt()])
         (attempt,) = store.attempts("ada")
         assert ("open", True, b"2") == (attempt.outcome, attempt.is_alive, attempt.body)
         assert (state.attempt, None) == (attempt.id, attempt.base)
 
     def test_the_first_end_of_an_attempt_stays(self, store: Store) -> None:
-        state = store.begin(store.open("ada"), new_attempt(), b"1")
-        store.settle(state.attempt, "cancelled", b"2")
-        store.settle(state.attempt, "failed", b"3")
-        store.note(state.attempt, b"4")
+        state = store.begin(store.open("ada"), new_attempt(), Record(b"1", {}))
+        store.settle(state.attempt, "cancelled", Record(b"2", {}))
+        store.settle(state.attempt, "failed", Record(b"3", {}))
+        store.note(state.attempt, Record(b"4", {}))
         assert [("cancelled", b"2")] == [(a.outcome, a.body) for a in store.attempts("ada")]
 
     def test_an_answered_attempt_leaves_no_trace_but_its_turn(self, store: Store) -> None:
@@ -168,34 +171,34 @@ class StoreContract:
 
     def test_a_turn_is_committed_once_however_often_it_is_sent(self, store: Store) -> None:
         attempt = new_attempt()
-        state = store.begin(store.open("ada"), attempt, b"{}")
+        state = store.begin(store.open("ada"), attempt, EMPTY)
         turn, blobs = turn_after(state, attempt, [{"parts": [{"text": "a"}]}])
-        after = store.commit(state, attempt, turn, blobs)
-        again = store.commit(state, attempt, turn, blobs)
+        after = store.commit(state, attempt, [turn], blobs)
+        again = store.commit(state, attempt, [turn], blobs)
         assert (after.head, after.version) == (again.head, again.version)
         assert ["a"] == texts(store, "ada")
 
     def test_a_lost_lease_is_a_conflict_and_changes_nothing(self, store: Store) -> None:
         attempt = new_attempt()
-        state = store.begin(store.open("ada"), attempt, b"{}")
-        store.settle(attempt, "interrupted", b"{}")
+        state = store.begin(store.open("ada"), attempt, EMPTY)
+        store.settle(attempt, "interrupted", EMPTY)
         say(store, state, "theirs")
         turn, blobs = turn_after(state, attempt, [{"parts": [{"text": "ours"}]}])
-        assert Conflict is error_of(lambda: store.commit(state, attempt, turn, blobs))
+        assert Conflict is error_of(lambda: store.commit(state, attempt, [turn], blobs))
         assert ["theirs"] == texts(store, "ada")
         assert [] == store.check()
 
     def test_a_deleted_session_is_never_brought_back(self, store: Store) -> None:
         state = say(store, store.open("ada"), "a")
         attempt = new_attempt()
-        held = store.begin(state, attempt, b"{}")
+        held = store.begin(state, attempt, EMPTY)
         store.delete("ada")
         store.open("ada")
         turn, blobs = turn_after(held, attempt, [{"parts": [{"text": "b"}]}])
         gone = {Conflict, SessionMissing}
-        assert error_of(lambda: store.commit(held, attempt, turn, blobs)) in gone
+        assert error_of(lambda: store.commit(held, attempt, [turn], blobs)) in gone
         assert SessionMissing is error_of(lambda: store.move(state, None))
-        assert SessionMissing is error_of(lambda: store.begin(state, new_attempt(), b"{}"))
+        assert SessionMissing is error_of(lambda: store.begin(state, new_attempt(), EMPTY))
         assert [] == texts(store, "ada")
 
     def test_a_moved_head_is_seen_and_not_overwritten(self, store: Store) -> None:

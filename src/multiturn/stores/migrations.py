@@ -46,12 +46,13 @@ _FIRST = (
     )""",
     "CREATE INDEX attempts_of_session ON attempts (session, place)",
     "CREATE TABLE blobs (hash {bytes} PRIMARY KEY, bytes {bytes} NOT NULL)",
-    """CREATE TABLE turn_blobs (
-        turn BIGINT NOT NULL,
+    # owner: the turn or the attempt that has need of a blob.
+    """CREATE TABLE uses (
+        owner {bytes} NOT NULL,
         hash {bytes} NOT NULL,
-        PRIMARY KEY (turn, hash)
+        PRIMARY KEY (owner, hash)
     )""",
-    "CREATE INDEX turns_of_blob ON turn_blobs (hash)",
+    "CREATE INDEX uses_of_blob ON uses (hash)",
 )
 
 STEPS = (_FIRST,)

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from multiturn.errors import InvalidContent
+from multiturn.stores.record import Record
 
 # Names stand in tables, file names of exports and terminals: one line, of bounded length.
 _NAME_CHARACTERS = 200
@@ -48,6 +49,7 @@ class StoredTurn(NamedTuple):
         number: How many turns precede it.
         place: The session's version when it was added: orders a session's turns.
         body: The record.
+        blobs: Of which bytes the record makes use, by their SHA-256; () as it is read.
     """
 
     id: str
@@ -55,6 +57,7 @@ class StoredTurn(NamedTuple):
     number: int
     place: int
     body: bytes
+    blobs: tuple[str, ...] = ()
 
 
 class StoredAttempt(NamedTuple):
@@ -77,6 +80,7 @@ class StoredAttempt(NamedTuple):
     body: bytes
 
 
+# Bytes by their SHA-256 in hexadecimal.
 Blobs = Mapping[str, bytes]
 
 
@@ -90,26 +94,33 @@ class Store(Protocol):
     @property
     def address(self) -> str:
         """Where it is, for people; without a password."""
+        ...
 
     def open(self, name: str) -> SessionState:
         """Return a session, begun if there is none of this name."""
+        ...
 
     def create(self, name: str, head: str | None) -> SessionState:
         """Begin a session at a turn; SessionExists if the name is taken."""
+        ...
 
     def state(self, name: str) -> SessionState | None:
         """Return a session, None if there is none of this name."""
+        ...
 
     def sessions(self, prefix: str = "") -> list[SessionState]:
         """Return the sessions whose names begin so, by name."""
+        ...
 
     def rename(self, name: str, new_name: str) -> SessionState:
         """Give a session another name."""
+        ...
 
     def delete(self, name: str) -> None:
         """Delete a session, and its turns that no other session has."""
+        ...
 
-    def begin(self, state: SessionState, attempt: str, body: bytes) -> SessionState:
+    def begin(self, state: SessionState, attempt: str, record: Record) -> SessionState:
         """Note a turn that is about to be asked for, and lease the session for it.
 
         Returns:
@@ -119,26 +130,37 @@ class Store(Protocol):
             SessionBusy: Another attempt holds the lease.
             SessionMissing: The session was deleted.
         """
+        ...
 
-    def note(self, attempt: str, body: bytes) -> None:
+    def note(self, attempt: str, record: Record) -> None:
         """Record how far an attempt has come; does nothing if it has ended."""
+        ...
 
     def renew(self, attempts: Iterable[str]) -> None:
         """Prolong the leases of attempts that are still under way."""
+        ...
 
     def commit(
-        self, state: SessionState, attempt: str, turn: StoredTurn, blobs: Blobs
+        self, state: SessionState, attempt: str, turns: Sequence[StoredTurn], blobs: Blobs
     ) -> SessionState:
-        """Add a turn and move the head to it, if nothing happened since ``begin``.
+        """Add turns and move the head to the last, if nothing happened since ``begin``.
 
-        Doing it again with the same turn changes nothing.
+        Doing it again with the same turns changes nothing.
+
+        Args:
+            state: The session as ``begin`` returned it.
+            attempt: As given to ``begin``.
+            turns: One or more, each of which follows the one before it.
+            blobs: The bytes of all of them.
 
         Raises:
             Conflict: The lease was taken over, or the session changed or is gone.
         """
+        ...
 
-    def settle(self, attempt: str, outcome: str, body: bytes) -> None:
+    def settle(self, attempt: str, outcome: str, record: Record) -> None:
         """Note how an attempt ended that became no turn; the first note stays."""
+        ...
 
     def move(self, state: SessionState, head: str | None, redo: Sequence[str] = ()) -> SessionState:
         """Point a session at another turn, if its head is still ``state``'s.
@@ -147,24 +169,31 @@ class Store(Protocol):
             Conflict: Another moved it.
             SessionBusy: A turn is under way.
         """
+        ...
 
     def line(self, head: str, limit: int | None = None) -> list[StoredTurn]:
         """Return a turn and those before it, newest first."""
+        ...
 
     def tree(self, name: str) -> list[StoredTurn]:
         """Return all turns that were ever added in a session, by place."""
+        ...
 
     def attempts(self, name: str) -> list[StoredAttempt]:
         """Return the turns of a session that were tried and did not become one, by place."""
+        ...
 
     def blobs(self, hashes: Iterable[str]) -> dict[str, bytes]:
         """Return bytes by their SHA-256 in hexadecimal; those not there are left out."""
+        ...
 
     def check(self) -> list[str]:
         """Verify everything stored; return what is wrong, one line each."""
+        ...
 
     def close(self) -> None:
         """Let go of files and connections; the next call opens them again."""
+        ...
 
 
 def require_name(name: object) -> str:

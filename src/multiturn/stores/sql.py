@@ -2,8 +2,7 @@
 
 A session is one row, and every change of it is one ``UPDATE … WHERE version = ?``: of
 two writers one finds no row and knows that it lost.  Turns are rows that are never
-updated.  What differs between databases (connections, transactions, tables, search) is
-in the classes that inherit from ``SqlStore``.
+updated.  What differs between databases is in the classes that inherit.
 """
 
 from __future__ import annotations
@@ -24,26 +23,15 @@ from multiturn.stores.protocol import (
     StoredTurn,
     require_name,
 )
+from multiturn.stores.record import Record
+from multiturn.stores.rows import LINE, SESSION, TURN, hex_of, key_of, session_of, turn_of
+from multiturn.stores.sweep import sweep
 
 # Sends one statement with its values; gives something with fetchone, fetchall, rowcount.
 Execute = Callable[..., Any]
 
-_SESSION = """
-SELECT s.key, s.name, h.id, coalesce(h.depth + 1, 0), s.version, s.redo, s.attempt, s.changed_at
-FROM sessions s LEFT JOIN turns h ON h.number = s.head
-"""
-_TURN = "t.id, p.id, t.depth, t.place, t.body FROM turns t LEFT JOIN turns p ON p.number = t.parent"
-_LINE = """
-WITH RECURSIVE line(number, parent, rest) AS (
-  SELECT number, parent, CAST(? AS BIGINT) FROM turns WHERE id = ?
-  UNION ALL
-  SELECT b.number, b.parent, line.rest - 1
-  FROM line JOIN turns b ON b.number = line.parent WHERE line.rest > 1
-)
-"""
 # More turns than any conversation has.
 _ALL = 2**60
-_BATCH = 500
 # How often a change is tried again when another came first, before it is called a conflict.
 _TRIES = 20
 
@@ -110,17 +98,17 @@ class SqlStore(ABC):
     def state(self, name: str) -> SessionState | None:
         """Return a session, None if there is none of this name."""
         with self._reading() as execute:
-            row = execute(_SESSION + "WHERE s.name = ?", (require_name(name),)).fetchone()
-        return _session(row) if row else None
+            row = execute(SESSION + "WHERE s.name = ?", (require_name(name),)).fetchone()
+        return session_of(row) if row else None
 
     def sessions(self, prefix: str = "") -> list[SessionState]:
         """Return the sessions whose names begin so, by name."""
         with self._reading() as execute:
             rows = execute(
-                _SESSION + "WHERE s.name >= ? AND s.name < ? ORDER BY s.name",
+                SESSION + "WHERE s.name >= ? AND s.name < ? ORDER BY s.name",
                 (prefix, prefix + "\U0010ffff"),
             ).fetchall()
-        return [_session(row) for row in rows]
+        return [session_of(row) for row in rows]
 
     def rename(self, name: str, new_name: str) -> SessionState:
         """Give a session another name."""
@@ -141,44 +129,17 @@ class SqlStore(ABC):
             row = execute("SELECT key FROM sessions WHERE name = ?", (name,)).fetchone()
             if row is None:
                 raise SessionMissing(name, store=self.address)
+            execute(
+                "DELETE FROM uses WHERE owner IN (SELECT id FROM attempts WHERE session = ?)", row
+            )
             execute("DELETE FROM attempts WHERE session = ?", row)
             execute("DELETE FROM sessions WHERE key = ?", row)
             execute("UPDATE turns SET session = NULL WHERE session = ?", row)
-        self._sweep()
-
-    def _sweep(self) -> None:
-        """Delete turns whose session is gone and to which no session leads, and loose blobs."""
-        # Kept: what stands before a head, or before a turn that belongs to a session.
-        kept = """
-            WITH RECURSIVE kept(number) AS (
-              SELECT head FROM sessions WHERE head IS NOT NULL
-              UNION SELECT parent FROM turns WHERE session IS NOT NULL AND parent IS NOT NULL
-              UNION SELECT t.parent FROM kept JOIN turns t ON t.number = kept.number
-              WHERE t.parent IS NOT NULL AND t.session IS NULL
-            )
-        """
-        # Children before parents, so that what is left is whole after each batch.
-        loose = (
-            kept + "SELECT number FROM turns WHERE session IS NULL "
-            "AND number NOT IN (SELECT number FROM kept) ORDER BY depth DESC LIMIT ?"
-        )
-        while True:
-            with self._transaction() as execute:
-                rows = execute(loose, (_BATCH,)).fetchall()
-                for row in rows:
-                    execute("DELETE FROM turn_blobs WHERE turn = ?", row)
-                    execute("DELETE FROM turns WHERE number = ?", row)
-            if len(rows) < _BATCH:
-                break
-        with self._transaction() as execute:
-            execute(
-                "DELETE FROM blobs WHERE NOT EXISTS "
-                "(SELECT 1 FROM turn_blobs l WHERE l.hash = blobs.hash)"
-            )
+        sweep(self._transaction)
 
     # -- turns under way -----------------------------------------------------------------
 
-    def begin(self, state: SessionState, attempt: str, body: bytes) -> SessionState:
+    def begin(self, state: SessionState, attempt: str, record: Record) -> SessionState:
         """Note a turn that is about to be asked for, and lease the session for it."""
         with self._reading() as execute:  # a busy session is found out without writing
             self._require_free(execute, self._row(execute, state), attempt)
@@ -197,25 +158,25 @@ class SqlStore(ABC):
                     "(id, session, base, place, outcome, holder, expires_at, body) "
                     "VALUES (?, ?, ?, ?, 'open', ?, ?, ?)",
                     (
-                        bytes.fromhex(attempt),
+                        key_of(attempt),
                         row.key,
                         self._number(execute, row.head),
                         row.version + 1,
                         this_process(),
                         self._now(execute) + self.lease_seconds,
-                        body,
+                        record.body,
                     ),
                 )
+                self._use(execute, key_of(attempt), record.blobs)
                 return row._replace(version=row.version + 1, attempt=attempt)
         raise Conflict(state.name, "others changed it again and again", store=self.address)
 
-    def note(self, attempt: str, body: bytes) -> None:
+    def note(self, attempt: str, record: Record) -> None:
         """Record how far an attempt has come; does nothing if it has ended."""
         with self._transaction() as execute:
-            execute(
-                "UPDATE attempts SET body = ?, expires_at = ? WHERE id = ? AND outcome = 'open'",
-                (body, self._now(execute) + self.lease_seconds, bytes.fromhex(attempt)),
-            )
+            self._write(execute, attempt, record)
+            until = self._now(execute) + self.lease_seconds
+            execute("UPDATE attempts SET expires_at = ? WHERE id = ?", (until, key_of(attempt)))
 
     def renew(self, attempts: Iterable[str]) -> None:
         """Prolong the leases of attempts that are still under way."""
@@ -224,51 +185,52 @@ class SqlStore(ABC):
             for attempt in attempts:
                 execute(
                     "UPDATE attempts SET expires_at = ? WHERE id = ? AND outcome = 'open'",
-                    (until, bytes.fromhex(attempt)),
+                    (until, key_of(attempt)),
                 )
 
     def commit(
-        self, state: SessionState, attempt: str, turn: StoredTurn, blobs: Blobs
+        self, state: SessionState, attempt: str, turns: Sequence[StoredTurn], blobs: Blobs
     ) -> SessionState:
-        """Add a turn and move the head to it, if nothing happened since ``begin``."""
-        key = bytes.fromhex(turn.id)
+        """Add turns and move the head to the last, if nothing happened since ``begin``."""
+        head = turns[-1]
         with self._transaction() as execute:
-            if execute("SELECT 1 FROM turns WHERE id = ?", (key,)).fetchone():
+            if execute("SELECT 1 FROM turns WHERE id = ?", (key_of(head.id),)).fetchone():
                 return self._row(execute, state)
-            number = execute(
-                "INSERT INTO turns (id, parent, depth, session, place, body) "
-                "VALUES (?, ?, ?, ?, ?, ?) RETURNING number",
-                (
-                    key,
-                    self._number(execute, turn.parent),
-                    turn.number,
-                    state.key,
-                    state.version + 1,
-                    turn.body,
-                ),
-            ).fetchone()[0]
-            self._add_blobs(execute, number, blobs)
+            number = self._number(execute, turns[0].parent)
+            for turn in turns:
+                number = self._insert(execute, state, turn, number, blobs)
             change = "head = ?, redo = '', attempt = ''"
             if state.attempt != attempt or not self._set(execute, state, change, number):
                 raise Conflict(
                     state.name, "the turn's lease was lost while it was asked", store=self.address
                 )
-            execute("DELETE FROM attempts WHERE id = ?", (bytes.fromhex(attempt),))
+            execute("DELETE FROM attempts WHERE id = ?", (key_of(attempt),))
+            execute("DELETE FROM uses WHERE owner = ?", (key_of(attempt),))
         return state._replace(
-            head=turn.id,
-            turns=turn.number + 1,
-            version=state.version + 1,
-            redo=(),
-            attempt="",
+            head=head.id, turns=head.number + 1, version=state.version + 1, redo=(), attempt=""
         )
 
-    def settle(self, attempt: str, outcome: str, body: bytes) -> None:
+    def _insert(
+        self,
+        execute: Execute,
+        state: SessionState,
+        turn: StoredTurn,
+        parent: int | None,
+        blobs: Blobs,
+    ) -> int:
+        values = (key_of(turn.id), parent, turn.number, state.key, state.version + 1, turn.body)
+        row = execute(
+            "INSERT INTO turns (id, parent, depth, session, place, body) "
+            "VALUES (?, ?, ?, ?, ?, ?) RETURNING number",
+            values,
+        ).fetchone()
+        self._use(execute, values[0], {name: blobs[name] for name in turn.blobs})
+        return row[0]  # type: ignore[no-any-return]
+
+    def settle(self, attempt: str, outcome: str, record: Record) -> None:
         """Note how an attempt ended that became no turn; the first note stays."""
         with self._transaction(is_durable=outcome == "paused") as execute:
-            execute(
-                "UPDATE attempts SET body = ? WHERE id = ? AND outcome = 'open'",
-                (body, bytes.fromhex(attempt)),
-            )
+            self._write(execute, attempt, record)
             self._drop(execute, attempt, outcome)
             execute(
                 "UPDATE sessions SET attempt = '', version = version + 1 WHERE attempt = ?",
@@ -296,20 +258,20 @@ class SqlStore(ABC):
         """Return a turn and those before it, newest first."""
         with self._reading() as execute:
             rows = execute(
-                f"{_LINE} SELECT {_TURN} JOIN line ON line.number = t.number ORDER BY t.depth DESC",
-                (limit or _ALL, bytes.fromhex(head)),
+                f"{LINE} SELECT {TURN} JOIN line ON line.number = t.number ORDER BY t.depth DESC",
+                (limit or _ALL, key_of(head)),
             ).fetchall()
-        return [_turn(row) for row in rows]
+        return [turn_of(row) for row in rows]
 
     def tree(self, name: str) -> list[StoredTurn]:
         """Return all turns that were ever added in a session, by place."""
         with self._reading() as execute:
             rows = execute(
-                f"SELECT {_TURN} JOIN sessions s ON s.key = t.session "
+                f"SELECT {TURN} JOIN sessions s ON s.key = t.session "
                 "WHERE s.name = ? ORDER BY t.place",
                 (name,),
             ).fetchall()
-        return [_turn(row) for row in rows]
+        return [turn_of(row) for row in rows]
 
     def attempts(self, name: str) -> list[StoredAttempt]:
         """Return the turns of a session that were tried and did not become one, by place."""
@@ -323,8 +285,8 @@ class SqlStore(ABC):
             ).fetchall()
         return [
             StoredAttempt(
-                _hex(row[0]),
-                _hex(row[1]) or None,
+                hex_of(row[0]),
+                hex_of(row[1]) or None,
                 row[2],
                 row[3],
                 row[3] == "open" and _lives(row[4], row[5], now),
@@ -338,9 +300,7 @@ class SqlStore(ABC):
         found = {}
         with self._reading() as execute:
             for name in hashes:
-                row = execute(
-                    "SELECT bytes FROM blobs WHERE hash = ?", (bytes.fromhex(name),)
-                ).fetchone()
+                row = execute("SELECT bytes FROM blobs WHERE hash = ?", (key_of(name),)).fetchone()
                 if row:
                     found[name] = bytes(row[0])
         return found
@@ -359,14 +319,14 @@ class SqlStore(ABC):
     # -- within a transaction ------------------------------------------------------------
 
     def _state(self, execute: Execute, where: str, *values: Any) -> SessionState:
-        return _session(execute(_SESSION + where, values).fetchone())
+        return session_of(execute(SESSION + where, values).fetchone())
 
     def _row(self, execute: Execute, state: SessionState) -> SessionState:
         """Return a session as it is now, by its key."""
-        row = execute(_SESSION + "WHERE s.key = ?", (state.key,)).fetchone()
+        row = execute(SESSION + "WHERE s.key = ?", (state.key,)).fetchone()
         if row is None:
             raise SessionMissing(state.name, store=self.address)
-        return _session(row)
+        return session_of(row)
 
     def _set(self, execute: Execute, row: SessionState, change: str, *values: Any) -> bool:
         """Change a session if it is still as it was read; return whether it was."""
@@ -382,7 +342,7 @@ class SqlStore(ABC):
         if row.attempt in ("", attempt):
             return
         held = execute(
-            "SELECT holder, expires_at FROM attempts WHERE id = ?", (bytes.fromhex(row.attempt),)
+            "SELECT holder, expires_at FROM attempts WHERE id = ?", (key_of(row.attempt),)
         ).fetchone()
         if held and _lives(held[0], held[1], self._now(execute)):
             raise SessionBusy(
@@ -394,25 +354,37 @@ class SqlStore(ABC):
     def _drop(self, execute: Execute, attempt: str, outcome: str) -> None:
         execute(
             "UPDATE attempts SET outcome = ? WHERE id = ? AND outcome = 'open'",
-            (outcome, bytes.fromhex(attempt)),
+            (outcome, key_of(attempt)),
         )
 
     def _number(self, execute: Execute, turn: str | None) -> int | None:
         if turn is None:
             return None
-        row = execute("SELECT number FROM turns WHERE id = ?", (bytes.fromhex(turn),)).fetchone()
+        row = execute("SELECT number FROM turns WHERE id = ?", (key_of(turn),)).fetchone()
         if row is None:
             raise Conflict("", f"turn {turn[:12]} is not stored any more", store=self.address)
         return row[0]  # type: ignore[no-any-return]
 
-    def _add_blobs(self, execute: Execute, turn: int, blobs: Blobs) -> None:
+    def _write(self, execute: Execute, attempt: str, record: Record) -> None:
+        """Replace what is recorded of an attempt, if it is open."""
+        changed = execute(
+            "UPDATE attempts SET body = ? WHERE id = ? AND outcome = 'open'",
+            (record.body, key_of(attempt)),
+        )
+        if changed.rowcount:
+            self._use(execute, key_of(attempt), record.blobs)
+
+    def _use(self, execute: Execute, owner: bytes, blobs: Blobs) -> None:
+        """Keep blobs for as long as a turn or an attempt has need of them."""
         for name, data in blobs.items():
-            key = bytes.fromhex(name)
             execute(
                 "INSERT INTO blobs (hash, bytes) VALUES (?, ?) ON CONFLICT (hash) DO NOTHING",
-                (key, data),
+                (key_of(name), data),
             )
-            execute("INSERT INTO turn_blobs (turn, hash) VALUES (?, ?)", (turn, key))
+            execute(
+                "INSERT INTO uses (owner, hash) VALUES (?, ?) ON CONFLICT (owner, hash) DO NOTHING",
+                (owner, key_of(name)),
+            )
 
     def __enter__(self) -> Self:
         return self
@@ -424,20 +396,5 @@ class SqlStore(ABC):
         return f"{type(self).__name__}({self.address!r})"
 
 
-def _hex(value: bytes | None) -> str:
-    return bytes(value).hex() if value is not None else ""
-
-
 def _lives(holder: str, expires_at: float, now: float) -> bool:
     return expires_at > now and not is_dead(holder)
-
-
-def _session(row: Sequence[Any]) -> SessionState:
-    key, name, head, turns, version, redo, attempt, changed_at = row
-    return SessionState(
-        key, name, _hex(head) or None, turns, version, tuple(redo.split()), attempt, changed_at
-    )
-
-
-def _turn(row: Sequence[Any]) -> StoredTurn:
-    return StoredTurn(_hex(row[0]), _hex(row[1]) or None, row[2], row[3], bytes(row[4]))

@@ -60,6 +60,7 @@ class WriteLock:
             fcntl.flock(self._descriptor, fcntl.LOCK_UN)
 
     def _take(self, descriptor: int) -> None:
+        assert fcntl is not None
         deadline, pause = time.monotonic() + self._timeout_seconds, _FIRST_WAIT_SECONDS
         while True:
             try:

@@ -1,0 +1,41 @@
+"""How rows of the tables become the records of ``protocol.py``, and how they are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from multiturn.stores.protocol import SessionState, StoredTurn
+
+SESSION = """
+SELECT s.key, s.name, h.id, coalesce(h.depth + 1, 0), s.version, s.redo, s.attempt, s.changed_at
+FROM sessions s LEFT JOIN turns h ON h.number = s.head
+"""
+TURN = "t.id, p.id, t.depth, t.place, t.body FROM turns t LEFT JOIN turns p ON p.number = t.parent"
+LINE = """
+WITH RECURSIVE line(number, parent, rest) AS (
+  SELECT number, parent, CAST(? AS BIGINT) FROM turns WHERE id = ?
+  UNION ALL
+  SELECT b.number, b.parent, line.rest - 1
+  FROM line JOIN turns b ON b.number = line.parent WHERE line.rest > 1
+)
+"""
+
+
+def key_of(name: str) -> bytes:
+    return bytes.fromhex(name)
+
+
+def hex_of(value: bytes | None) -> str:
+    return bytes(value).hex() if value is not None else ""
+
+
+def session_of(row: Sequence[Any]) -> SessionState:
+    key, name, head, turns, version, redo, attempt, changed_at = row
+    return SessionState(
+        key, name, hex_of(head) or None, turns, version, tuple(redo.split()), attempt, changed_at
+    )
+
+
+def turn_of(row: Sequence[Any]) -> StoredTurn:
+    return StoredTurn(hex_of(row[0]), hex_of(row[1]) or None, row[2], row[3], bytes(row[4]))
