@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from multiturn import settings
-from multiturn.errors import InvalidContent, UsageError
+from multiturn.errors import InvalidContent
 from multiturn.message import Object
-from multiturn.plain import plain_json
 
 if TYPE_CHECKING:
     from multiturn.generation_config import GenerationConfig
@@ -73,13 +72,13 @@ def _config_object(config: GenerationConfigLike) -> Object:
 
 def _schema_member(name: str, schema: Any, path: str) -> Object:
     """Return a schema under the name that can hold it: ours, or JSON Schema."""
-    if isinstance(schema, settings.Schema):
-        return {name: schema}
-    if isinstance(schema, Mapping):
-        try:
-            return {name: settings.Schema.view(settings.Schema.object_from(schema, path, "refuse"))}
-        except UsageError:
-            return {"response_json_schema": plain_json(schema, path)}
-    from multiturn.schema import schema_of
+    from multiturn.schema_subset import schema_or_json
 
-    return {"response_json_schema": schema_of(schema)}
+    if not isinstance(schema, settings.Schema | Mapping):
+        from multiturn.schema import schema_of
+
+        schema = schema_of(schema)
+    subset, json_schema = schema_or_json(schema, path)
+    if subset is not None:
+        return {name: settings.Schema.view(subset)}
+    return {"response_json_schema": json_schema}
