@@ -41,13 +41,15 @@ Every error can be pickled; none carries a key.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from multiturn.calls import Call
     from multiturn.candidate import Candidate
+
+ErrorT = TypeVar("ErrorT", bound=BaseException)
 
 _SHOWN_CHARACTERS = 80
 
@@ -80,13 +82,23 @@ class MultiturnError(Exception):
 
 
 def rebuilt(
-    error_type: type[MultiturnError], args: tuple[Any, ...], state: dict[str, Any]
-) -> MultiturnError:
+    error_type: type[ErrorT], args: tuple[Any, ...], state: dict[str, Any]
+) -> ErrorT:
     """Make an error without running a constructor that wants keywords."""
     error = error_type.__new__(error_type, *args)
     error.args = args
     error.__dict__.update(state)
     return error
+
+
+def without_traceback(error: BaseException | None) -> BaseException | None:
+    """Return a copy to keep: a traceback keeps every variable of every caller alive."""
+    if error is None:
+        return None
+    try:
+        return rebuilt(type(error), error.args, error.__dict__)
+    except Exception:
+        return picklable(error)
 
 
 def picklable(error: BaseException | None) -> BaseException | None:

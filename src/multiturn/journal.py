@@ -19,7 +19,7 @@ class JournalEntry:
         outcome: "open" while it is under way; "answered", "failed", "blocked" (the
             prompt was refused), "stopped" (a bad finish reason), "cancelled",
             "abandoned" (left half-read) or "interrupted" (Ctrl-C, exit).
-        error: What ended it, None if answered.
+        error: What ended it, as a copy without its traceback; None if answered.
         received: What had arrived, as the wire's GenerateContentResponse.
     """
 

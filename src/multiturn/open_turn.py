@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from multiturn.calls import calls_of
 from multiturn.content import Content
-from multiturn.errors import ApprovalNeeded
+from multiturn.errors import ApprovalNeeded, without_traceback
 from multiturn.exchange import Exchange, Outcome
 from multiturn.history import Turn
 from multiturn.journal import JournalEntry
@@ -127,7 +127,7 @@ class OpenTurn(Exchange):
             entry.turn, outcome, error = self._turn, "answered", None
         elif self.reply.chunks:
             entry.received = self.reply.whole()
-        entry.error, entry.outcome = error, outcome
+        entry.error, entry.outcome = without_traceback(error), outcome
         response = self._response() if self._response else None
         if response is not None and session._arriving is self._response:
             session._last, session._arriving = response, None
