@@ -21,16 +21,16 @@ class OpenEnum(IntEnum):
             known = cls.__members__.get(value, cls.__members__.get(value.upper()))
             if known is not None:
                 return known
-            return cls._unknown(-1 - binascii.crc32(value.encode("utf-8", "replace")), value)
+            return cls._unknown(-1 - binascii.crc32(value.encode("utf-8", "replace")), value, value)
         if isinstance(value, int) and not isinstance(value, bool):
-            return cls._unknown(value, f"UNKNOWN_{value}")
+            return cls._unknown(value, f"UNKNOWN_{value}", value)
         return None
 
     @classmethod
-    def _unknown(cls, number: int, name: str) -> Self:
+    def _unknown(cls, number: int, name: str, value: str | int) -> Self:
         member = int.__new__(cls, number)
         member._name_ = name
-        member._value_ = number if name.startswith("UNKNOWN_") else name  # type: ignore[assignment]
+        member._value_ = value  # type: ignore[assignment]
         return member
 
     def __repr__(self) -> str:

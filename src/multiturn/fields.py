@@ -189,25 +189,28 @@ class Bytes(Field[bytes]):
 
     def read(self, value: Any, frozen: bool) -> bytes:
         try:
-            text = value.replace("-", "+").replace("_", "/")
-            return binascii.a2b_base64(text + "=" * (-len(text) % 4))
+            return binascii.a2b_base64(_padded(value))
         except (AttributeError, binascii.Error, ValueError):
             return cast(bytes, value)
 
     def write(self, value: Any, path: str, unknown: Unknown) -> Any:
-        if isinstance(value, str):
-            if isinstance(self.read(value, True), bytes):
-                return value
-            raise InvalidContent(path, value, "bytes, or base64 text")
-        if not isinstance(value, bytes | bytearray | memoryview):
-            raise InvalidContent(path, value, "bytes")
-        return binascii.b2a_base64(value, newline=False).decode("ascii")
+        if isinstance(value, bytes | bytearray | memoryview):
+            return binascii.b2a_base64(value, newline=False).decode("ascii")
+        try:
+            binascii.a2b_base64(_padded(value), strict_mode=True)
+        except (AttributeError, ValueError):
+            raise InvalidContent(path, value, "bytes, or base64 text") from None
+        return value
 
     def canonical(self, value: Any) -> Any:
         return self.read(value, True)
 
     def plain_default(self, integers: bool) -> Any:
         return ""
+
+
+def _padded(text: str) -> str:
+    return text.replace("-", "+").replace("_", "/") + "=" * (-len(text) % 4)
 
 
 class EnumField(Field[E]):
@@ -373,7 +376,7 @@ class MapOf(Field[dict[str, T]]):
         return {}
 
     def read(self, value: Any, frozen: bool) -> dict[str, T]:
-        return {name: self.item.read(member, frozen) for name, member in value.items()}
+        return cast("dict[str, T]", _mapped(value, lambda v: self.item.read(v, frozen)))
 
     def write(self, value: Any, path: str, unknown: Unknown) -> Any:
         if not isinstance(value, Mapping):
@@ -384,10 +387,14 @@ class MapOf(Field[dict[str, T]]):
         }
 
     def canonical(self, value: Any) -> Any:
-        return {name: self.item.canonical(member) for name, member in value.items()}
+        return _mapped(value, self.item.canonical)
 
     def plain(self, value: Any, integers: bool, python_names: bool, defaults: bool) -> Any:
-        return {k: self.item.plain(v, integers, python_names, defaults) for k, v in value.items()}
+        return _mapped(value, lambda v: self.item.plain(v, integers, python_names, defaults))
 
     def plain_default(self, integers: bool) -> Any:
         return {}
+
+
+def _mapped(value: Any, convert: Callable[[Any], Any]) -> Any:
+    return {k: convert(v) for k, v in value.items()} if isinstance(value, dict) else value
