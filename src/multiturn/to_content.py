@@ -119,6 +119,8 @@ def _part_object(part: object, path: str) -> Object:
         return {"text": part}
     if isinstance(part, Part):
         _refuse_surrogates(part.text, f"{path}.text")
+        if not part.json_object:
+            raise InvalidContent(path, part, _PART_FORMS)
         return Part(part).json_object
     if isinstance(part, Mapping):
         return _part_of_mapping(part, path)
