@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from typing import Any
 
 import pytest
@@ -78,7 +79,7 @@ def result(name: str = "weather", known: str = "", value: int = 1) -> dict[str, 
 @given(conversations)
 def test_neighbours_have_different_roles(conversation: list[dict[str, Any]]) -> None:
     told = roles(projected(view(conversation)))
-    for one, other in zip(told, told[1:], strict=False):
+    for one, other in itertools.pairwise(told):
         assert one == other == "result" or one != other
 
 
