@@ -118,7 +118,7 @@ class CachedContent:
         if not members:
             raise UsageError("nothing to update: give ttl or expire_time")
         asked = {"updateMask": ",".join(members)}
-        updated = ask("PATCH", self.name, asked=asked, content={"name": self.name, **members})
+        updated = ask("PATCH", self.name, asked=asked, content=members)
         self._proto.json_object.pop("ttl", None)
         self._proto.json_object.update(updated)
 

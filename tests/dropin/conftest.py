@@ -1,0 +1,44 @@
+"""What the tests of the drop-in share."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+NIGHTLY = os.environ.get("MULTITURN_TEST_EFFORT") == "nightly"
+SOURCE = Path(__file__).resolve().parents[2] / "src"
+
+nightly = pytest.mark.skipif(
+    not NIGHTLY, reason="installs other packages; set MULTITURN_TEST_EFFORT=nightly"
+)
+
+
+@pytest.fixture(scope="session")
+def interpreter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Path]]:
+    """Make an environment with packages, and return its Python; one for each list of packages."""
+
+    def make(*packages: str) -> Path:
+        home = tmp_path_factory.mktemp("environment")
+        subprocess.run([sys.executable, "-m", "venv", str(home)], check=True)
+        python = home / "bin" / "python"
+        command = [str(python), "-m", "pip", "install", "--quiet", *packages]
+        subprocess.run(command, check=True, timeout=540)
+        return python
+
+    yield make
+
+
+def run(python: Path | str, *arguments: str, cwd: Path, **environment: str) -> str:
+    """Run a program with multiturn importable; return what it printed."""
+    variables = {**os.environ, "PYTHONPATH": str(SOURCE), **environment}
+    done = subprocess.run(
+        [str(python), *arguments],
+        cwd=cwd, env=variables, capture_output=True, text=True, timeout=500,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:] + done.stdout[-1000:]
+    return done.stdout
