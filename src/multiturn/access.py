@@ -18,16 +18,16 @@ _TRANSPORTS = (None, "rest", "grpc", "grpc_asyncio")
 
 
 class Secret:
-    """A text that is shown nowhere, and that pickle leaves behind."""
+    """A value that is shown nowhere, and that pickle leaves behind; mostly a text."""
 
-    __slots__ = ("_text",)
+    __slots__ = ("_value",)
 
-    def __init__(self, text: str) -> None:
-        self._text = text
+    def __init__(self, value: Any) -> None:
+        self._value = value
 
-    def reveal(self) -> str:
-        """Return the text."""
-        return self._text
+    def reveal(self) -> Any:
+        """Return the value."""
+        return self._value
 
     def __repr__(self) -> str:
         return "***"
@@ -38,10 +38,10 @@ class Secret:
         return "***"
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Secret) and other._text == self._text
+        return isinstance(other, Secret) and other._value == self._value
 
     def __hash__(self) -> int:
-        return hash(self._text)
+        return hash(self._value)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _no_secret, ()
@@ -97,7 +97,7 @@ class Access:
         http_client: Any = None,
     ) -> None:
         self.api_key = _secret(api_key)
-        self.credentials, self.http_client = credentials, http_client
+        self.credentials, self.http_client = _open(credentials), _open(http_client)
         self.endpoint, self.api_version = _text(endpoint, "api_endpoint"), api_version
         self.vertexai = vertexai
         self.project, self.location = _text(project, "project"), _text(location, "location")
@@ -259,6 +259,27 @@ def _from_file(path: str | None) -> Any:
     return credentials_in(path)
 
 
+def guarded(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return request options whose secrets are neither shown nor pickled.
+
+    Raises:
+        InvalidContent: A key or a header is not one.
+    """
+    kept = dict(options)
+    if kept.get("api_key") is not None:
+        kept["api_key"] = _secret(kept["api_key"])
+    if kept.get("metadata") is not None:
+        kept["metadata"] = _pairs(kept["metadata"])
+    for name in ("credentials", "http_client"):
+        if kept.get(name) is not None and not isinstance(kept[name], Secret):
+            kept[name] = Secret(kept[name])
+    return kept
+
+
+def _open(value: Any) -> Any:
+    return value.reveal() if isinstance(value, Secret) else value
+
+
 def _secret(key: str | Secret | None) -> Secret | None:
     if key is None or isinstance(key, Secret):
         return key
@@ -285,6 +306,11 @@ def _pairs(headers: Any) -> tuple[tuple[str, str | Secret], ...]:
         if not (isinstance(item, tuple | list) and len(item) == 2):
             raise InvalidContent("$.metadata", item, "pairs of strings")
         name, value = item
+        if value is None:  # a secret that pickle left behind
+            continue
+        if isinstance(value, Secret):
+            pairs.append((name, value))
+            continue
         if isinstance(value, bytes):  # gRPC's metadata whose names end in -bin
             from base64 import b64encode
 

@@ -44,6 +44,7 @@ class ChatSession:
         history: What was said before, oldest first; copied.
         enable_automatic_function_calling: Run the functions that the model calls.
         busy: "wait" for the open turn of another thread or task, or "raise" SessionBusy.
+        request_options: Of every message, over the model's and under the message's own.
         **calling: How functions are run, as in ``CallingOptions``.
 
     Attributes:
@@ -59,9 +60,11 @@ class ChatSession:
         enable_automatic_function_calling: bool = False,
         *,
         busy: Busy = "wait",
+        request_options: RequestOptionsLike = None,
         **calling: Unpack[CallingOptions],
     ) -> None:
         self.model = model
+        self._request_options = Overrides(request_options=request_options).guarded()
         self.enable_automatic_function_calling = enable_automatic_function_calling
         self._busy: Busy = busy
         self._head = head_from(to_contents(history, path="$.history"))
@@ -174,6 +177,7 @@ class ChatSession:
     def _opened(self, content: ContentLike, overrides: Overrides, stream: bool) -> OpenTurn:
         """Check everything that can be checked before the session's turn has come."""
         message = to_content(content, role="user", path="$.content").frozen()
+        overrides = overrides.over(self._request_options)
         self.request_for(overrides, stream=stream)
         self.model.retry_for(overrides)
         return OpenTurn((message,), overrides, stream)

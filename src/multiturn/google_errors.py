@@ -34,6 +34,30 @@ class Redirection(GoogleAPICallError):
     """The server sent us elsewhere; we never go."""
 
 
+class MovedPermanently(Redirection):
+    """The server has moved."""
+
+    code = 301
+
+
+class NotModified(Redirection):
+    """Nothing has changed."""
+
+    code = 304
+
+
+class TemporaryRedirect(Redirection):
+    """The server has moved for a while."""
+
+    code = 307
+
+
+class ResumeIncomplete(Redirection):
+    """More of an upload is wanted, or the server has moved."""
+
+    code = 308
+
+
 class ClientError(GoogleAPICallError):
     """The request was at fault (4xx)."""
 
@@ -206,6 +230,10 @@ _BY_STATUS: dict[str, type[GoogleAPICallError]] = {
 }
 # What gRPC, the old SDK's usual way, would have named a plain HTTP status.
 _BY_CODE: dict[int, type[GoogleAPICallError]] = {
+    301: MovedPermanently,
+    304: NotModified,
+    307: TemporaryRedirect,
+    308: ResumeIncomplete,
     400: InvalidArgument,
     401: Unauthenticated,
     403: PermissionDenied,

@@ -46,6 +46,22 @@ class Overrides(NamedTuple):
 
         return timeout_seconds_of(self.request_options)
 
+    def guarded(self) -> Object | None:
+        """The request options as they are kept: nobody sees a key in them."""
+        if self.request_options is None:
+            return None
+        from multiturn.options import guarded_options
+
+        return guarded_options(self.request_options)
+
+    def over(self, request_options: Object | None) -> Overrides:
+        """Return these overrides with their request options put over others."""
+        if request_options is None:
+            return self
+        from multiturn.options import merged_options
+
+        return self._replace(request_options=merged_options(request_options, self.request_options))
+
     def access(self, default: Object) -> Object:
         """How the server is reached, with the call's own over the model's."""
         if self.request_options is None:
@@ -330,6 +346,7 @@ class GenerativeModel:
         *,
         history: Iterable[Content | Mapping[str, Any]] | ContentsLike = None,
         enable_automatic_function_calling: bool = False,
+        request_options: RequestOptionsLike = None,
         **calling: Unpack[CallingOptions],
     ) -> ChatSession:
         """Begin a conversation.
@@ -337,6 +354,7 @@ class GenerativeModel:
         Args:
             history: What was said before, oldest first; copied.
             enable_automatic_function_calling: Run the functions that the model calls.
+            request_options: Of every message, over the model's and under the message's own.
             **calling: How functions are run, as in ``CallingOptions``.
         """
         from multiturn.chat import ChatSession
@@ -345,6 +363,7 @@ class GenerativeModel:
             self,
             history=history,
             enable_automatic_function_calling=enable_automatic_function_calling,
+            request_options=request_options,
             **calling,
         )
 

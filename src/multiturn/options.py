@@ -105,13 +105,23 @@ def access_of(options: RequestOptionsLike) -> dict[str, Any]:
     if options is None:
         return {}
     given = _checked(options)
-    return {name: given[name] for name in _ACCESS_NAMES if given.get(name) is not None}
+    access = {name: given[name] for name in _ACCESS_NAMES if given.get(name) is not None}
+    return guarded_options(access) if access else access
+
+
+def guarded_options(options: RequestOptionsLike) -> dict[str, Any]:
+    """Return options as a dict in which secrets are neither shown nor pickled."""
+    if options is None:
+        return {}
+    from multiturn.access import guarded
+
+    return guarded(_checked(options))
 
 
 def merged_options(options: RequestOptionsLike, over: RequestOptionsLike) -> RequestOptionsLike:
     """Return options with others over them; headers of both are sent."""
-    if options is None or over is None:
-        return over if options is None else options
+    if not options or over is None:
+        return options if over is None else over
     named = {name: value for name, value in _checked(over).items() if value is not None}
     merged = {**_checked(options), **named}
     if named.get("metadata") and options.get("metadata"):

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 from gemini.wire_server import pieces
-
 from multiturn import GenerativeModel
 from multiturn.access import Access
 from multiturn.backends.gemini_backend import Gemini

@@ -6,13 +6,13 @@ import json
 from typing import Any
 
 import pytest
+
 from gemini.canned import Canned
 from gemini.wire_server import error, event, parts, reply
-from ways import Way
-
 from multiturn import BrokenResponseError, MalformedReply, StatusError, StopCandidateException
 from multiturn import google_errors as google
 from multiturn.backends import gemini, sse, wire_json
+from ways import Way
 
 A, B = reply("In pié", None), reply("ces ✓ 🌍", "STOP")
 TEXT = "In piéces ✓ 🌍"
@@ -218,7 +218,7 @@ ERRORS_IN_STREAMS: dict[str, bytes] = {
 async def test_an_error_within_a_stream_is_raised(way: Way, name: str, size: int) -> None:
     chat = Canned(ERRORS_IN_STREAMS[name], size=size).model().start_chat()
     response = await way.send(chat, "Hi", stream=True)
-    with pytest.raises(google.ServiceUnavailable, match="No."):
+    with pytest.raises(google.ServiceUnavailable, match=r"No\."):
         await way.resolve(response)
     assert [] == chat.history
 

@@ -1,25 +1,26 @@
-"""The Gemini codec: what is sent for a conversation, and that any bytes give chunks or one error."""
+"""The Gemini codec: what is sent for a conversation; any bytes give chunks or one error."""
 
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from conftest import EFFORT
 from gemini.canned import Canned
 from gemini.wire_server import event, parts, reply
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from ways import Way
-
-from multiturn import BackendError, InvalidContent, MalformedReply
+from multiturn import BackendError, InvalidContent, MalformedReply, MultiturnError
 from multiturn.backends import gemini, wire_json
 from multiturn.backends.gemini_errors import error_from, error_in
 from multiturn.backends.sse import SseDecoder
 from multiturn.content import Content
 from multiturn.history import empty_path, head_from
 from multiturn.request import Request
+from ways import Way
 
 
 def sent(contents: list[dict[str, Any]], model: str = "gemini-2.5-pro", **members: Any) -> Any:
@@ -278,7 +279,7 @@ def _read(data: bytes, cuts: list[int]) -> tuple[list[Any], str]:
     chunks: list[Any] = []
     points = sorted({0, len(data), *(c % (len(data) + 1) for c in cuts)})
     try:
-        for begin, end in zip(points, points[1:], strict=False):
+        for begin, end in pairwise(points):
             chunks.extend(reader.feed(data[begin:end]))
         chunks.extend(reader.end())
     except BackendError as error:
@@ -325,8 +326,8 @@ def test_any_json_gives_a_reply_or_an_error_of_ours(value: Any) -> None:
         for chunk in reader.end():
             whole.add(chunk)
         judged(whole)
-    except Exception as error:
-        assert type(error).__module__.startswith("multiturn."), repr(error)
+    except MultiturnError:
+        return
 
 
 @FUZZ

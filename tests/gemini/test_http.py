@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
+
 from gemini.wire_server import (
     STREAM_HEAD,
     Close,
@@ -28,14 +29,13 @@ from gemini.wire_server import (
     reply,
     whole,
 )
-from ways import Way
-
 from multiturn import ConnectionFailed, InvalidContent, MalformedReply, Retry, StatusError
 from multiturn.cancel import Cancel
 from multiturn.http import HttpHead, HttpRequest
 from multiturn.http.client import Http
 from multiturn.http.pool import Pool
 from multiturn.http.route import Origin, proxy_for, split
+from ways import Way
 
 NEVER = Retry(attempts=1)
 
@@ -292,9 +292,8 @@ async def test_a_body_beyond_the_limit_is_an_error(way: Way) -> None:
         while True:
             yield chunked(b" " * 1_000_000)
 
-    with WireServer(endless) as server:
-        with pytest.raises(MalformedReply, match="64 MiB"):
-            await way.send(server.model().start_chat(), "Hi")
+    with WireServer(endless) as server, pytest.raises(MalformedReply, match="64 MiB"):
+        await way.send(server.model().start_chat(), "Hi")
 
 
 async def test_a_head_beyond_the_limit_is_an_error(way: Way) -> None:
@@ -303,9 +302,8 @@ async def test_a_head_beyond_the_limit_is_an_error(way: Way) -> None:
         while True:
             yield b"X-Fill: " + b"x" * 50_000 + b"\r\n"
 
-    with WireServer(endless) as server:
-        with pytest.raises(MalformedReply, match="head"):
-            await way.send(server.model().start_chat(), "Hi")
+    with WireServer(endless) as server, pytest.raises(MalformedReply, match="head"):
+        await way.send(server.model().start_chat(), "Hi")
 
 
 @pytest.mark.parametrize(
@@ -433,7 +431,7 @@ async def test_a_proxy_that_refuses_is_named(way: Way, monkeypatch: pytest.Monke
     with WireServer(whole(b"", 407)) as proxy:
         monkeypatch.setenv("https_proxy", proxy.url)
         model = proxy.model(access={"endpoint": "https://gemini.example"})
-        with pytest.raises(ConnectionFailed, match="proxy .*407"):
+        with pytest.raises(ConnectionFailed, match=r"proxy .*407"):
             await way.send(model.start_chat(), "Hi")
         assert ["CONNECT"] == [received.method for received in proxy.requests]
         assert "x-goog-api-key" not in proxy.requests[0].headers

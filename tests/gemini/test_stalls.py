@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+
 from gemini.wire_server import (
     STREAM_HEAD,
     Pause,
@@ -20,10 +21,9 @@ from gemini.wire_server import (
     reply,
     whole,
 )
-from ways import Way
-
 from multiturn import ConnectionFailed, TimedOut, TurnCancelled
 from multiturn.backends import gemini_backend
+from ways import Way
 
 LIMIT_SECONDS = 0.4
 LATE_SECONDS = 0.35  # two busy cores
@@ -74,10 +74,9 @@ async def test_a_call_is_over_by_its_time_limit(way: Way, name: str, stream: boo
     with WireServer(lambda received: STALLS[name]()) as server:
         chat = server.model().start_chat()
         began = time.monotonic()
+        options = {"timeout": LIMIT_SECONDS}
         with pytest.raises(TimedOut) as caught:
-            options = {"timeout": LIMIT_SECONDS}
-            response = await way.send(chat, "Hi", stream=stream, request_options=options)
-            await way.resolve(response)
+            await way.resolve(await way.send(chat, "Hi", stream=stream, request_options=options))
         assert LIMIT_SECONDS <= time.monotonic() - began < LIMIT_SECONDS + LATE_SECONDS
         assert isinstance(caught.value, TimeoutError)
         assert 1 == len(server.requests)

@@ -6,6 +6,7 @@ import time
 from typing import Any, NamedTuple
 
 import pytest
+
 from gemini.wire_server import (
     Close,
     WireServer,
@@ -17,10 +18,9 @@ from gemini.wire_server import (
     streamed,
     whole,
 )
-from ways import Way
-
 from multiturn import BackendError, ConnectionFailed, Retry, StatusError
 from multiturn import google_errors as google
+from ways import Way
 
 INFO = "type.googleapis.com/google.rpc."
 PER_DAY = {
@@ -48,7 +48,7 @@ def case(code: int, status: str, expected: type[StatusError], requests: int, *de
     return Case(whole(error(code, status, "No.", *details), code), expected, requests)
 
 
-CASES = {
+CASES: dict[str, Case] = {
     "400": case(400, "INVALID_ARGUMENT", google.InvalidArgument, 1),
     "400 precondition": case(400, "FAILED_PRECONDITION", google.FailedPrecondition, 1),
     "400 range": case(400, "OUT_OF_RANGE", google.OutOfRange, 1),
@@ -94,7 +94,7 @@ CASES = {
     ),
     "307": Case(
         whole(b"", 307, Location="http://127.0.0.1:9/steal"),
-        google.Redirection,
+        google.TemporaryRedirect,
         1,
         "the server redirects elsewhere, which is never followed; check api_endpoint",
     ),
@@ -114,7 +114,7 @@ async def test_a_status_is_its_error_after_its_number_of_requests(
         assert requests == len(server.requests)
         assert expected is type(caught.value)
         assert (requests, message) == (caught.value.attempts, caught.value.message)
-        assert int(name.split()[0]) == caught.value.code
+        assert int(name.split(maxsplit=1)[0]) == caught.value.code
         assert "gemini" == caught.value.backend
         assert [] == chat.history
 
@@ -209,7 +209,7 @@ async def test_a_server_that_is_not_there_is_tried_again_and_named(way: Way) -> 
         url = server.url
     model = server.model(access={"endpoint": url})
     chat = model.start_chat()
-    with pytest.raises(ConnectionFailed, match="127.0.0.1") as caught:
+    with pytest.raises(ConnectionFailed, match=r"127\.0\.0\.1") as caught:
         await way.send(chat, "Hi")
     assert 4 == caught.value.attempts
     assert isinstance(caught.value, ConnectionError)
@@ -220,5 +220,5 @@ async def test_a_name_that_nobody_has_is_an_error_of_its_own(way: Way) -> None:
     with WireServer(b"") as server:
         access = {"endpoint": "http://no-such-host.invalid"}
         model = server.model(access=access, retry=Retry(attempts=1))
-        with pytest.raises(BackendError, match="no-such-host.invalid"):
+        with pytest.raises(BackendError, match=r"no-such-host\.invalid"):
             await way.send(model.start_chat(), "Hi")

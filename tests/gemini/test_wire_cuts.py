@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+
 from conftest import EFFORT
 from gemini.wire_server import (
     LAST_CHUNK,
@@ -22,9 +23,8 @@ from gemini.wire_server import (
     reply,
     whole,
 )
-from ways import Way
-
 from multiturn import BackendError, BrokenResponseError, Retry
+from ways import Way
 
 NEVER = Retry(attempts=1)
 STRIDE = 1 if EFFORT == "nightly" else 7

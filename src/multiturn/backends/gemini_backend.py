@@ -252,7 +252,7 @@ class MethodCall:
         error.backend = self._backend.name
         if self.access.api_key is not None:
             _erase(error, self.access.api_key.reveal())
-        raise as_google(error)
+        raise as_google(error).with_traceback(None)
 
 
 class _Generating(MethodCall):
@@ -305,6 +305,7 @@ def carried_out(call: MethodCall) -> Iterator[Object]:
                     yield from call.chunks(event)
             yield from call.end()
         except BackendError as error:
+            event = exchange = None  # a server may echo a key: not for tracebacks
             call.failed(error)
 
 
@@ -321,6 +322,7 @@ async def carried_out_async(call: MethodCall) -> AsyncIterator[Object]:
             for chunk in call.end():
                 yield chunk
         except BackendError as error:
+            event = exchange = None  # as above
             call.failed(error)
 
 

@@ -24,7 +24,7 @@ def _google_auth() -> Any:
         import google.auth  # type: ignore[import-not-found,unused-ignore]
     except ImportError:
         raise MissingKey(
-            "these credentials need google-auth: pip install 'multiturn[google]'"
+            "these credentials need google-auth: pip install 'multiturn[vertex]'"
         ) from None
     return google.auth
 

@@ -73,7 +73,7 @@ def provider_names() -> list[str]:
 def _gemini(name: str) -> tuple[Backend, str]:
     from multiturn.backends import gemini_backend
 
-    return gemini_backend.backend(), name
+    return gemini_backend.backend(), name if "/" in name else f"models/{name}"
 
 
 def _embedded(name: str | None) -> tuple[Backend, str]:
