@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from multiturn.candidate import HarmCategory
-from multiturn.errors import UnknownName
+from multiturn.enums import OpenEnum
+from multiturn.errors import InvalidContent, UnknownName
 from multiturn.message import Object
 from multiturn.settings import HarmBlockThreshold, SafetySetting
 
 SafetySettingsLike: TypeAlias = (
     str | int | Mapping[Any, Any] | Iterable[SafetySetting | Mapping[str, Any]] | None
 )
+
+E = TypeVar("E", bound=OpenEnum)
+
+_PATH = "$.safety_settings"
 
 # The kinds of harm that today's models rate.
 _RATED = (
@@ -54,7 +59,7 @@ def to_harm_category(value: str | int) -> HarmCategory:
         if short is None and member is None:
             raise UnknownName("harm category", value, [*HarmCategory.__members__])
         return short or member or HarmCategory(0)
-    return HarmCategory(value)
+    return _value(HarmCategory, value)
 
 
 def to_block_threshold(value: str | int) -> HarmBlockThreshold:
@@ -65,7 +70,7 @@ def to_block_threshold(value: str | int) -> HarmBlockThreshold:
         if member is None and name not in _SHORT_THRESHOLDS:
             raise UnknownName("harm block threshold", value, [*HarmBlockThreshold.__members__])
         return _SHORT_THRESHOLDS[name] if member is None else member
-    return HarmBlockThreshold(value)
+    return _value(HarmBlockThreshold, value)
 
 
 def safety_thresholds(settings: SafetySettingsLike) -> dict[HarmCategory, HarmBlockThreshold]:
@@ -81,13 +86,25 @@ def safety_thresholds(settings: SafetySettingsLike) -> dict[HarmCategory, HarmBl
         return dict.fromkeys(_RATED, to_block_threshold(settings))
     if isinstance(settings, Mapping):
         return {to_harm_category(k): to_block_threshold(v) for k, v in settings.items()}
-    pairs = [
-        (s.category, s.threshold)
-        if isinstance(s, SafetySetting)
-        else (s["category"], s["threshold"])
-        for s in settings
-    ]
+    if not isinstance(settings, Iterable):
+        raise InvalidContent(_PATH, settings, "a threshold, a dict of thresholds, or a list")
+    pairs = [_pair(setting, f"{_PATH}[{i}]") for i, setting in enumerate(settings)]
     return {to_harm_category(k): to_block_threshold(v) for k, v in pairs}
+
+
+def _pair(setting: object, path: str) -> tuple[Any, Any]:
+    if isinstance(setting, SafetySetting):
+        return setting.category, setting.threshold
+    if isinstance(setting, Mapping) and {"category", "threshold"} <= {*setting}:
+        return setting["category"], setting["threshold"]
+    raise InvalidContent(path, setting, "a SafetySetting, or a dict of category and threshold")
+
+
+def _value(enum: type[E], value: Any) -> E:
+    try:
+        return enum(value)
+    except ValueError:
+        raise InvalidContent(_PATH, value, f"a {enum.__name__}, its name or its number") from None
 
 
 def merged_safety(*layers: SafetySettingsLike) -> tuple[Object, ...]:
