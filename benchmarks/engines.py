@@ -22,20 +22,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
-WORDS = [
-    "sea",
-    "bird",
-    "stone",
-    "river",
-    "cloud",
-    "apple",
-    "horse",
-    "table",
-    "window",
-    "garden",
-    "music",
-    "paper",
-]
+WORDS = ("sea", "bird", "stone", "river", "cloud", "apple", "horse", "table", "window", "paper")
 SCHEMA = {
     "type": "object",
     "properties": {"name": {"type": "string", "maxLength": 20}, "age": {"type": "integer"}},

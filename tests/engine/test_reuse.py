@@ -46,7 +46,7 @@ def test_an_answer_cut_by_a_stop_text_is_not_evaluated_again(fresh_engine: Llama
     )
 
 
-@pytest.mark.parametrize("sessions", [4, 7])
+@pytest.mark.parametrize("sessions", [4, 6])
 def test_interleaved_sessions_evaluate_only_their_new_tokens(
     fresh_engine: LlamaEngine, sessions: int
 ) -> None:

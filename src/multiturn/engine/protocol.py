@@ -28,10 +28,11 @@ class Sampling:
     """How the next token is chosen; None leaves a choice to llama.cpp's default.
 
     Attributes:
-        temperature: 0 is greedy and repeatable; llama.cpp's default is 0.8.
+        temperature: 0 is greedy; llama.cpp's default is 0.8.
         max_tokens: Largest answer, at least 1; None fills the context window.
         stop: Texts that end the answer; they are not part of it.
-        seed: 0 to 2**32 - 2; None draws one.
+        seed: 0 to 2**32 - 2; None draws one. The same seed repeats an answer where the same
+            part of the prompt is cached; otherwise rounding can tip a close choice.
         dry_multiplier: Strength of the penalty on repeated phrases; 0 is off.
         json_schema: The answer is JSON that this JSON Schema allows; ``{}`` allows any JSON.
         grammar: The answer is what this GBNF grammar allows; not with ``json_schema``.
