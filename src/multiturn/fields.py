@@ -18,12 +18,6 @@ M = TypeVar("M", bound=Message)
 E = TypeVar("E", bound=OpenEnum)
 
 
-def camel_case(name: str) -> str:
-    """Return the wire's name of a Python name: ``mime_type`` is ``mimeType``."""
-    first, *rest = name.rstrip("_").split("_")
-    return first + "".join(word.capitalize() for word in rest)
-
-
 class Field(Generic[T]):
     """One member of a message; a descriptor.
 
@@ -44,7 +38,8 @@ class Field(Generic[T]):
 
     def __set_name__(self, owner: type[Message], name: str) -> None:
         self.name, self._owner = name, owner
-        self.wire = camel_case(name)
+        first, *rest = name.rstrip("_").split("_")
+        self.wire = first + "".join(word.capitalize() for word in rest)
 
     @overload
     def __get__(self, message: None, owner: type[Message]) -> Self: ...
@@ -120,14 +115,14 @@ class _Scalar(Field[T]):
         return self.default
 
     def write(self, value: Any, path: str, unknown: Unknown) -> Any:
-        if not isinstance(value, self.types) or (
-            isinstance(value, bool) and bool not in self.types
-        ):
+        if not isinstance(value, self.types) or (type(value) is bool and bool not in self.types):
             raise InvalidContent(path, value, self.kind)
         return value
 
 
 class String(_Scalar[str]):
+    """Text."""
+
     kind, types, default = "a string", (str,), ""
 
     def write(self, value: Any, path: str, unknown: Unknown) -> Any:
@@ -137,6 +132,8 @@ class String(_Scalar[str]):
 
 
 class Flag(_Scalar[bool]):
+    """True or False."""
+
     kind, types, default = "True or False", (bool,), False
 
 
@@ -157,7 +154,7 @@ class Integer(_Scalar[int]):
     def write(self, value: Any, path: str, unknown: Unknown) -> Any:
         if isinstance(value, float) and value.is_integer():
             return int(value)
-        if isinstance(value, str) and value.lstrip("-").isdecimal():
+        if isinstance(value, str) and value.removeprefix("-").isdecimal():
             return int(value)
         return super().write(value, path, unknown)
 
@@ -173,6 +170,8 @@ class Integer64(Integer):
 
 
 class Float(_Scalar[float]):
+    """A finite number."""
+
     kind, types, default = "a finite number", (int, float), 0.0
 
     def write(self, value: Any, path: str, unknown: Unknown) -> Any:
@@ -248,8 +247,6 @@ class EnumField(Field[E]):
 
 class Nested(Field[M]):
     """Another message; reading an unset one gives an empty message."""
-
-    has_presence = True
 
     def __init__(
         self,

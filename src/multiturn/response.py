@@ -248,6 +248,7 @@ def _text_of_chunk(chunk: Object) -> str:
 
 
 def chunk_response(chunk: Object) -> GenerateContentResponse:
+    """Return a piece of a reply as the reply's reader gets it."""
     response = GenerateContentResponse.__new__(GenerateContentResponse)
     response._chunks = [chunk]
     response._done = response._is_chunk = True

@@ -14,7 +14,9 @@ class RetryRule(Protocol):
     """
 
     @property
-    def total_seconds(self) -> float | None: ...
+    def total_seconds(self) -> float | None:
+        """The limit of the whole."""
+        ...
 
     def pause_seconds(self, attempt: int, error: Exception) -> float | None:
         """Return how long to wait before the next request, or None to give up."""
