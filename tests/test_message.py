@@ -88,6 +88,7 @@ def test_none_means_not_given() -> None:
         (lambda: protos.GenerationConfig(temperature=True), "$.temperature"),
         (lambda: protos.GenerationConfig(seed=1.5), "$.seed"),
         (lambda: protos.GenerationConfig(seed=True), "$.seed"),
+        (lambda: protos.GenerationConfig(seed="--3"), "$.seed"),
         (lambda: protos.Candidate(finish_reason=[]), "$.finish_reason"),
         (lambda: protos.Schema(properties=3), "$.properties"),
         (lambda: protos.Schema(properties={"a": {"type": []}}), "$.properties.a.type"),
