@@ -36,11 +36,7 @@ _SUBMODULES = {
     "types": "multiturn.types",
 }
 # The messages of the old SDK's generated client, from where some programs import them.
-_MESSAGES = (
-    "google.ai.generativelanguage",
-    "google.ai.generativelanguage_v1beta",
-    "google.ai.generativelanguage_v1beta.types",
-)
+_MESSAGES = ("google.ai.generativelanguage", "google.ai.generativelanguage_v1beta")
 _VERSION = "0.8.6"
 _USAGE = "usage: python -m multiturn.dropin (program.py | -m module) [argument …]"
 
@@ -90,8 +86,8 @@ class _Finder:
             return PathFinder.find_spec(name, path) or _namespace(name)
         if name == _OLD:
             return ModuleSpec(name, _Loader(_facade), is_package=True)
-        if name in self._messages:
-            return ModuleSpec(name, _Loader(_messages), is_package=not name.endswith(".types"))
+        if name in self._messages or name.startswith(tuple(f"{n}.types" for n in self._messages)):
+            return ModuleSpec(name, _Loader(_messages), is_package=True)
         if not name.startswith(f"{_OLD}."):
             return None
         inner = name.removeprefix(f"{_OLD}.")
@@ -170,7 +166,7 @@ def _messages(module: ModuleType) -> ModuleType:
                 f"module {module.__name__!r} has no attribute {name!r}: multiturn stands for it; "
                 "multiturn.dropin.install(messages=False) leaves it and its clients alone"
             )
-        if name == "types" and module.__name__.endswith("v1beta"):
+        if name == "types" and module.__name__ in _MESSAGES:
             return import_module(f"{module.__name__}.types")
         return getattr(protos, name)
 

@@ -1,0 +1,187 @@
+"""Packages built on the old SDK run on multiturn, unedited: a small one always, real ones nightly."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dropin.conftest import nightly, run
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE / "compare"))
+from scripted import Script, serve_http  # noqa: E402
+
+sys.path.remove(str(HERE / "compare"))
+
+# What each of the real packages needs, its program, and what that must print.
+REAL = {
+    "llama-index-llms-gemini": (
+        ("llama-index-llms-gemini==0.6.2", "llama-index-core"),
+        "with_llama_index.py",
+        ["chat: You are Ada.", "stream: You are Ada.", "complete: You are Ada."],
+    ),
+    "instructor": (
+        ("instructor==1.7.2", "jsonref"), "with_instructor.py", ["typed: name='Ada' age=36"],
+    ),
+    "google-ai-haystack": (
+        ("google-ai-haystack==5.4.0.post1",),
+        "with_haystack.py",
+        ["chat: You are Ada.", "generate: You are Ada."],
+    ),
+}  # fmt: skip
+MODEL = {
+    "name": "models/gemini-test", "inputTokenLimit": 9000, "outputTokenLimit": 800,
+    "supportedGenerationMethods": ["generateContent"],
+}  # fmt: skip
+
+
+def parts(*listed: dict[str, Any]) -> dict[str, Any]:
+    content = {"role": "model", "parts": list(listed)}
+    return {"candidates": [{"content": content, "finishReason": "STOP"}]}
+
+
+class Service(Script):
+    """Answers as a model that knows whom it talks to, and calls what it is offered."""
+
+    def answer(self, verb: str, place: str, body: Any) -> Any:
+        self.asked.append({"verb": verb, "place": place, "body": body})
+        if verb == "GET":
+            return MODEL
+        if '"Person"' in json.dumps(body):
+            call = {"name": "Person", "args": {"name": "Ada", "age": 36}}
+            return parts({"functionCall": call})
+        whole = parts({"text": "You are Ada."})
+        return [whole] if place.endswith(":streamGenerateContent") else whole
+
+
+@pytest.fixture
+def service() -> Iterator[tuple[Service, str]]:
+    service = Service()
+    yield service, serve_http(service)
+
+
+PACKAGE = """
+import google.generativeai as genai
+from google.ai.generativelanguage import Content, Part
+from google.generativeai.types import GenerateContentResponse, HarmCategory
+from google.generativeai.types.content_types import FunctionDeclaration, to_content
+
+
+class Talker:
+    def __init__(self, address):
+        genai.configure(api_key="a-key-of-tests", client_options={"api_endpoint": address})
+        self.chat = genai.GenerativeModel("models/gemini-test").start_chat(
+            history=[Content(role="user", parts=[Part(text="My name is Ada.")]),
+                     Content(role="model", parts=[Part(text="Hello Ada.")])])
+
+    def ask(self, text):
+        response = self.chat.send_message(text)
+        assert isinstance(response, GenerateContentResponse)
+        return response.text
+"""
+PROGRAM = """
+import sys
+from talker import Talker
+
+talker = Talker(sys.argv[1])
+print(talker.ask("Who am I?"), len(talker.chat.history), __name__, sys.argv[2:])
+"""
+
+
+@pytest.mark.parametrize("how", ["program", "module"])
+def test_a_package_built_on_the_old_sdk_runs_unedited(
+    how: str, service: tuple[Service, str], tmp_path: Path
+) -> None:
+    scripted, address = service
+    (tmp_path / "talker.py").write_text(PACKAGE)
+    (tmp_path / "program.py").write_text(PROGRAM)
+    what = ["program.py"] if how == "program" else ["-m", "program"]
+    said = run(
+        sys.executable, "-m", "multiturn.dropin", *what, address, "--flag", "x", cwd=tmp_path
+    )
+    assert "You are Ada. 4 __main__ ['--flag', 'x']" == said.strip()
+    assert ["My name is Ada.", "Hello Ada.", "Who am I?"] == [
+        content["parts"][0]["text"] for content in scripted.asked[0]["body"]["contents"]
+    ]
+
+
+ALIASES = """
+import multiturn.dropin
+multiturn.dropin.install()
+multiturn.dropin.install()
+import google.generativeai as genai
+import google.generativeai.types.generation_types as generation_types
+from google.generativeai import caching, protos, types
+from google.generativeai.generative_models import ChatSession
+import google.generativeai.client, google.generativeai.version
+import google.ai.generativelanguage as glm
+from google.ai.generativelanguage_v1beta.types.content import Part
+import multiturn, multiturn.types.generation_types
+
+assert genai.__version__ == google.generativeai.version.__version__ == "0.8.6"
+assert genai.GenerativeModel is multiturn.GenerativeModel
+assert ChatSession is multiturn.ChatSession and types is multiturn.types is genai.types
+assert generation_types is multiturn.types.generation_types
+assert glm.Part is protos.Part is Part is multiturn.protos.Part
+assert multiturn.types.__spec__.name == "multiturn.types"
+assert {"GenerativeModel", "types", "configure"} <= set(dir(genai))
+for name in ("retriever", "types.permission_types", "nothing"):
+    try:
+        __import__(f"google.generativeai.{name}")
+    except ModuleNotFoundError as error:
+        print(error)
+try:
+    glm.GenerativeServiceClient
+except AttributeError as error:
+    print(error)
+multiturn.dropin.uninstall()
+import sys
+assert not [name for name in sys.modules if name.startswith("google.generativeai")]
+"""
+
+
+def test_every_module_of_the_old_sdk_is_ours_or_says_why_it_is_not(tmp_path: Path) -> None:
+    lines = run(sys.executable, "-c", ALIASES, cwd=tmp_path).splitlines()
+    assert 4 == len(lines)
+    assert "semantic retriever" in lines[0]
+    assert "permissions" in lines[1]
+    assert "does not have it" in lines[2]
+    assert "install(messages=False)" in lines[3]
+
+
+LATE = """
+import sys, types
+sys.modules["google.generativeai"] = types.ModuleType("google.generativeai")
+import multiturn.dropin
+try:
+    multiturn.dropin.install()
+except ValueError as error:
+    print(error)
+"""
+
+
+def test_an_old_sdk_that_is_loaded_already_is_not_replaced(tmp_path: Path) -> None:
+    said = run(sys.executable, "-c", LATE, cwd=tmp_path)
+    assert said.startswith("google.generativeai is loaded already; call multiturn.dropin.install()")
+
+
+@nightly
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("package", REAL)
+def test_a_real_package_talks_through_multiturn(
+    package: str,
+    interpreter: Callable[..., Path],
+    service: tuple[Service, str],
+    tmp_path: Path,
+) -> None:
+    needs, program, expected = REAL[package]
+    python = interpreter(*needs, "httptools")
+    program_path = str(HERE / "packages" / program)
+    said = run(python, "-W", "ignore", "-m", "multiturn.dropin", program_path, service[1],
+               cwd=tmp_path)  # fmt: skip
+    assert expected == said.strip().splitlines()
