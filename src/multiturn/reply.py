@@ -115,8 +115,8 @@ class _Answer:
                 self.pieces.append(text)
             elif text:
                 self._close_text()
-                self.pieces, self.thought = [text], thought
                 self.parts.append(part)
+                self.pieces, self.thought = [text], thought  # an interrupt may come between
 
     def _close_text(self) -> None:
         self.whole_parts()
