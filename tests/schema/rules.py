@@ -168,7 +168,9 @@ def _schemas(schema: Any) -> list[Object]:
 
 
 def strict_form(value: Any, schema: Object, root: Object) -> Any:
-    """Return a value as strict mode makes a model write it: nothing left out, maps as pairs."""
+    """Return a value as strict mode makes a model write it: nothing left out, maps as pairs,
+    tuples as numbered members.
+    """
     if "$ref" in schema:
         return strict_form(value, root["$defs"][schema["$ref"].removeprefix("#/$defs/")], root)
     if "anyOf" in schema:
@@ -177,13 +179,20 @@ def strict_form(value: Any, schema: Object, root: Object) -> Any:
             written = strict_form(value, branch, root)
             if validator({**branch, "$defs": root.get("$defs", {})}).is_valid(written):
                 return written
-    if isinstance(value, dict) and schema.get("type") == "array":
-        item = schema["items"]["properties"]["value"]
+    pair = schema.get("items", {}).get("properties", {})
+    if isinstance(value, dict) and pair.keys() == {"key", "value"}:
+        item = pair["value"]
         return [{"key": k, "value": strict_form(v, item, root)} for k, v in value.items()]
     if isinstance(value, dict) and "properties" in schema:
         return {
             name: strict_form(value.get(name), member, root)
             for name, member in schema["properties"].items()
+        }
+    if isinstance(value, list) and "item_1" in schema.get("properties", {}):
+        members = schema["properties"].items()
+        return {
+            name: strict_form(item, member, root)
+            for item, (name, member) in zip(value, members, strict=True)
         }
     if isinstance(value, list) and "items" in schema:
         return [strict_form(item, schema["items"], root) for item in value]

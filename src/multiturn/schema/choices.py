@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import functools
 from collections.abc import Iterable
 from typing import Any
 
@@ -118,6 +119,9 @@ def enum_json(member: enum.Enum) -> str:
 
     A name tells a model more than a number, and the Gemini API takes only strings.
     """
-    if all(isinstance(other.value, str) for other in type(member)):
-        return str(member.value)
-    return member.name
+    return str(member.value) if _has_texts(type(member)) else member.name
+
+
+@functools.lru_cache(maxsize=512)
+def _has_texts(enumeration: type[enum.Enum]) -> bool:
+    return all(isinstance(member.value, str) for member in enumeration)

@@ -7,6 +7,7 @@ from typing import Any
 
 from multiturn.message import Object
 from multiturn.schema.shape import Definitions, Mismatch, Refusal, Shape
+from multiturn.schema.words import numbered
 
 
 class ListShape(Shape):
@@ -52,13 +53,18 @@ class ListShape(Shape):
 
 
 class TupleShape(Shape):
-    """Items of one shape each."""
+    """Items of one shape each.
+
+    An object with ``item_1``, ``item_2`` and so on is taken too: that is how a dialect
+    without a type for each place writes a tuple.
+    """
 
     json_types = (list,)
     kind = "array"
 
     def __init__(self, items: Iterable[Shape]) -> None:
         self._items = tuple(items)
+        self._names = {numbered(i) for i in range(len(self._items))} or None
         self.expected = f"a list of {len(self._items)} items"
         self.hashable = all(item.hashable for item in self._items)
 
@@ -71,6 +77,8 @@ class TupleShape(Shape):
         return {"type": "array", **({"prefixItems": items} if items else {}), **length}
 
     def read(self, value: Any) -> tuple[Any, ...]:
+        if type(value) is dict and value.keys() == self._names:
+            value = [value[numbered(i)] for i in range(len(value))]
         if type(value) is not list or len(value) != len(self._items):
             raise Mismatch(value, self.expected)
         out: list[Any] = []

@@ -18,7 +18,7 @@ from multiturn.schema.core import core_schema, reachable
 from multiturn.schema.gemini_form import gemini_form
 from multiturn.schema.readers import EVERY_LIMIT, RULES, Rules
 from multiturn.schema.shape import Refusal, with_annotations
-from multiturn.schema.words import described, in_words, json_text, leftovers, replaced
+from multiturn.schema.words import described, in_words, json_text, leftovers, numbered, replaced
 
 Dialect: TypeAlias = Literal["json", "gemini", "openai", "openai-strict", "grammar"]
 
@@ -153,18 +153,24 @@ class _Speller:
         prefix = core.get("prefixItems")
         if prefix is None or not prefix:
             out["items"] = self._member("[]", core.get("items", {}))
-            return
-        spelled_items = [self._member(f"[{i}]", item) for i, item in enumerate(prefix)]
-        if self._rules.tuples == "keep":
-            out["prefixItems"] = spelled_items
-            if "items" in core:
-                out["items"] = self._member("[]", core["items"])
-        elif self._rules.tuples == "refuse":
+            return None
+        if self._rules.tuples == "refuse":
             raise self._cannot("a list whose items have a type each")
-        else:
-            unique: list[Object] = []
-            unique += [item for item in spelled_items if item not in unique]
-            out["items"] = unique[0] if len(unique) == 1 else {"anyOf": unique}
+        if self._rules.tuples == "members":
+            return self._numbered(core, prefix, out)
+        out["prefixItems"] = [self._member(f"[{i}]", item) for i, item in enumerate(prefix)]
+        if "items" in core:
+            out["items"] = self._member("[]", core["items"])
+        return None
+
+    def _numbered(self, core: Object, prefix: list[Object], out: Object) -> None:
+        """Write a list with a type for each place as an object with numbered members."""
+        if not core.get("minItems") == core.get("maxItems") == len(prefix):
+            raise self._cannot("a list whose first items have a type each, with more after them")
+        members = {numbered(i): self._member(f"[{i}]", item) for i, item in enumerate(prefix)}
+        out.clear()
+        out.update(type="object", properties=members, required=list(members))
+        out["additionalProperties"] = False
 
     def _object(self, core: Object, out: Object, hints: list[str]) -> None:
         properties: Object = core.get("properties", {})

@@ -27,7 +27,7 @@ class Rules:
         other_enums: What becomes of the enum of another type.
         references: Whether types may contain themselves; "optional" only where not required.
         maps: How an object with free names is written.
-        tuples: Whether ``prefixItems`` is known; else the items are listed as alternatives.
+        tuples: How a list with a type for each place is written.
         anything: Whether a schema may leave the type open.
         defaults: Whether ``default`` is known.
         strict: Whether every member is required and null means not given.
@@ -39,7 +39,7 @@ class Rules:
     other_enums: Literal["tell", "refuse"] = "tell"
     references: Literal["keep", "optional", "refuse"] = "keep"
     maps: Literal["keep", "pairs", "refuse"] = "keep"
-    tuples: Literal["keep", "alternatives", "refuse"] = "keep"
+    tuples: Literal["keep", "members", "refuse"] = "keep"
     anything: bool = True
     defaults: bool = False
     strict: bool = False
@@ -70,7 +70,7 @@ RULES: dict[str, Rules] = {
         frozenset(_NUMBER_LIMITS | {"minItems", "maxItems", "pattern"}),
         _RFC_FORMATS,
         maps="pairs",
-        tuples="alternatives",
+        tuples="members",
         anything=False,
         strict=True,
     ),

@@ -6,6 +6,7 @@ import base64
 import dataclasses
 import enum
 import math
+import weakref
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -19,11 +20,13 @@ from multiturn.message import Message
 from multiturn.plain import MAX_DEPTH
 from multiturn.schema.choices import enum_json
 from multiturn.schema.scalars import duration_text
+from multiturn.schema.shape import Mismatch
 
 # A few times the context of the largest models; more cannot be told to any of them.
 SIZE_LIMIT = 5_000_000
 # Python refuses to write longer integers as decimal digits (sys.int_info).
 _LARGEST_INTEGER_BITS = 14_000
+_PATH_CHARACTERS = 100
 
 _AS_TEXT: tuple[tuple[type | tuple[type, ...], Callable[[Any], str]], ...] = (
     ((datetime, date, time), lambda value: str(value.isoformat())),
@@ -48,7 +51,12 @@ def to_json(value: Any, *, size_limit: int = SIZE_LIMIT) -> Any:
     Raises:
         InvalidResult: JSON cannot hold the value, or it is too large or endless.
     """
-    return _Writer(size_limit).write(value, "$")
+    try:
+        return _Writer(size_limit).write(value)
+    except Mismatch as mismatch:
+        path = mismatch.path
+        shown_path = path if len(path) <= _PATH_CHARACTERS else f"{path[:_PATH_CHARACTERS]}…"
+        raise InvalidResult(shown_path, mismatch.value, mismatch.expected) from None
 
 
 class _Writer:
@@ -58,106 +66,121 @@ class _Writer:
         self._size_limit = self._left = size_limit
         self._open: set[int] = set()
 
-    def write(self, value: Any, path: str) -> Any:
-        if value is None or value is True or value is False:
-            self._spend(5, path)
+    def write(self, value: Any) -> Any:
+        kind = type(value)
+        if kind is str:
+            return self._text(value)
+        if value is None or kind is bool:
+            self._spend(5)
             return value
+        if kind is dict or kind is list:
+            return self._container(value)
+        return self._scalar(value)
+
+    def _scalar(self, value: Any) -> Any:
+        if isinstance(value, str) and not isinstance(value, enum.Enum):
+            return self._text(str(value))
         if isinstance(value, enum.Enum):
-            return value.wire if isinstance(value, OpenEnum) else self._text(_member(value), path)
-        if isinstance(value, str):
-            return self._text(str(value), path)
+            return value.wire if isinstance(value, OpenEnum) else self._text(_member(value))
         if isinstance(value, int):
-            return self._integer(int(value), path)
+            return self._integer(int(value))
         if isinstance(value, float):
-            self._spend(20, path)
+            self._spend(20)
             if not math.isfinite(value):
-                raise InvalidResult(path, value, "a finite number; JSON has no NaN or infinity")
+                raise Mismatch(value, "a finite number; JSON has no NaN or infinity")
             return float(value)
         for types, text in _AS_TEXT:
             if isinstance(value, types):
-                return self._text(text(value), path)
-        return self._container(value, path)
+                return self._text(text(value))
+        return self._container(value)
 
-    def _spend(self, size: int, path: str) -> None:
+    def _spend(self, size: int) -> None:
         self._left -= size
         if self._left < 0:
-            raise InvalidResult(
-                path, _TooLarge(), f"a result of at most {self._size_limit} characters; return less"
+            raise Mismatch(
+                _TooLarge(), f"a result of at most {self._size_limit} characters; return less"
             )
 
-    def _text(self, text: str, path: str) -> str:
-        self._spend(len(text) + 2, path)
+    def _text(self, text: str) -> str:
+        self._spend(len(text) + 2)
         if not text.isascii():
             text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         return text
 
-    def _integer(self, value: int, path: str) -> int:
+    def _integer(self, value: int) -> int:
         bits = value.bit_length()
         if bits > _LARGEST_INTEGER_BITS:
-            raise InvalidResult(
-                path, _TooLarge(), f"an integer of at most {_LARGEST_INTEGER_BITS} bits"
-            )
-        self._spend(bits // 3 + 2, path)
+            raise Mismatch(_TooLarge(), f"an integer of at most {_LARGEST_INTEGER_BITS} bits")
+        self._spend(bits // 3 + 2)
         return value
 
-    def _container(self, value: Any, path: str) -> Any:
-        if id(value) in self._open:
-            raise InvalidResult(path, value, "a value that does not contain itself")
+    def _container(self, value: Any) -> Any:
+        identity = id(value)
+        if identity in self._open:
+            raise Mismatch(value, "a value that does not contain itself")
         if len(self._open) >= MAX_DEPTH:
-            raise InvalidResult(f"{path[:40]}…", value, f"nesting of at most {MAX_DEPTH} levels")
-        self._open.add(id(value))
-        try:
-            self._spend(2, path)
-            return self._members(value, path)
-        finally:
-            self._open.discard(id(value))
+            raise Mismatch(value, f"nesting of at most {MAX_DEPTH} levels")
+        self._open.add(identity)
+        self._spend(2)
+        written = self._members(value, type(value))
+        self._open.discard(identity)
+        return written
 
-    def _members(self, value: Any, path: str) -> Any:
-        if isinstance(value, Message):
-            return self._object(value.json_object.items(), path)
+    def _members(self, value: Any, kind: type) -> Any:
+        if kind is list or kind is tuple:
+            return self._list(value)
         if isinstance(value, Mapping):
-            return self._object(value.items(), path)
-        dump = getattr(value, "model_dump", None)
-        if dump is not None and not isinstance(value, type):
-            return self.write(dump(mode="json", by_alias=True), path)
-        names = _member_names(value)
+            return self._object(value.items())
+        if isinstance(value, type):
+            raise Mismatch(value, _ANYTHING)
+        names = _member_names(kind)
         if names is not None:
-            return self._object(((name, getattr(value, own)) for own, name in names), path)
+            return self._object([(name, getattr(value, own)) for own, name in names])
+        if isinstance(value, Message):
+            return self._object(value.json_object.items())
         if isinstance(value, set | frozenset):
-            return self._list(_in_order(value), path)
-        to_list = getattr(value, "tolist", None)  # numpy's arrays and scalars
-        if to_list is not None and not isinstance(value, type):
-            return self.write(to_list(), path)
-        if isinstance(value, Iterable) and not isinstance(value, type):
-            return self._list(value, path)
-        raise InvalidResult(
-            path, value, "a value that JSON can hold, as a dict, a list, a dataclass or text"
-        )
+            return self._list(_in_order(value))
+        if hasattr(value, "model_dump"):  # pydantic
+            return self.write(value.model_dump(mode="json", by_alias=True))
+        if hasattr(value, "tolist"):  # numpy's arrays and scalars
+            return self.write(value.tolist())
+        if isinstance(value, Iterable):
+            return self._list(value)
+        raise Mismatch(value, _ANYTHING)
 
-    def _object(self, members: Iterable[tuple[Any, Any]], path: str) -> dict[str, Any]:
+    def _object(self, members: Iterable[tuple[Any, Any]]) -> dict[str, Any]:
         out: dict[str, Any] = {}
         for key, member in members:
-            name = key if type(key) is str else self._key(key, path)
+            name = key if type(key) is str else self._key(key)
             if name in out:
-                raise InvalidResult(path, key, f"one key only that is written {name!r}")
-            self._spend(len(name) + 4, path)
-            out[name] = self.write(member, f"{path}.{name}")
+                raise Mismatch(key, f"one key only that is written {name!r}")
+            self._spend(len(name) + 4)
+            try:
+                out[name] = self.write(member)
+            except Mismatch as mismatch:
+                raise mismatch.inside(name) from None
         return out
 
-    def _key(self, key: Any, path: str) -> str:
-        written = self.write(key, path)
+    def _key(self, key: Any) -> str:
+        written = self.write(key)
         if written is None or isinstance(written, bool):
             return {None: "null", True: "true", False: "false"}[written]
         if isinstance(written, str | int | float):
             return str(written)
-        raise InvalidResult(path, key, "a key that is a string or a number")
+        raise Mismatch(key, "a key that is a string or a number")
 
-    def _list(self, items: Iterable[Any], path: str) -> list[Any]:
+    def _list(self, items: Iterable[Any]) -> list[Any]:
         out: list[Any] = []
         for item in items:
-            self._spend(1, path)
-            out.append(self.write(item, f"{path}[{len(out)}]"))
+            self._spend(1)
+            try:
+                out.append(self.write(item))
+            except Mismatch as mismatch:
+                raise mismatch.inside(len(out)) from None
         return out
+
+
+_ANYTHING = "a value that JSON can hold, as a dict, a list, a dataclass or text"
 
 
 class _TooLarge:
@@ -173,15 +196,23 @@ def _member(member: enum.Enum) -> str:
     return enum_json(member)
 
 
-def _member_names(value: Any) -> list[tuple[str, str]] | None:
-    """Return the attributes of an object and their names in JSON, None if it has no such."""
-    if isinstance(value, type):
-        return None
-    if dataclasses.is_dataclass(value):
-        return [(field.name, field.name) for field in dataclasses.fields(value)]
-    if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return [(name, name) for name in value._fields]
-    attributes = getattr(type(value), "__attrs_attrs__", None)
+_names_of: weakref.WeakKeyDictionary[type, list[tuple[str, str]] | None]
+_names_of = weakref.WeakKeyDictionary()
+
+
+def _member_names(cls: Any) -> list[tuple[str, str]] | None:
+    """Return the attributes of a class's objects and their names in JSON, None if not known."""
+    if cls not in _names_of:
+        _names_of[cls] = _find_member_names(cls)
+    return _names_of[cls]
+
+
+def _find_member_names(cls: Any) -> list[tuple[str, str]] | None:
+    if dataclasses.is_dataclass(cls):
+        return [(field.name, field.name) for field in dataclasses.fields(cls)]
+    if issubclass(cls, tuple) and hasattr(cls, "_fields"):
+        return [(name, name) for name in cls._fields]
+    attributes = getattr(cls, "__attrs_attrs__", None)
     if attributes is not None:
         return [(a.name, getattr(a, "alias", None) or a.name) for a in attributes]
     return None

@@ -53,6 +53,11 @@ def leftovers(core: Object, handled: frozenset[str]) -> list[str]:
     return [f"{name}: {json_text(value)}" for name, value in core.items() if name not in known]
 
 
+def numbered(index: int) -> str:
+    """Return the name of a place in a tuple that is written as an object."""
+    return f"item_{index + 1}"
+
+
 def described(out: Object, description: str, hints: list[str]) -> Object:
     """Return a schema with a description and, in brackets, what else is to be told."""
     told = "; ".join(hints)
