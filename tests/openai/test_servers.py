@@ -8,7 +8,6 @@ import threading
 from typing import Any
 
 import pytest
-from ways import Way, said, wire
 
 from multiturn import GenerativeModel, protos
 from multiturn.errors import (
@@ -21,6 +20,7 @@ from multiturn.errors import (
 )
 from multiturn.google_errors import MethodNotImplemented, NotFound, Unauthenticated
 from multiturn.retry import NO_RETRY
+from ways import Way, said, wire
 
 from .conftest import Server
 

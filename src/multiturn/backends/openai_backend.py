@@ -69,6 +69,10 @@ class OpenAIBackend:
             raise InvalidContent("$.base_url", base_url, "an http:// or https:// URL")
         if unsendable not in ("raise", "note"):
             raise InvalidContent("$.unsendable", unsendable, '"raise" or "note"')
+        if "@" in base_url:
+            raise InvalidContent(
+                "$.base_url", "an address with a login (not shown)", "api_key or headers for it"
+            )
         split(base_url)
         self.name = name
         self._access = Access(
