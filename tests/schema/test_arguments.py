@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import pickle
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Annotated, Any, Literal, TypedDict
 from uuid import UUID
@@ -15,7 +16,7 @@ import annotated_types
 import pytest
 
 from multiturn.errors import ArgumentMismatch, SchemaError, UsageError
-from multiturn.schema import Injected, from_json, function_schema, to_json
+from multiturn.schema import Injected, from_json, function_schema, schema_of, to_json
 
 from .battery import Address, Box, Color, Guest, Level, Party, Person, Shop
 from .battery_strings import Node
@@ -268,3 +269,28 @@ def test_a_value_survives_the_way_there_and_back() -> None:
     ann = Person("Ann", Address("Main 1"), [Address("Side 2", "Bergen")])
 
     assert ann == from_json(json.loads(json.dumps(to_json(ann))), Person)
+
+
+def test_a_spelling_that_means_two_things_is_refused() -> None:
+    assert "AB" == from_json("AB", Literal["ab", "AB"])
+    with pytest.raises(ArgumentMismatch):
+        from_json("Ab", Literal["ab", "AB"])
+
+
+def test_limits_hold_where_json_schema_has_no_word_for_them() -> None:
+    after = Annotated[date, annotated_types.Gt(date(2031, 1, 1))]
+
+    assert {"type": "string", "format": "date"} == schema_of(after)
+    assert date(2031, 1, 2) == from_json("2031-01-02", after)
+    with pytest.raises(ArgumentMismatch, match="as 2031-05-17 of more than 2031-01-01"):
+        from_json("2031-01-01", after)
+    assert {"type": "integer"} == schema_of(Annotated[int, annotated_types.MinLen(1)])
+    assert 5 == from_json(5, Annotated[int, annotated_types.MinLen(1)])
+
+
+def test_what_a_partial_fixes_is_hidden_from_the_model() -> None:
+    schema = function_schema(functools.partial(Shop().buy, count=9))
+
+    assert ["item"] == list(schema.parameters["properties"])
+    with pytest.raises(ArgumentMismatch, match="no member of this name"):
+        schema.bind({"item": "tea", "count": 1})

@@ -96,7 +96,7 @@ _MARKS: dict[str, bool | None] = {"Required": True, "NotRequired": False, "ReadO
 
 
 def _of_constructor(cls: Any) -> Iterator[_Member]:
-    declared = {f.name: f for f in dataclasses.fields(cls)} if dataclasses.is_dataclass(cls) else {}
+    declared = {field.name: field for field in getattr(cls, "__dataclass_fields__", {}).values()}
     for name, parameter in inspect.signature(cls).parameters.items():
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             raise Refusal(f"the constructor of {cls.__name__} takes *{name}, which has no schema")

@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from multiturn.errors import shown
 from multiturn.message import Object
 from multiturn.schema.shape import MAX_SCHEMAS, Refusal, with_annotations
 
@@ -105,6 +106,7 @@ class _Core:
         if not isinstance(schema, Mapping):
             raise Refusal(f"{schema!r} stands where a schema should")
         given = {key: value for key, value in schema.items() if value is not None or key in _VALUES}
+        _refuse_misshapen(given)
         about = {key: given.pop(key) for key in _ABOUT if key in given}
         if "$ref" in given:
             return self._reference(str(given.pop("$ref")), {**given, **about})
@@ -194,12 +196,12 @@ class _Core:
                 out.setdefault("maxItems", len(schema.get("prefixItems", [])))
             elif keyword == "items":
                 out[keyword] = self._inside("[]", value)
-            elif keyword == "additionalProperties" and not isinstance(value, bool):
-                out[keyword] = self._inside("[value]", value) or True
             elif keyword == "prefixItems":
                 out[keyword] = [self._inside(f"[{i}]", item) for i, item in enumerate(value)]
+            elif keyword == "additionalProperties" and not isinstance(value, bool):
+                out[keyword] = self._inside("[value]", value) or True
             elif keyword in _SIZES:
-                out[keyword] = int(value)
+                out[keyword] = int(float(value))
             elif keyword != "format" or value != "enum":
                 out[keyword] = value
         return _checked(out)
@@ -249,6 +251,27 @@ class _Core:
 
 
 _VALUES = {"default", "const"}
+_LISTS = ("required", "enum", "anyOf", "oneOf", "allOf", "prefixItems")
+_KINDS: dict[str, tuple[type | tuple[type, ...], str]] = {
+    **dict.fromkeys(_LISTS, (list, "a list")),
+    **dict.fromkeys(("properties", "patternProperties", "$defs"), (Mapping, "an object")),
+    **dict.fromkeys(("description", "pattern", "format", "$ref"), (str, "a string")),
+    "type": ((str, list), "a name of a type or a list of them"),
+    **dict.fromkeys(
+        ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"),
+        ((int, float), "a number"),
+    ),
+}
+
+
+def _refuse_misshapen(schema: Object) -> None:
+    """Refuse a schema whose keywords have values of the wrong kind."""
+    for keyword, value in schema.items():
+        kind, words = _KINDS.get(keyword, (object, ""))
+        if not isinstance(value, kind):
+            raise Refusal(f"its {keyword} is {shown(value)}; expected {words}")
+        if keyword in _SIZES and not str(value).removesuffix(".0").isdecimal():
+            raise Refusal(f"its {keyword} is {shown(value)}; expected a count")
 
 
 def _without_about(schema: Object) -> Object:

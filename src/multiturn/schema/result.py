@@ -210,8 +210,9 @@ def _member_names(cls: Any) -> list[tuple[str, str]] | None:
 def _find_member_names(cls: Any) -> list[tuple[str, str]] | None:
     if dataclasses.is_dataclass(cls):
         return [(field.name, field.name) for field in dataclasses.fields(cls)]
-    if issubclass(cls, tuple) and hasattr(cls, "_fields"):
-        return [(name, name) for name in cls._fields]
+    names = getattr(cls, "_fields", None)
+    if issubclass(cls, tuple) and names is not None:
+        return [(name, name) for name in names]
     attributes = getattr(cls, "__attrs_attrs__", None)
     if attributes is not None:
         return [(a.name, getattr(a, "alias", None) or a.name) for a in attributes]
