@@ -90,9 +90,7 @@ def test_whoever_is_not_the_model_is_the_user(role: str | None) -> None:
 
 def test_results_of_one_step_are_one_content_however_they_were_kept() -> None:
     history = [user("Hi"), said(call("f"), call("g")), user(result("f")), user(result("g"))]
-    assert [*history[:2], {"parts": [result("f"), result("g")], "role": "user"}] == sent(history)[
-        "contents"
-    ]
+    assert [*history[:2], user(result("f"), result("g"))] == sent(history)["contents"]
 
 
 def test_results_that_look_like_our_bytes_are_not_taken_apart() -> None:

@@ -115,10 +115,12 @@ class WireServer:
             return None
         headers: dict[str, str] = {}
         while (line := lines.readline().strip()) != b"":
-            name, _, value = line.decode().partition(":")
+            name, _, value = line.decode("latin-1").partition(":")
             headers[name.lower()] = value.strip()
         body = lines.read(int(headers.get("content-length", 0)))
-        method, target, _ = first.decode().split(" ")
+        if not first.endswith(b"HTTP/1.1\r\n"):
+            return None
+        method, target, _ = first.decode("latin-1").split(" ")
         return Received(method, target, headers, body, number)
 
     def _play(self, connection: socket.socket, answer: Answer) -> bool:

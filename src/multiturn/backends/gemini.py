@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from multiturn.backends.sse import SseDecoder
 from multiturn.backends.wire_json import parsed
@@ -23,12 +23,8 @@ from multiturn.request import Request
 # in the place of a signature, not base64.
 NO_SIGNATURE = "skip_thought_signature_validator"
 
-# Between two contents that hold nothing but results of calls.  The space stands nowhere
-# else in what we write, so that the API's rule "the results of one step are one content"
-# costs a search for these bytes instead of a walk through the conversation.
-_RESULTS_END = b'], "role":"user"}'
-_RESULTS_BEGIN = b'{"parts":['
-_BETWEEN_RESULTS = _RESULTS_END + b"," + _RESULTS_BEGIN
+# What precedes a content: nothing, words, or results of calls.
+Place: TypeAlias = Literal["begin", "words", "results"]
 
 _CONTINUES = ("CONTINUATION", "FINISH_REASON_CONTINUATION")
 _dumps = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
@@ -58,7 +54,7 @@ def body(request: Request, more: Object | None = None) -> bytes:
         request: What is asked.
         more: Further members of the wire's request.
     """
-    encode = encoded_signed if wants_signatures(request.model) else encoded
+    contents = _SIGNED if wants_signatures(request.model) else _PLAIN
     members: Object = {}
     cached = "cachedContent" in request.more or "cachedContent" in (more or {})
     if request.system_instruction is not None and not cached:
@@ -74,8 +70,7 @@ def body(request: Request, more: Object | None = None) -> bytes:
     members.update(request.more)
     members.update(more or {})
     tail = b"]" + (b"," + _bytes(members, "$")[1:] if members else b"}")
-    whole = request.contents.encoded(encode, b'{"contents":[', tail)
-    return whole.replace(_BETWEEN_RESULTS, b",")
+    return request.contents.folded(contents, b'{"contents":[', tail)
 
 
 def count_body(request: Request) -> bytes:
@@ -84,22 +79,40 @@ def count_body(request: Request) -> bytes:
     return b'{"generateContentRequest":{"model":' + model + b"," + body(request)[1:] + b"}"
 
 
-def encoded(content: Content) -> bytes:
-    """Encode a content for the wire, once for all requests that will hold it."""
-    return _encoded(content.json_object, _sendable(content.json_object))
+class Contents:
+    """The contents of a conversation as the wire has them; a ``history.Fold``.
+
+    Each content opens its list of parts and leaves it open, so that results of one step
+    that were kept in several contents become the one content that the API wants.
+
+    Args:
+        is_signed: Whether calls without a signature get the placeholder.
+    """
+
+    start: Place = "begin"
+
+    def __init__(self, is_signed: bool) -> None:
+        self._is_signed = is_signed
+
+    def step(self, state: Place, content: Content) -> tuple[bytes, Place]:
+        """Return what a content adds, and whether it consists of results."""
+        parts = _sendable(content.json_object)
+        if self._is_signed:
+            parts = _signed(parts)
+        joined = b",".join([_bytes(part, f"$.parts[{i}]") for i, part in enumerate(parts)])
+        place: Place = "results" if all("functionResponse" in p for p in parts) else "words"
+        if state == place == "results":
+            return b"," + joined, place
+        role = b"model" if content.json_object.get("role") == "model" else b"user"
+        before = b"" if state == "begin" else b"]},"
+        return b'%s{"role":"%s","parts":[%s' % (before, role, joined), place
+
+    def end(self, state: Place) -> bytes:
+        """Return what closes the last content."""
+        return b"" if state == "begin" else b"]}"
 
 
-def encoded_signed(content: Content) -> bytes:
-    """The same for models that want signatures: calls without one get the placeholder."""
-    return _encoded(content.json_object, _signed(_sendable(content.json_object)))
-
-
-def _encoded(content: Object, parts: list[Object]) -> bytes:
-    joined = b",".join([_bytes(part, f"$.parts[{i}]") for i, part in enumerate(parts)])
-    if all("functionResponse" in part for part in parts):
-        return b"".join((_RESULTS_BEGIN, joined, _RESULTS_END))
-    role = "model" if content.get("role") == "model" else "user"
-    return b'{"role":"%s","parts":[%s]}' % (role.encode(), joined)
+_PLAIN, _SIGNED = Contents(False), Contents(True)
 
 
 def _sendable(content: Object) -> list[Object]:

@@ -24,7 +24,20 @@ def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
 
 
-_decode = json.JSONDecoder(parse_float=_number, parse_constant=_no_constant).decode
+_decoder: Any = json.JSONDecoder(parse_float=_number, parse_constant=_no_constant)
+_scan = _decoder.scan_once
+
+
+def _decode(text: str) -> Any:
+    """Do as JSONDecoder.decode, in half of its time for a small text."""
+    text = text.strip(" \t\n\r")
+    try:
+        value, end = _scan(text, 0)
+    except StopIteration as stop:
+        raise ValueError(f"no value at character {stop.value}") from None
+    if end != len(text):
+        raise ValueError(f"more than one value, from character {end}")
+    return value
 
 
 def parsed(data: bytes | bytearray) -> Any:

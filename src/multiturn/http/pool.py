@@ -87,6 +87,9 @@ class Pool(Generic[C]):
             for _, connection in connections:
                 connection.forget()
 
+    def __del__(self) -> None:
+        self.close()
+
     def __len__(self) -> int:
         return sum(len(idle) for idle in list(self._idle.values()))
 

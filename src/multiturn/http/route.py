@@ -170,8 +170,8 @@ class Trust:
     def context(self) -> ssl.SSLContext:
         """Return the context for every connection; loads certificates at the first call.
 
-        OpenSSL's own SSL_CERT_FILE and SSL_CERT_DIR count, and REQUESTS_CA_BUNDLE or
-        CURL_CA_BUNDLE, a file or a directory, instead of the system's certificates.
+        Instead of the system's certificates count those in OpenSSL's own SSL_CERT_FILE or
+        SSL_CERT_DIR, else in REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE, a file or a directory.
         """
         with self._lock:
             if self._context is None:
@@ -186,8 +186,9 @@ class Trust:
 def _context(environment: Mapping[str, str]) -> ssl.SSLContext:
     import ssl
 
+    own = environment.get("SSL_CERT_FILE") or environment.get("SSL_CERT_DIR")
     bundle = environment.get("REQUESTS_CA_BUNDLE") or environment.get("CURL_CA_BUNDLE")
-    if bundle:
+    if bundle and not own:
         try:
             if os.path.isdir(bundle):
                 context = ssl.create_default_context(capath=bundle)
@@ -199,8 +200,7 @@ def _context(environment: Mapping[str, str]) -> ssl.SSLContext:
             ) from None
     else:
         context = ssl.create_default_context()
-        named = environment.get("SSL_CERT_FILE") or environment.get("SSL_CERT_DIR")
-        if not named and not context.cert_store_stats()["x509_ca"]:
+        if not own and not context.cert_store_stats()["x509_ca"]:
             _add_certifi(context)
     context.set_alpn_protocols(["http/1.1"])
     return context
