@@ -55,6 +55,9 @@ if TYPE_CHECKING:
     from multiturn.generation_config import GenerationConfig
     from multiturn.models import get_base_model, get_model, list_models
     from multiturn.schema import Injected
+    from multiturn.store_errors import Conflict, OutcomeUnknown, StoreError
+    from multiturn.stores.memory import MemoryStore
+    from multiturn.stores.sqlite import SQLiteStore
     from multiturn.tool_functions import requires_approval
 
 __version__ = "0.1.0"
@@ -65,6 +68,7 @@ __all__ = [
     "BlockedPromptException",
     "BrokenResponseError",
     "ChatSession",
+    "Conflict",
     "ConnectionFailed",
     "ContextTooLong",
     "DownloadFailed",
@@ -78,15 +82,19 @@ __all__ = [
     "Injected",
     "InvalidContent",
     "MalformedReply",
+    "MemoryStore",
     "MissingKey",
     "MultiturnError",
     "OpenAIBackend",
+    "OutcomeUnknown",
     "Refusal",
     "ReplyError",
     "Retry",
+    "SQLiteStore",
     "SessionBusy",
     "StatusError",
     "StopCandidateException",
+    "StoreError",
     "TimedOut",
     "TooManyRounds",
     "ToolError",
@@ -116,12 +124,17 @@ __all__ = [
 
 # Loaded when first named, since a conversation can do without: name, then its module.
 _LAZY = {
+    "Conflict": "multiturn.store_errors",
     "EmbeddedBackend": "multiturn.backends.embedded",
     "FallbackBackend": "multiturn.fallback",
     "GenerationConfig": "multiturn.generation_config",
     "Injected": "multiturn.schema",
+    "MemoryStore": "multiturn.stores.memory",
     "OpenAIBackend": "multiturn.backends.openai_backend",
+    "OutcomeUnknown": "multiturn.store_errors",
     "Refusal": "multiturn.calling",
+    "SQLiteStore": "multiturn.stores.sqlite",
+    "StoreError": "multiturn.store_errors",
     "configure": "multiturn.access",
     "delete_file": "multiturn.files",
     "embed_content": "multiturn.embedding",

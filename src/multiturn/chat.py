@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import cached_property
+from types import EllipsisType
 from typing import TYPE_CHECKING, Any, Self, Unpack
 from weakref import ReferenceType
 
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
     from multiturn.options import RequestOptionsLike
     from multiturn.pending import PendingTurn
     from multiturn.safety import SafetySettingsLike
+    from multiturn.stored_session import StoredSession
+    from multiturn.stores.protocol import Store
+    from multiturn.tree import Tree
 
 
 class ChatSession:
@@ -43,7 +48,10 @@ class ChatSession:
         model: Whom to talk to; may be replaced between turns.
         history: What was said before, oldest first; copied.
         enable_automatic_function_calling: Run the functions that the model calls.
-        busy: "wait" for the open turn of another thread or task, or "raise" SessionBusy.
+        busy: "wait" for the open turn of another thread, task or process, or "raise"
+            SessionBusy.
+        session: Name of the session in the store; opened there, or begun.
+        store: Where the conversation rests; None keeps it in memory.
         request_options: Of every message, over the model's and under the message's own.
         **calling: How functions are run, as in ``CallingOptions``.
 
@@ -60,6 +68,8 @@ class ChatSession:
         enable_automatic_function_calling: bool = False,
         *,
         busy: Busy = "wait",
+        session: str | None = None,
+        store: Store | None = None,
         request_options: RequestOptionsLike = None,
         **calling: Unpack[CallingOptions],
     ) -> None:
@@ -67,7 +77,15 @@ class ChatSession:
         self._request_options = Overrides(request_options=request_options).guarded()
         self.enable_automatic_function_calling = enable_automatic_function_calling
         self._busy: Busy = busy
-        self._head = head_from(to_contents(history, path="$.history"))
+        self._stored: StoredSession | None = None
+        contents = to_contents(history, path="$.history")
+        if session is None and store is None:
+            self._head = head_from(contents)
+        else:
+            from multiturn.stored_session import open_session
+
+            self._stored = open_session(store, session, contents)
+        self._redo: tuple[Turn, ...] = ()
         self._last: BaseGenerateContentResponse[Any] | None = None
         # Weak, so that a reply which nobody reads any more vanishes and frees the session.
         self._arriving: ReferenceType[BaseGenerateContentResponse[Any]] | None = None
@@ -137,8 +155,12 @@ class ChatSession:
     def pending(self) -> PendingTurn | None:
         """The turn that waits for approval of its calls, None if none does.
 
-        Another ``send_message`` drops it.
+        In a stored session also the turn whose process ended before it did; going on
+        with it runs no function again that had returned.  Another ``send_message``
+        drops it.
         """
+        if self._pending is None and self._stored is not None:
+            return self._stored.pending()
         return self._pending
 
     def resume(self, *, stream: bool = False) -> GenerateContentResponse:
@@ -168,29 +190,37 @@ class ChatSession:
         begin = async_response.AsyncGenerateContentResponse.begin
         try:
             await self._gate.enter_async(opened, self._busy, opened.wait_seconds)
-            chunks = opened.run_async(opened.begin(self), self.model.backend)
+            chunks = opened.run_async(await opened.begin_async(self), self.model.backend)
             return await begin(opened, chunks, stream=stream)
         except BaseException as error:
             opened.abandon("the call was interrupted", error)
             raise
 
-    def _opened(self, content: ContentLike, overrides: Overrides, stream: bool) -> OpenTurn:
+    def _opened(
+        self, content: ContentLike, overrides: Overrides, stream: bool, steps_back: int = 0
+    ) -> OpenTurn:
         """Check everything that can be checked before the session's turn has come."""
         message = to_content(content, role="user", path="$.content").frozen()
         overrides = overrides.over(self._request_options)
         self.request_for(overrides, stream=stream)
         self.model.retry_for(overrides)
-        return OpenTurn((message,), overrides, stream)
+        return self._new_turn((message,), overrides, stream, None, steps_back)
 
     def _resumed(self, stream: bool) -> OpenTurn:
-        pending = self._pending
+        pending = self.pending
         if pending is None:
             raise UsageError("no turn waits for approval; send_message begins one")
-        return OpenTurn(pending.contents, pending.overrides, stream, pending.decisions)
+        return self._new_turn(pending.contents, pending.overrides, stream, pending)
 
-    def request_for(self, overrides: Overrides, *, stream: bool) -> Request:
-        """Return what would be asked, up to and without the next message."""
-        request = self.model.request(path_of(self._head), overrides, stream=stream)
+    def _new_turn(self, *given: Any) -> OpenTurn:
+        return OpenTurn(*given) if self._stored is None else self._stored.open_turn(*given)
+
+    def request_for(
+        self, overrides: Overrides, *, stream: bool, after: Turn | EllipsisType | None = ...
+    ) -> Request:
+        """Return what would be asked after a turn, the last if none is given."""
+        head = self._head if after is ... else after
+        request = self.model.request(path_of(head), overrides, stream=stream)
         count = request.generation_config.get("candidateCount") or 1
         if count > 1:
             raise InvalidContent(
@@ -210,15 +240,21 @@ class ChatSession:
 
     @history.setter
     def history(self, contents: Iterable[Content | Mapping[str, Any]] | ContentsLike) -> None:
-        head = head_from(to_contents(contents, path="$.history"))
+        given = to_contents(contents, path="$.history")
         with self._gate.held():
-            self._head, self._last, self._arriving = head, None, None
+            self._head = head_from(given) if self._stored is None else self._stored.replace(given)
+            self._redo, self._last, self._arriving = (), None, None
 
     @property
     def last(self) -> BaseGenerateContentResponse[Any] | None:
         """The reply received last, None if there is none; may hold part of one and its error."""
         arriving = self._arriving() if self._arriving else None
         return self._last if arriving is None else arriving
+
+    @cached_property
+    def _head(self) -> Turn | None:
+        """The turn that the session points at; that of a stored one is read when needed."""
+        return self._stored.head() if self._stored is not None else None
 
     @property
     def turns(self) -> list[Turn]:
@@ -228,7 +264,14 @@ class ChatSession:
     @property
     def journal(self) -> tuple[JournalEntry, ...]:
         """Every turn ever tried in this session, oldest first, with how it ended."""
-        return tuple(self._journal)
+        return tuple(self._journal) if self._stored is None else self._stored.journal()
+
+    @property
+    def tree(self) -> Tree:
+        """Every turn of the session, those too that were rewound, edited or retried."""
+        from multiturn.tree import tree_of
+
+        return tree_of(self)
 
     def rewind(self, n: int = 1) -> tuple[Content, Content]:
         """Take the last turns off the history.
@@ -246,33 +289,93 @@ class ChatSession:
         if not isinstance(n, int) or n < 1:
             raise InvalidContent("$.n", n, "how many turns to take off, at least 1")
         with self._gate.held():
-            first = last = self._head
-            for _ in range(n - 1):
-                first = first.parent if first else None
+            first, last = self.turn_before(n - 1), self._head
             if first is None or last is None:
                 count = len(self.turns)
                 raise IndexError(f"cannot rewind {n} turn(s): the history has {count}")
-            self._head = first.parent
+            self._move(first.parent, (*self._left, last))
         said, answered = first.contents[0], last.contents[-1]
         return (
             said if said.role != "model" else Content(role="user"),
             answered if answered.role == "model" else Content(role="model"),
         )
 
+    def redo(self) -> None:
+        """Go forward again to where the last ``rewind`` was called.
+
+        Raises:
+            IndexError: Nothing was rewound since the last turn.
+        """
+        with self._gate.held():
+            left = self._left
+            if not left:
+                raise IndexError("nothing to redo: no turn was rewound since the last answer")
+            self._move(left[-1], left[:-1])
+
+    def edit(
+        self, content: ContentLike, *, stream: bool = False, **options: Any
+    ) -> GenerateContentResponse:
+        """Say the last message differently; what was said and answered stays in the tree.
+
+        Options are those of ``send_message``.  If the model cannot answer, nothing changes.
+        """
+        return self._run(self._opened(content, Overrides(**options), stream, 1), stream)
+
+    async def edit_async(
+        self, content: ContentLike, *, stream: bool = False, **options: Any
+    ) -> AsyncGenerateContentResponse:
+        """Do as ``edit``, without blocking the event loop."""
+        return await self._run_async(self._opened(content, Overrides(**options), stream, 1), stream)
+
+    def retry(self, *, stream: bool = False, **options: Any) -> GenerateContentResponse:
+        """Ask for the last answer again; both stay in the tree."""
+        return self.edit(self._last_message(), stream=stream, **options)
+
+    async def retry_async(
+        self, *, stream: bool = False, **options: Any
+    ) -> AsyncGenerateContentResponse:
+        """Do as ``retry``, without blocking the event loop."""
+        return await self.edit_async(self._last_message(), stream=stream, **options)
+
+    def _last_message(self) -> Content:
+        if self._head is None or self._head.contents[0].role == "model":
+            raise UsageError("nothing to ask again: the history does not end with a user's turn")
+        return self._head.contents[0]
+
+    @property
+    def _left(self) -> tuple[Turn, ...]:
+        """The heads that rewinding left, the latest last."""
+        return self._redo if self._stored is None else self._stored.left()
+
+    def turn_before(self, n: int) -> Turn | None:
+        """Return the turn that lies n turns before the last, None before the first."""
+        turn = self._head
+        for _ in range(n):
+            turn = turn.parent if turn else None
+        return turn
+
+    def _move(self, head: Turn | None, left: tuple[Turn, ...]) -> None:
+        if self._stored is not None:
+            try:
+                self._stored.move(head, left)
+            except BaseException:  # moved by another, or unknown: it is read anew
+                self.__dict__.pop("_head", None)
+                raise
+        self._head, self._redo = head, left
+
     # -- other conversations -------------------------------------------------------------
 
-    def fork(self) -> Self:
+    def fork(self, session: str | None = None) -> Self:
         """Return another conversation that goes on from here; costs the same at any length.
 
         Nothing that is said in one is seen in the other.  An open turn is not forked.
+
+        Args:
+            session: Name of the fork in the same store; None keeps it in memory only.
         """
-        other = type(self).__new__(type(self))
-        other.__dict__.update(self.__dict__)
-        other._arriving = other._pending = None
-        other.calling = self.calling.copy()
-        other._journal = list(self._journal)
-        other._gate = Gate()
-        return other
+        from multiturn.copies import fork_of
+
+        return fork_of(self, session)
 
     def __copy__(self) -> Self:
         return self.fork()
@@ -281,22 +384,14 @@ class ChatSession:
         return self.fork()
 
     def __getstate__(self) -> Object:
-        turns = self.turns
-        left_behind = ("_gate", "_arriving")
-        return {
-            **{name: value for name, value in self.__dict__.items() if name not in left_behind},
-            "_head": [(turn.id, turn.contents) for turn in turns],
-            "_journal": [entry.pickled() for entry in self._journal],
-        }
+        from multiturn.copies import state_of
+
+        return state_of(self)
 
     def __setstate__(self, state: Object) -> None:
-        self.__dict__.update(state)
-        self._gate, self._arriving = Gate(), None
-        self._head = None
-        for turn_id, contents in state["_head"]:
-            self._head = Turn(self._head, contents, turn_id)
-        by_id = {turn.id: turn for turn in self.turns}
-        self._journal = [JournalEntry.unpickled(entry, by_id) for entry in state["_journal"]]
+        from multiturn.copies import restore
+
+        restore(self, state)
 
     def __repr__(self) -> str:
         model = safe_repr(self.model).replace("\n", "\n    ")

@@ -41,6 +41,9 @@ class Keeper(Protocol):
     def save(self, contents: tuple[Content, ...]) -> None:
         """Take the contents of a Commit; the only way to the history."""
 
+    async def save_async(self, contents: tuple[Content, ...]) -> None:
+        """The same without blocking the event loop."""
+
 
 def drive(steps: Steps, backend: Backend, keeper: Keeper) -> Iterator[Object]:
     """Carry steps out; give the chunks of every ask as they arrive.
@@ -122,7 +125,7 @@ async def drive_async(steps: Steps, backend: Backend, keeper: Keeper) -> AsyncIt
                     case Pause(contents):
                         keeper.pause(contents)
                     case Commit(contents):
-                        keeper.save(contents)
+                        await keeper.save_async(contents)
             except Exception as error:
                 proceed, outcome = steps.throw, error
 

@@ -160,6 +160,10 @@ class Exchange:
     def save(self, contents: tuple[Content, ...]) -> None:
         """Keep a turn's contents; outside a conversation there is nowhere to keep them."""
 
+    async def save_async(self, contents: tuple[Content, ...]) -> None:
+        """The same without blocking the event loop; memory does not block."""
+        self.save(contents)
+
     def settle(self, outcome: Outcome, error: BaseException | None = None) -> None:
         """Note how the call ended; the first note stays."""
         if self.outcome == "open":

@@ -64,7 +64,8 @@ class Turn:
         parent: The turn before, None for the first.
         contents: The user's message, calls and results if there were any, the answer;
             frozen, oldest first, at least one.
-        id: 32 hexadecimal digits, random.
+        id: Hexadecimal digits: 64 if it is stored, the hash of all that it says and of
+            the turn before; else 32, random.
         number: How many turns precede it on its branch.
     """
 
@@ -108,6 +109,11 @@ class Path(Sequence[Content]):
 
     def __init__(self, branch: Branch, end: int, more: tuple[Content, ...] = ()) -> None:
         self._branch, self._end, self._more = branch, end, more
+
+    @property
+    def more(self) -> tuple[Content, ...]:
+        """The contents behind the branch: those of the turn under way."""
+        return self._more
 
     def plus(self, *contents: Content) -> Path:
         """Return this path with contents behind it; they are not copied."""

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from multiturn.chat import ChatSession
     from multiturn.options import RequestOptionsLike
     from multiturn.safety import SafetySettingsLike
+    from multiturn.stores.protocol import Store
 
 
 class Overrides(NamedTuple):
@@ -347,6 +348,8 @@ class GenerativeModel:
         history: Iterable[Content | Mapping[str, Any]] | ContentsLike = None,
         enable_automatic_function_calling: bool = False,
         request_options: RequestOptionsLike = None,
+        session: str | None = None,
+        store: Store | None = None,
         **calling: Unpack[CallingOptions],
     ) -> ChatSession:
         """Begin a conversation.
@@ -355,6 +358,8 @@ class GenerativeModel:
             history: What was said before, oldest first; copied.
             enable_automatic_function_calling: Run the functions that the model calls.
             request_options: Of every message, over the model's and under the message's own.
+            session: Name of the session in the store; opened there, or begun.
+            store: Where the conversation rests; None keeps it in memory.
             **calling: How functions are run, as in ``CallingOptions``.
         """
         from multiturn.chat import ChatSession
@@ -364,6 +369,8 @@ class GenerativeModel:
             history=history,
             enable_automatic_function_calling=enable_automatic_function_calling,
             request_options=request_options,
+            session=session,
+            store=store,
             **calling,
         )
 

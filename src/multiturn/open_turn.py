@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from multiturn.calls import calls_of
@@ -18,6 +17,7 @@ from multiturn.turn import RunCalls, Steps, turn
 if TYPE_CHECKING:
     from multiturn.chat import ChatSession
     from multiturn.model import Overrides
+    from multiturn.pending import PendingTurn
     from multiturn.response import BaseGenerateContentResponse
     from multiturn.toolbox import Toolbox
 
@@ -36,6 +36,7 @@ class OpenTurn(Exchange):
         "_response",
         "_said",
         "_session",
+        "_steps_back",
         "_stream",
         "_toolbox",
         "_turn",
@@ -47,10 +48,12 @@ class OpenTurn(Exchange):
         said: tuple[Content, ...],
         overrides: Overrides,
         stream: bool,
-        decisions: Mapping[int, bool | str] | None = None,
+        pending: PendingTurn | None = None,
+        steps_back: int = 0,
     ) -> None:
         self._said, self._overrides, self._stream = said, overrides, stream
-        self._decisions = decisions
+        self._decisions = pending.decisions if pending else None
+        self._steps_back = steps_back
         seconds = overrides.timeout_seconds
         self.wait_seconds = _WAIT_SECONDS if seconds is None else seconds
         self._session: ChatSession | None = None
@@ -62,7 +65,8 @@ class OpenTurn(Exchange):
 
     def begin(self, session: ChatSession) -> Steps:
         """Note the try in the journal and return the steps of the turn."""
-        request = session.request_for(self._overrides, stream=self._stream)
+        parent = session.turn_before(self._steps_back)
+        request = session.request_for(self._overrides, stream=self._stream, after=parent)
         retry = session.model.retry_for(self._overrides)
         rules = None
         if session.enable_automatic_function_calling and request.tools:
@@ -72,10 +76,14 @@ class OpenTurn(Exchange):
             rules = self._toolbox.rules(request.tools)
         steps = turn(request, self._said, retry, rules, self._decisions)
         self._session = session
-        self._entry = JournalEntry(self._said[0], parent=session._head)
+        self._entry = JournalEntry(self._said[0], parent=parent)
         session._journal.append(self._entry)
         session._pending = None
         return steps
+
+    async def begin_async(self, session: ChatSession) -> Steps:
+        """The same without blocking the event loop; memory does not block."""
+        return self.begin(session)
 
     def shown_as(self, response: Any) -> None:
         """Make the reply that the user gets the session's last."""
@@ -112,7 +120,7 @@ class OpenTurn(Exchange):
         if self.outcome != "open":
             return
         self._turn = Turn(self._entry.parent, contents)
-        self._session._head = self._turn
+        self._session._head, self._session._redo = self._turn, ()
 
     def settle(self, outcome: Outcome, error: BaseException | None = None) -> None:
         """Close the journal's entry and let the next turn in."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from multiturn.calls import Call
 from multiturn.content import Content
 from multiturn.errors import UsageError
+from multiturn.message import Object
 
 if TYPE_CHECKING:
     from multiturn.model import Overrides
@@ -18,7 +21,13 @@ class PendingTurn:
     Attributes:
         calls: All calls of the model's last content, in order; none has run.
         contents: The turn so far, from the user's message to those calls; frozen.
+        results: By index of a call, the result of a function that had returned when the
+            process ended; it is not run again.
+        received: What had arrived of an answer then, as in ``JournalEntry``.
     """
+
+    results: Mapping[int, Object] = MappingProxyType({})
+    received: Object | None = None
 
     def __init__(
         self, contents: tuple[Content, ...], calls: tuple[Call, ...], overrides: Overrides
@@ -52,4 +61,4 @@ class PendingTurn:
 
     def __repr__(self) -> str:
         shown = ", ".join(f"{c.name}({c.args})" for c in self.calls)
-        return f"<PendingTurn {shown}>"
+        return f"<PendingTurn {shown or repr(self.contents[0].text[:40])}>"

@@ -1,0 +1,355 @@
+"""A turn under way in a stored session: leased before it is asked for, durable when it ends."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from multiturn.calls import Call, calls_of
+from multiturn.content import Content
+from multiturn.errors import MultiturnError, SessionBusy
+from multiturn.exchange import Outcome
+from multiturn.history import Turn
+from multiturn.message import Object
+from multiturn.open_turn import OpenTurn
+from multiturn.reply import Reply
+from multiturn.store_errors import Conflict
+from multiturn.stored_session import StoredSession, row_of
+from multiturn.stores.protocol import SessionState, StoredTurn
+from multiturn.stores.record import Record, recorded
+from multiturn.toolbox import Invoke, Toolbox
+from multiturn.turn import RunCalls, Steps, judged
+from multiturn.worker import result_of
+
+if TYPE_CHECKING:
+    from multiturn.backends import Backend
+    from multiturn.cancel import Cancel
+    from multiturn.chat import ChatSession
+    from multiturn.model import Overrides
+    from multiturn.pending import PendingTurn
+    from multiturn.request import Request
+
+_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.001, 0.05
+# What has arrived is recorded no more often, and costs no more than this share of the time.
+_NOTE_SECONDS, _NOTE_SHARE = 1.0, 0.02
+# Members of a reply that say who answered, how and at what cost.
+_TOLD = ("modelVersion", "responseId", "usageMetadata", "promptFeedback")
+
+
+class DurableTurn(OpenTurn):
+    """An open turn that the store knows of from before its first request."""
+
+    __slots__ = (
+        "_attempt",
+        "_began",
+        "_first",
+        "_is_committing",
+        "_next_note",
+        "_results",
+        "_rounds",
+        "_so_far",
+        "_stored",
+        "_worker",
+    )
+
+    def __init__(
+        self,
+        stored: StoredSession,
+        said: tuple[Content, ...],
+        overrides: Overrides,
+        stream: bool,
+        pending: PendingTurn | None = None,
+        steps_back: int = 0,
+    ) -> None:
+        self._stored, self._worker = stored, stored.worker
+        self._attempt = ""
+        self._is_committing = False
+        self._rounds: list[Object] = []
+        self._results = dict(pending.results) if pending else {}
+        self._began = self._first = self._next_note = 0.0
+        self._so_far = said
+        super().__init__(said, overrides, stream, pending, steps_back)
+
+    # -- before the first request --------------------------------------------------------
+
+    def begin(self, session: ChatSession) -> Steps:
+        """Lease the session, waiting for a turn of another process, then as ``OpenTurn``."""
+        self._worker.catch_up()
+        lease = self._lease()
+        for pause in self._pauses(session):
+            with suppress(SessionBusy):
+                return self._begun(session, *lease())
+            time.sleep(pause)
+        return self._begun(session, *lease())
+
+    async def begin_async(self, session: ChatSession) -> Steps:
+        """The same without blocking the event loop."""
+        import asyncio
+
+        lease = self._lease()
+        for pause in self._pauses(session):
+            with suppress(SessionBusy):
+                return self._begun(session, *await result_of(self._worker.submit(lease)))
+            await asyncio.sleep(pause)
+        return self._begun(session, *await result_of(self._worker.submit(lease)))
+
+    def _lease(self) -> Callable[[], tuple[SessionState, Turn | None]]:
+        stored, attempt, record = self._stored, os.urandom(16).hex(), self._record()
+        self._attempt = attempt
+
+        def lease() -> tuple[SessionState, Turn | None]:
+            state = stored.store.begin(stored.state, attempt, record)
+            return state, stored.turn(state.head)
+
+        return lease
+
+    def _pauses(self, session: ChatSession) -> Iterator[float]:
+        """Give the pauses between tries, none if the session is not to wait."""
+        deadline, pause = time.monotonic() + self.wait_seconds, _FIRST_PAUSE_SECONDS
+        while session._busy == "wait" and time.monotonic() < deadline:
+            yield pause * random.uniform(0.5, 1.5)
+            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+
+    def _begun(self, session: ChatSession, state: SessionState, head: Turn | None) -> Steps:
+        """Go on from where the session is now, which others may have moved."""
+        self._worker.leases[self._attempt] = None
+        seen, self._stored.state, session._head = session._head, state, head
+        if self._steps_back and head is not seen:
+            address = self._stored.store.address
+            raise Conflict(self._stored.name, "its head was moved", store=address)
+        steps = super().begin(session)
+        session._journal.clear()  # the store has it
+        return steps
+
+    # -- while it runs -------------------------------------------------------------------
+
+    def run(self, steps: Steps, backend: Backend) -> Iterator[Object]:
+        """Carry the steps out, and watch what the model says."""
+        return super().run(steps, _watched(backend, self))
+
+    def run_async(self, steps: Steps, backend: Backend) -> AsyncIterator[Object]:
+        """The same for an event loop."""
+        return super().run_async(steps, _watched(backend, self))
+
+    def asked(self, reply: Reply) -> None:
+        """Take note of the reply that is about to arrive, and of the one before it."""
+        self._tell()
+        super().asked(reply)
+
+    def asking(self, request: Request) -> None:
+        """Take note of what the model is asked."""
+        self._so_far, self._results = request.contents.more, {}
+        self._rounds.append({"model": request.model, "stream": request.stream, **_asked(request)})
+        self._began, self._first = time.monotonic(), 0.0
+        self._next_note = self._began + _NOTE_SECONDS
+
+    def arriving(self) -> None:
+        """Take note that a chunk is here."""
+        self._first = self._first or time.monotonic()
+
+    def arrived(self) -> None:
+        """Now and then, record what there is."""
+        now = time.monotonic()
+        if now >= self._next_note:
+            self._note_later()
+            self._next_note = now + max(_NOTE_SECONDS, (time.monotonic() - now) / _NOTE_SHARE)
+
+    def run_calls(self, step: RunCalls) -> list[Object] | None:
+        """Run functions; what each has returned is recorded before the next begins."""
+        self._calling(step)
+        self._note()
+        return self._with_results(super().run_calls(self._open_calls(step)))
+
+    async def run_calls_async(self, step: RunCalls) -> list[Object] | None:
+        """The same without blocking the event loop."""
+        self._calling(step)
+        await result_of(self._note_later())
+        return self._with_results(await super().run_calls_async(self._open_calls(step)))
+
+    def _calling(self, step: RunCalls) -> None:
+        if not calls_of(self._so_far[-1]):
+            self._so_far = (*self._so_far, judged(self.reply))
+        assert self._toolbox is not None
+        if not isinstance(self._toolbox, _Recording):
+            self._toolbox = _Recording(self._toolbox, self)
+
+    def _open_calls(self, step: RunCalls) -> RunCalls:
+        """Leave out the calls whose results are known from before a crash."""
+        return step._replace(calls=tuple(c for c in step.calls if c.index not in self._results))
+
+    def _with_results(self, parts: list[Object] | None) -> list[Object] | None:
+        return None if parts is None else [part for _, part in sorted(self._results.items())]
+
+    def returned(self, call: Call, part: Object) -> None:
+        """Record what a function has returned."""
+        self._results[call.index] = part
+        self._note()
+
+    def pause(self, contents: tuple[Content, ...]) -> None:
+        """Keep the turn for ``chat.resume()``, here or in another process."""
+        self._so_far = contents
+        super().pause(contents)
+
+    def _note(self) -> None:
+        self._stored.store.note(self._attempt, self._record())
+
+    def _note_later(self) -> Any:
+        store, attempt, record = self._stored.store, self._attempt, self._record()
+        return self._worker.submit(lambda: store.note(attempt, record))
+
+    # -- how it ends ---------------------------------------------------------------------
+
+    def save(self, contents: tuple[Content, ...]) -> None:
+        """Commit the turn; it is durable when this returns."""
+        if self.outcome == "open":
+            self._keep(contents, self._commit(contents)())
+
+    async def save_async(self, contents: tuple[Content, ...]) -> None:
+        """The same without blocking the event loop; a commit begun is never cancelled."""
+        if self.outcome != "open":
+            return
+        future = self._worker.submit(self._commit(contents))
+        try:
+            await result_of(future)
+        finally:
+            if future.done() and future.exception() is None:
+                self._keep(contents, future.result())
+
+    def _commit(
+        self, contents: tuple[Content, ...]
+    ) -> Callable[[], tuple[StoredTurn, SessionState]]:
+        stored, attempt = self._stored, self._attempt
+        parent = self._entry.parent if self._entry else None
+        members = {"contents": [c.json_object for c in contents], **self._provenance()}
+        record = recorded(members)
+        number = parent.number + 1 if parent else 0
+        row = row_of(parent.id if parent else None, number, record)
+        self._is_committing = True
+
+        def commit() -> tuple[StoredTurn, SessionState]:
+            return row, stored.store.commit(stored.state, attempt, [row], record.blobs)
+
+        return commit
+
+    def _keep(
+        self, contents: tuple[Content, ...], committed: tuple[StoredTurn, SessionState]
+    ) -> None:
+        row, self._stored.state = committed
+        assert self._session is not None
+        assert self._entry is not None
+        self._turn = Turn(self._entry.parent, contents, row.id)
+        self._stored.turns[row.id] = self._turn
+        self._session._head = self._turn
+
+    def settle(self, outcome: Outcome, error: BaseException | None = None) -> None:
+        """Note the end in the store too; in a forked child it is the parent's to note."""
+        if self.outcome != "open":
+            return
+        super().settle(outcome, error)
+        if not self._attempt or self.process_id != os.getpid():
+            return
+        if self._turn is not None:
+            self._worker.leases.pop(self._attempt, None)
+            return
+        if self._is_committing and self._session is not None:
+            # An exception fell into the commit: the store knows, and is asked next time.
+            self._session.__dict__.pop("_head", None)
+        self._stored.settle_later(self._attempt, self.outcome, self._record(error))
+
+    # -- what is written -----------------------------------------------------------------
+
+    def _record(self, error: BaseException | None = None) -> Record:
+        """Return all that is known of the turn while it is none."""
+        members: Object = {"contents": [c.json_object for c in self._so_far]}
+        if self._results:
+            members["results"] = {str(index): part for index, part in [*self._results.items()]}
+        if self.reply.chunks:
+            members["received"] = self.reply.whole()
+        if error is not None:
+            members["error"] = f"{type(error).__name__}: {error}"
+        try:
+            return recorded({**members, **self._provenance()})
+        except MultiturnError:  # a reply that JSON cannot hold is what went wrong
+            return recorded({"contents": members["contents"], "error": members.get("error")})
+
+    def _provenance(self) -> Object:
+        """Return who was asked what, and who answered when and at what cost."""
+        self._tell()
+        return {"attempt": self._attempt, "at": time.time(), "rounds": self._rounds}
+
+    def _tell(self) -> None:
+        """Put into the last round what its reply says of itself."""
+        if not self._rounds or not self.reply.chunks:
+            return
+        told, whole = self._rounds[-1], self.reply.whole()
+        told["seconds"] = round(time.monotonic() - self._began, 6)
+        told["first_chunk_seconds"] = round(self._first - self._began, 6)
+        told.update({name: whole[name] for name in _TOLD if name in whole})
+        for candidate in (whole.get("candidates") or [])[:1]:
+            told["finishReason"] = candidate.get("finishReason")
+
+
+def _asked(request: Request) -> Object:
+    """Return a request's parameters and the names of its tools, those that there are."""
+    names = [
+        declaration.get("name")
+        for tool in request.tools
+        for declaration in tool.get("functionDeclarations") or [{"name": next(iter(tool), "")}]
+    ]
+    asked = {"generationConfig": dict(request.generation_config), "tools": names}
+    return {name: value for name, value in asked.items() if value}
+
+
+def _watched(backend: Backend, turn: DurableTurn) -> Any:
+    return _Watched(backend, turn)
+
+
+class _Watched:
+    """A backend that tells a turn what it is asked and when a chunk arrives."""
+
+    def __init__(self, backend: Backend, turn: DurableTurn) -> None:
+        self._backend, self._turn = backend, turn
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._backend, name)
+
+    def stream(self, request: Request, cancel: Cancel) -> Iterator[Object]:
+        self._turn.asking(request)
+        chunks = self._backend.stream(request, cancel)
+        try:
+            for chunk in chunks:
+                self._turn.arriving()
+                yield chunk
+                self._turn.arrived()
+        finally:
+            if isinstance(chunks, Generator):
+                chunks.close()
+
+    async def stream_async(self, request: Request, cancel: Cancel) -> AsyncIterator[Object]:
+        self._turn.asking(request)
+        chunks = self._backend.stream_async(request, cancel)
+        try:
+            async for chunk in chunks:
+                self._turn.arriving()
+                yield chunk
+                self._turn.arrived()
+        finally:
+            if isinstance(chunks, AsyncGenerator):
+                await chunks.aclose()
+
+
+class _Recording(Toolbox):
+    """A toolbox that records each result before the next function runs."""
+
+    def __init__(self, toolbox: Toolbox, turn: DurableTurn) -> None:
+        super().__init__(toolbox.functions, toolbox.calling)
+        self._turn = turn
+
+    def answer(self, call: Call, verdict: bool | str) -> Generator[Invoke, Any, Object]:
+        part = yield from super().answer(call, verdict)
+        yield Invoke(self._turn.returned, (call, part))
+        return part

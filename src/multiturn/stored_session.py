@@ -1,0 +1,243 @@
+"""A conversation's place in a store: reads its turns, and knows where its head was seen."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from multiturn.content import Content
+from multiturn.errors import BackendError, UsageError
+from multiturn.history import Turn, head_from, turns_of
+from multiturn.journal import JournalEntry
+from multiturn.message import Object
+from multiturn.store_errors import SessionMissing, StoreCorrupt
+from multiturn.stores.protocol import SessionState, StoredAttempt, StoredTurn, require_name
+from multiturn.stores.record import Record, read, recorded, turn_id
+from multiturn.worker import Worker, worker_of
+
+if TYPE_CHECKING:
+    from multiturn.open_turn import OpenTurn
+    from multiturn.pending import PendingTurn
+    from multiturn.stores.protocol import Store
+
+# How many turns are asked for first when somebody else has moved the head.
+_FIRST_TURNS = 32
+
+
+class StoredSession:
+    """What a conversation knows of its row; changed by one turn at a time.
+
+    Attributes:
+        store: Where it rests.
+        state: The row as it was last seen.
+        turns: Every turn read or written so far, by identity; shared by forks.
+    """
+
+    def __init__(self, store: Store, state: SessionState, turns: dict[str, Turn]) -> None:
+        self.store, self.state, self.turns = store, state, turns
+        self._found: tuple[str, PendingTurn] | None = None
+
+    @property
+    def name(self) -> str:
+        """What the session is called."""
+        return self.state.name
+
+    @property
+    def worker(self) -> Worker:
+        """The thread that does the store's work for those who may not block."""
+        return worker_of(self.store)
+
+    # -- reading -------------------------------------------------------------------------
+
+    def head(self) -> Turn | None:
+        """Return the turn that the session points at now."""
+        self.worker.catch_up()
+        state = self.store.state(self.name)
+        if state is None or state.key != self.state.key:
+            raise SessionMissing(self.name, store=self.store.address)
+        self.state = state
+        return self.turn(state.head)
+
+    def turn(self, head: str | None) -> Turn | None:
+        """Return a turn with all before it; what is known already is not read again."""
+        if head is None or head in self.turns:
+            return self.turns[head] if head else None
+        limit = _FIRST_TURNS if self.turns else None
+        while True:
+            rows = self.store.line(head, limit)
+            if not rows:
+                raise StoreCorrupt(f"turn {head[:12]} is not there", store=self.store.address)
+            known = next((i for i, row in enumerate(rows) if row.parent in self.turns), None)
+            if known is not None or rows[-1].parent is None:
+                break
+            limit = 8 * len(rows)
+        return self.adopt(reversed(rows if known is None else rows[: known + 1]))
+
+    def adopt(self, rows: Iterable[StoredTurn]) -> Turn | None:
+        """Make turns of rows, parents before children; return the last."""
+        turn: Turn | None = None
+        for row in rows:
+            turn = self.turns.get(row.id)
+            if turn is None:
+                if turn_id(row.parent, row.body) != row.id:
+                    raise StoreCorrupt(
+                        f"turn {row.id[:12]} of session {self.name!r} is not what was stored; "
+                        "run 'multiturn sessions check'",
+                        store=self.store.address,
+                    )
+                contents = read(row.body, self.store.blobs)["contents"]
+                parent = self.turn(row.parent)
+                turn = Turn(parent, [Content.view(c, frozen=True) for c in contents], row.id)
+                self.turns[row.id] = turn
+        return turn
+
+    def tree(self) -> list[Turn]:
+        """Return the turns that were added in this session, by place, and its head."""
+        turns = [self.adopt([row]) for row in self.store.tree(self.name)]
+        return [turn for turn in (*turns, self.head()) if turn is not None]
+
+    def about(self, turn: Turn) -> Object:
+        """Return what is recorded of a turn beside its contents: who answered, at what cost."""
+        (row,) = self.store.line(turn.id, 1)
+        return {k: v for k, v in read(row.body, self.store.blobs).items() if k != "contents"}
+
+    def journal(self) -> tuple[JournalEntry, ...]:
+        """Return every turn ever tried in this session, by any process."""
+        self.worker.catch_up()
+        entries: list[tuple[int, JournalEntry]] = []
+        for row in self.store.tree(self.name):
+            turn = self.adopt([row])
+            assert turn is not None
+            entry = JournalEntry(
+                turn.contents[0], parent=turn.parent, turn=turn, outcome="answered"
+            )
+            entries.append((row.place, entry))
+        for attempt in self.store.attempts(self.name):
+            entries.append((attempt.place, self._entry(attempt)))
+        return tuple(entry for _, entry in sorted(entries, key=lambda pair: pair[0]))
+
+    def _entry(self, attempt: StoredAttempt) -> JournalEntry:
+        members = read(attempt.body, self.store.blobs)
+        outcome: Any = attempt.outcome
+        if outcome == "open" and not attempt.is_alive:
+            outcome = "interrupted"
+        error = members.get("error")
+        return JournalEntry(
+            Content.view(members["contents"][0], frozen=True),
+            parent=self.turn(attempt.base),
+            outcome=outcome,
+            error=BackendError(error) if error else None,
+            received=members.get("received"),
+        )
+
+    def pending(self) -> PendingTurn | None:
+        """Return the turn that was under way when its process ended, or waits for approval."""
+        self.worker.catch_up()
+        state = self.store.state(self.name)
+        last = [a for a in self.store.attempts(self.name) if state is not None][-1:]
+        for attempt in last:
+            died = attempt.outcome == "open" and not attempt.is_alive
+            waits = attempt.outcome == "paused" and state and state.version == attempt.place + 1
+            if died or waits:
+                return self._pending(attempt)
+        return None
+
+    def _pending(self, attempt: StoredAttempt) -> PendingTurn:
+        if self._found is None or self._found[0] != attempt.id:
+            from multiturn.calls import calls_of
+            from multiturn.model import Overrides
+            from multiturn.pending import PendingTurn
+
+            members = read(attempt.body, self.store.blobs)
+            contents = tuple(Content.view(c, frozen=True) for c in members["contents"])
+            calls = calls_of(contents[-1]) if attempt.outcome == "paused" else ()
+            pending = PendingTurn(contents, calls, Overrides())
+            pending.results = {int(k): v for k, v in (members.get("results") or {}).items()}
+            pending.received = members.get("received")
+            self._found = attempt.id, pending
+        return self._found[1]
+
+    # -- changing ------------------------------------------------------------------------
+
+    def open_turn(self, *given: Any) -> OpenTurn:
+        """Return a turn about to be begun; arguments are those of ``OpenTurn``."""
+        from multiturn.durable_turn import DurableTurn
+
+        return DurableTurn(self, *given)
+
+    def left(self) -> tuple[Turn, ...]:
+        """Return the heads that rewinding left, the latest last."""
+        found = [self.turn(identity) for identity in self.state.redo]
+        return tuple(turn for turn in found if turn is not None)
+
+    def move(self, head: Turn | None, left: Sequence[Turn] = ()) -> None:
+        """Point the session at another turn."""
+        self.worker.catch_up()
+        redo = [turn.id for turn in left]
+        self.state = self.store.move(self.state, head.id if head else None, redo)
+
+    def fork(self, name: str, head: Turn | None) -> StoredSession:
+        """Begin another session at a turn."""
+        state = self.store.create(require_name(name), head.id if head else None)
+        return StoredSession(self.store, state, self.turns)
+
+    def replace(self, history: Iterable[Content]) -> Turn | None:
+        """Make a history, told anew from its beginning, the session's; in one transaction."""
+        said = turns_of(head_from(history))
+        if not said:
+            self.move(None)
+            return None
+        self.worker.catch_up()
+        attempt, parent = os.urandom(16).hex(), None
+        state = self.store.begin(self.state, attempt, recorded({"contents": wire(said[0])}))
+        rows, blobs = [], {}
+        for turn in said:
+            record = recorded({"contents": wire(turn), "attempt": attempt, "at": time.time()})
+            rows.append(row_of(parent, turn.number, record))
+            blobs.update(record.blobs)
+            parent = rows[-1].id
+        self.state = self.store.commit(state, attempt, rows, blobs)
+        return self.turn(self.state.head)
+
+    def settle_later(self, attempt: str, outcome: str, record: Record) -> None:
+        """Have the end of an attempt noted; may be called anywhere, even by the collector."""
+        store, worker = self.store, self.worker
+        worker.leases.pop(attempt, None)
+        worker.submit(lambda: store.settle(attempt, outcome, record))
+
+
+def open_session(
+    store: Store | None, name: str | None, history: Sequence[Content]
+) -> StoredSession:
+    """Open a session, or begin it with a history.
+
+    Raises:
+        UsageError: It exists, and a history was given; or there is no store, or no name.
+    """
+    if store is None or name is None:
+        raise UsageError(
+            "a stored conversation needs both: start_chat(session='ada/planning', "
+            "store=genai.SQLiteStore('chats.db'))"
+        )
+    stored = StoredSession(store, store.open(require_name(name)), {})
+    if history:
+        if stored.state.version:
+            raise UsageError(
+                f"session {name!r} exists in {store.address}, so that no history can be given; "
+                "open it without, or choose another name"
+            )
+        stored.replace(history)
+    return stored
+
+
+def wire(turn: Turn) -> list[Object]:
+    """Return a turn's contents as JSON objects."""
+    return [content.json_object for content in turn.contents]
+
+
+def row_of(parent: str | None, number: int, record: Record) -> StoredTurn:
+    """Return a turn as it is stored."""
+    identity = turn_id(parent, record.body)
+    return StoredTurn(identity, parent, number, 0, record.body, (*record.blobs,))
