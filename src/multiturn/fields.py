@@ -281,13 +281,15 @@ class Nested(Field[M]):
         return self.message.canonical(value) if isinstance(value, dict) else value
 
     def plain(self, value: Any, integers: bool, python_names: bool, defaults: bool) -> Any:
-        if not isinstance(value, dict):
-            return value
-        return self.message.to_dict(
-            self.message.view(value),
-            use_integers_for_enums=integers,
-            preserving_proto_field_name=python_names,
-            including_default_value_fields=defaults,
+        return (
+            value
+            if not isinstance(value, dict)
+            else self.message.to_dict(
+                self.message.view(value),
+                use_integers_for_enums=integers,
+                preserving_proto_field_name=python_names,
+                including_default_value_fields=defaults,
+            )
         )
 
 
@@ -341,6 +343,9 @@ class Repeated(Field[Items[T]]):
             return Items(self.item, [], True)
         # Stored, so that ``content.parts.append(part)`` reaches the content.
         return Items(self.item, message._json.setdefault(self.wire, []), False)
+
+    def is_set(self, object_: Object) -> bool:
+        return bool(object_.get(self.wire))  # an empty list may be there from being looked at
 
     def read(self, value: Any, frozen: bool) -> Items[T]:
         return Items(self.item, value if isinstance(value, list) else [value], frozen)

@@ -241,7 +241,9 @@ class Message(metaclass=MessageType):
         out: Object = {}
         for name, field in cls.fields.items():
             key = name if preserving_proto_field_name else field.wire
-            if field.wire in message._json:
+            if field.is_set(message._json) or (
+                not field.has_presence and field.wire in message._json
+            ):
                 out[key] = field.plain(
                     message._json[field.wire],
                     use_integers_for_enums,

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from dropin.conftest import nightly, run
 
 COMPARE = Path(__file__).parent / "compare"

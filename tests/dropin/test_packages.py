@@ -1,10 +1,10 @@
-"""Packages built on the old SDK run on multiturn, unedited: a small one always, real ones nightly."""
+"""Packages built on the old SDK run on multiturn, unedited; the real ones nightly."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -60,9 +60,9 @@ class Service(Script):
 
 
 @pytest.fixture
-def service() -> Iterator[tuple[Service, str]]:
+def service() -> tuple[Service, str]:
     service = Service()
-    yield service, serve_http(service)
+    return service, serve_http(service)
 
 
 PACKAGE = """

@@ -87,7 +87,6 @@ GAPS: dict[str, tuple[str, ...]] = {
     "counting nothing said counted the system instruction and the tools": (
         "count_tokens(None)", "count_tokens(empty list)",
     ),
-    "model_name had the prefix models/": ("bare_name",),
     "a role that does not exist was the server's to refuse": (
         "generate_content(wrong role)", "count_tokens(wrong role)", "send_message(wrong role)",
     ),

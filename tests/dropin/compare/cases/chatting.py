@@ -6,10 +6,11 @@ import asyncio
 import copy
 from typing import Any
 
+from scripted import Fault
+
 from cases import forms, said
 from cases.asking import add
 from cases.replying import tried
-from scripted import Fault
 
 CASES: dict[str, forms.Call] = {}
 

@@ -118,7 +118,8 @@ _with("to_optional_ttl", "caching_types", {
     "text": lambda g: "7s",
 })  # fmt: skip
 _with("make_model_name", "model_types", {
-    repr(name): (lambda g, name=name: name) for name in ("x", "models/x", "other/x", "tunedModels/x")
+    repr(name): (lambda g, name=name: name)
+    for name in ("x", "models/x", "other/x", "tunedModels/x")
 })  # fmt: skip
 for kind in ("harassment", "HATE", "sex", "dangerous", "harm_category_sexual", 7, 10, "x", 99):
     _with("to_harm_category", "safety_types", {repr(kind): lambda g, kind=kind: kind})

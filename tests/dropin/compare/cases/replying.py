@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from cases import forms, said
 from scripted import Fault
+
+from cases import forms, said
 
 CASES: dict[str, forms.Call] = {}
 

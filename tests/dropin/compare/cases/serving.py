@@ -7,9 +7,10 @@ import copy
 import pickle
 from typing import Any
 
+from scripted import Fault
+
 from cases import forms, said
 from cases.asking import SCHEMA, add, now, shop
-from scripted import Fault
 
 CASES: dict[str, forms.Call] = {}
 
@@ -88,8 +89,9 @@ def list_files(g: Any, play: Any) -> Any:
 @case
 def delete_files(g: Any, play: Any) -> Any:
     play({})
+    file = g.types.File({"name": "files/b"})
     return [
-        g.delete_file("a"), g.delete_file("files/a"), g.delete_file(g.types.File({"name": "files/b"})),
+        g.delete_file("a"), g.delete_file("files/a"), g.delete_file(file),
         g.types.File({"name": "files/c"}).delete(),
     ]  # fmt: skip
 
