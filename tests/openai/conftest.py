@@ -26,6 +26,13 @@ OTHER_PYTHON = os.environ.get("MULTITURN_TRANSFORMERS_PYTHON")
 IS_NIGHTLY = os.environ.get("MULTITURN_TEST_EFFORT") == "nightly"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give tests the time that loading torch and unpacking weights takes."""
+    for item in items:
+        if "transformers" in item.name:
+            item.add_marker(pytest.mark.timeout(600))
+
+
 class Server(NamedTuple):
     """A server under test, and what it can do."""
 
@@ -80,7 +87,7 @@ def transformers(weights_path: Path, directory: Path) -> Iterator[Server]:
 
 
 def _await(url: str, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + 300
     while True:
         assert process.poll() is None, "the server ended"
         try:

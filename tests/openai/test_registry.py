@@ -76,7 +76,7 @@ def test_an_unknown_name_suggests_the_nearest(name: str, suggested: str) -> None
 
 
 def test_a_name_that_resembles_nothing_lists_what_there_is() -> None:
-    with pytest.raises(UnknownName, match="known: .*openai"):
+    with pytest.raises(UnknownName, match=r"known: .*openai"):
         backend_for("zzzzzzzz/model")
 
 
