@@ -66,8 +66,7 @@ class Gate:
         try:
             while not self._admit(exchange, woken.set, busy):
                 self._require_other_thread()
-                _require_time(deadline, timeout_seconds)
-                woken.wait(_LOOK_AGAIN_SECONDS)
+                woken.wait(_wait_seconds(deadline, timeout_seconds))
                 woken.clear()
         finally:
             self._withdraw(woken.set)
@@ -89,9 +88,9 @@ class Gate:
         deadline = time.monotonic() + timeout_seconds
         try:
             while not self._admit(exchange, wake, busy):
-                _require_time(deadline, timeout_seconds)
+                seconds = _wait_seconds(deadline, timeout_seconds)
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(woken.wait(), _LOOK_AGAIN_SECONDS)
+                    await asyncio.wait_for(woken.wait(), seconds)
                 woken.clear()
         finally:
             self._withdraw(wake)
@@ -171,12 +170,15 @@ class Gate:
         self.leave()
 
 
-def _require_time(deadline: float, timeout_seconds: float) -> None:
-    if time.monotonic() > deadline:
+def _wait_seconds(deadline: float, timeout_seconds: float) -> float:
+    """Return how long to wait before looking again; refuse when time is up."""
+    left = deadline - time.monotonic()
+    if left <= 0:
         raise SessionBusy(
             f"another turn of this session was still open after {timeout_seconds:g} seconds; "
             "read its reply to the end, or cancel it with response.cancel()"
         )
+    return min(left, _LOOK_AGAIN_SECONDS)
 
 
 def _reset_after_fork() -> None:
