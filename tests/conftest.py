@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
 from ways import WAYS, Way
 
 EFFORT = os.environ.get("MULTITURN_TEST_EFFORT", "quick")

@@ -8,11 +8,11 @@ from types import coroutine
 from typing import Any
 
 import pytest
-from ways import AT_ONCE, conversation, said, text_chunk, until
 
 from multiturn import ChatSession, GenerativeModel
 from multiturn.errors import BackendError
 from multiturn.testing import Pause, ScriptedBackend
+from ways import AT_ONCE, conversation, said, text_chunk, until
 
 BEFORE = [{"role": "user", "parts": ["q"]}, {"role": "model", "parts": ["a"]}]
 WHOLE = ["q", "a", "b", "OneTwo"]
@@ -212,7 +212,7 @@ def test_cancel_from_a_thread_wakes_a_task_at_once() -> None:
     thread.start()
 
     async def main() -> None:
-        with pytest.raises(Exception, match="response.cancel"):
+        with pytest.raises(Exception, match=r"response\.cancel"):
             await asyncio.wait_for(chat.send_message_async("b"), 5)
 
     asyncio.run(main())

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import base64
 import json
+from itertools import pairwise
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ways import AT_ONCE, WAYS, Way, parts_chunk, wire
 
 from multiturn import ChatSession, GenerativeModel
 from multiturn.testing import ScriptedBackend
+from ways import AT_ONCE, WAYS, Way, parts_chunk, wire
 
 texts = st.text(max_size=12)
 signatures = st.binary(max_size=6).map(lambda data: base64.b64encode(data).decode())
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
     | texts,
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(texts, inner, max_size=2),
     max_leaves=4,
@@ -57,9 +61,7 @@ def cut_replies(draw: st.DrawFn) -> tuple[list[Any], list[list[Any]]]:
         if set(part) <= {"text", "thought"}:
             cuts = draw(st.lists(st.integers(0, len(part["text"])), max_size=3).map(sorted))
             bounds = [0, *cuts, len(part["text"])]
-            pieces += [
-                {**part, "text": part["text"][a:b]} for a, b in zip(bounds, bounds[1:], strict=False)
-            ]
+            pieces += [{**part, "text": part["text"][a:b]} for a, b in pairwise(bounds)]
         else:
             pieces.append(part)
     chunks: list[list[Any]] = [[]]

@@ -54,7 +54,8 @@ ERRORS: list[errors.MultiturnError] = [
 ]
 every_error = pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
 COPIERS: list[Callable[[Any], Any]] = [copy.copy, copy.deepcopy] + [
-    lambda value, n=n: pickle.loads(pickle.dumps(value, n)) for n in range(pickle.HIGHEST_PROTOCOL + 1)
+    lambda value, n=n: pickle.loads(pickle.dumps(value, n))
+    for n in range(pickle.HIGHEST_PROTOCOL + 1)
 ]
 
 

@@ -8,10 +8,10 @@ import traceback
 from collections.abc import Callable
 
 import pytest
-from ways import conversation, said, until
 
 from multiturn.errors import BrokenResponseError
 from multiturn.testing import Pause
+from ways import conversation, said, until
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork"),

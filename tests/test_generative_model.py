@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ways import AT_ONCE, BLOCKED, Way, text_chunk
 
 from multiturn import GenerativeModel, protos, types
 from multiturn.errors import (
@@ -17,6 +16,7 @@ from multiturn.errors import (
     UsageError,
 )
 from multiturn.testing import ScriptedBackend, ScriptedReply
+from ways import AT_ONCE, BLOCKED, Way, text_chunk
 
 
 def model_of(*lines: Any, **options: Any) -> tuple[GenerativeModel, ScriptedBackend]:

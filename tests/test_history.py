@@ -66,7 +66,14 @@ def test_contents_are_frozen_and_the_callers_are_not() -> None:
 
 @pytest.mark.parametrize(
     ("index", "expected"),
-    [(0, "a"), (3, "y"), (-1, "y"), (-4, "a"), (slice(1, 3), ["A", "x"]), (slice(None, None, 2), ["a", "x"])],
+    [
+        (0, "a"),
+        (3, "y"),
+        (-1, "y"),
+        (-4, "a"),
+        (slice(1, 3), ["A", "x"]),
+        (slice(None, None, 2), ["a", "x"]),
+    ],
 )
 def test_a_path_is_a_sequence(index: Any, expected: Any) -> None:
     path = turn(None, "a").path.plus(content("x"), content("y"))
@@ -194,7 +201,9 @@ def test_an_interrupt_at_any_line_of_encoding_spoils_nothing(way: str) -> None:
         path = turn(turn(None, "a"), "b").path.plus(content("x"))
         lines = itertools.count(1)
 
-        def trace(frame: Any, event: str, arg: Any, n: int = n, lines: Any = lines) -> Any:
+        def trace(
+            frame: Any, event: str, arg: Any, n: int = n, lines: Any = lines, path: Path = path
+        ) -> Any:
             if frame.f_code is not getattr(Path, way).__code__:
                 return None
             leaves_lock = event == "line" and b"lock" in line_of(frame) and branch_is_locked(path)

@@ -12,13 +12,13 @@ from types import FrameType
 from typing import Any
 
 import pytest
-from conftest import EFFORT
-from ways import Way, conversation, in_thread, said
 
 import multiturn
+from conftest import EFFORT
 from multiturn import ChatSession
 from multiturn.errors import BackendError
 from multiturn.testing import ScriptedBackend
+from ways import Way, conversation, in_thread, said
 
 SOURCE = str(Path(multiturn.__file__).parent)
 # The backend is not part of the turn: what is raised within it is its own failure.

@@ -10,13 +10,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from ways import BLOCKED, Way, conversation, said
 
 from multiturn import ChatSession
 from multiturn.errors import BackendError, MultiturnError
 from multiturn.exchange import Exchange
 from multiturn.response import BaseGenerateContentResponse
 from multiturn.testing import ScriptedReply
+from ways import BLOCKED, Way, conversation, said
 
 TURNS = 1000
 KINDS = (
@@ -31,9 +31,7 @@ KINDS = (
 def alive() -> Counter[str]:
     """Count what belongs to a turn under way, after one pass of the collector."""
     gc.collect()
-    return Counter(
-        type(value).__name__ for value in gc.get_objects() if isinstance(value, KINDS)
-    )
+    return Counter(type(value).__name__ for value in gc.get_objects() if isinstance(value, KINDS))
 
 
 async def fail(way: Way, chat: ChatSession) -> None:

@@ -13,7 +13,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from multiturn import candidate, content, protos, settings
-from multiturn.enums import OpenEnum
 from multiturn.errors import FrozenContent, InvalidContent, UnknownName
 from multiturn.message import Message
 
@@ -262,9 +261,7 @@ ROUND_TRIPS: dict[str, Callable[[Any], Any]] = {
     "plain dict": lambda m: type(m).from_dict(
         type(m).to_dict(m, use_integers_for_enums=False, including_default_value_fields=False)
     ),
-    "wire dict": lambda m: type(m).from_dict(
-        type(m).to_dict(m, preserving_proto_field_name=False)
-    ),
+    "wire dict": lambda m: type(m).from_dict(type(m).to_dict(m, preserving_proto_field_name=False)),
     "json": lambda m: type(m).from_json(type(m).to_json(m)),
     "json bytes": lambda m: type(m).from_json(type(m).to_json(m, indent=None).encode()),
     "message": lambda m: type(m)(m),
@@ -345,7 +342,10 @@ def test_every_message_is_documented(cls: type[Message]) -> None:
     [
         ({"inlineData": {"data": "_-8"}}, {"inlineData": {"data": "/+8="}}),
         ({"text": "a", "thoughtSignature": "YQ=="}, {"text": "a", "thoughtSignature": "YQ"}),
-        ({"codeExecutionResult": {"outcome": 1}}, {"codeExecutionResult": {"outcome": "OUTCOME_OK"}}),
+        (
+            {"codeExecutionResult": {"outcome": 1}},
+            {"codeExecutionResult": {"outcome": "OUTCOME_OK"}},
+        ),
         ({"codeExecutionResult": {}}, {"codeExecutionResult": {"outcome": 0, "output": ""}}),
         ({"functionCall": {"name": "f"}}, {"functionCall": {"name": "f", "id": ""}}),
     ],
@@ -374,57 +374,3 @@ def test_messages_of_two_types_are_not_equal_and_none_can_be_hashed() -> None:
     assert protos.Part(text="a") != {"text": "a"}
     with pytest.raises(TypeError, match="unhashable"):
         hash(protos.Part())
-
-
-# -- enumerations -------------------------------------------------------------------------
-
-
-class Colour(OpenEnum):
-    UNSPECIFIED = 0
-    RED = 1
-
-
-def test_a_known_value_is_found_by_name_and_number() -> None:
-    for value in ("RED", "red", 1, Colour.RED):
-        assert Colour(value) is Colour.RED
-    assert (True, "RED", "<Colour.RED: 1>") == (
-        Colour.RED.is_known,
-        Colour.RED.wire,
-        repr(Colour.RED),
-    )
-
-
-def test_an_unknown_name_is_kept() -> None:
-    blue = Colour("blue")
-    assert isinstance(blue, Colour)
-    assert ("blue", "blue", False) == (blue.name, blue.wire, blue.is_known)
-    assert blue < 0
-    assert blue == Colour("blue")
-    assert blue != Colour("green")
-    assert "blue" in repr(blue)
-
-
-def test_an_unknown_number_is_kept() -> None:
-    value = Colour(77)
-    assert (77, "UNKNOWN_77", 77) == (int(value), value.name, value.wire)
-
-
-@pytest.mark.parametrize("value", [Colour.RED, Colour("blue"), Colour(77), Colour("UNKNOWN_5")])
-def test_values_are_copied_and_pickled(value: Colour) -> None:
-    for other in (copy.copy(value), copy.deepcopy(value), pickle.loads(pickle.dumps(value))):
-        assert (value, value.name, value.wire) == (other, other.name, other.wire)
-        assert type(other) is Colour
-    assert hash(value) == hash(Colour(value.wire))
-
-
-def test_a_name_that_looks_like_an_unknown_number_is_kept() -> None:
-    value = Colour("UNKNOWN_SHADE")
-    assert ("UNKNOWN_SHADE", "UNKNOWN_SHADE") == (value.name, value.wire)
-    made = protos.Candidate(finish_reason="UNKNOWN_REASON")
-    assert {"finishReason": "UNKNOWN_REASON"} == made.json_object
-
-
-@pytest.mark.parametrize("value", ["", None, 1.5, [], object])
-def test_what_is_no_value_is_refused(value: Any) -> None:
-    with pytest.raises(ValueError, match="is not a valid Colour"):
-        Colour(value)

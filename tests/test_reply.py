@@ -6,10 +6,10 @@ import copy
 from typing import Any
 
 import pytest
-from ways import parts_chunk, text_chunk
 
 from multiturn.errors import MalformedReply
 from multiturn.reply import Reply
+from ways import parts_chunk, text_chunk
 
 
 def whole(*chunks: Any) -> Any:

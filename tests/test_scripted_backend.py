@@ -7,7 +7,6 @@ import time
 from typing import Any
 
 import pytest
-from ways import Way, chat_with, conversation, said, text_chunk
 
 from multiturn import GenerativeModel
 from multiturn.backends import Backend
@@ -20,6 +19,7 @@ from multiturn.testing import (
     UnplayedReplies,
     function_calls,
 )
+from ways import Way, chat_with, conversation, read_into, said, text_chunk
 
 
 def test_it_is_a_backend() -> None:
@@ -69,9 +69,9 @@ async def test_a_request_too_many_is_an_assertion_that_shows_it(way: Way) -> Non
 
 
 def test_replies_that_nobody_asked_for_are_an_assertion() -> None:
-    with pytest.raises(UnplayedReplies, match=r"1 scripted replies.*'B\.'"):
-        with ScriptedBackend("A.", "B.") as backend:
-            chat_with(backend).send_message("a")
+    backend = ScriptedBackend("A.", "B.")
+    with pytest.raises(UnplayedReplies, match=r"1 scripted replies.*'B\.'"), backend:
+        chat_with(backend).send_message("a")
     with pytest.raises(UnplayedReplies):
         backend.require_played()
     chat_with(backend).send_message("b")
@@ -103,10 +103,9 @@ async def test_replies_can_be_added(way: Way) -> None:
 async def test_faults_are_raised_where_they_stand(way: Way) -> None:
     chat, backend = conversation(["One", BackendError("cut"), "never"])
     response = await way.send(chat, "a", stream=True)
-    texts = []
+    texts: list[str] = []
     with pytest.raises(BackendError, match="cut"):
-        async for chunk in way.read(response):
-            texts.append(chunk.text)
+        await read_into(texts, way.read(response))
     assert (["One"], 0) == (texts, backend.open_streams)
 
 

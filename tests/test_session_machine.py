@@ -16,7 +16,6 @@ from hypothesis.stateful import (
     precondition,
     rule,
 )
-from ways import AT_ONCE, BLOCKED, WAYS, Way, in_thread, said
 
 from multiturn import ChatSession, GenerativeModel
 from multiturn.errors import (
@@ -27,8 +26,9 @@ from multiturn.errors import (
     TurnCancelled,
 )
 from multiturn.testing import Line, ScriptedBackend, ScriptedReply
+from ways import AT_ONCE, BLOCKED, WAYS, Way, in_thread, read_into, said
 
-texts = st.text(min_size=1, max_size=8).filter(lambda text: text.isprintable())
+texts = st.text("ab é\n\U0001f600", min_size=1, max_size=4)
 pieces = st.lists(texts, min_size=1, max_size=4)
 ways = st.sampled_from(sorted(WAYS))
 
@@ -192,10 +192,7 @@ class Session(RuleBasedStateMachine):
     @rule(way=ways)
     def read_what_was_kept(self, way: str) -> None:
         response, reader = self.kept.pop()
-        if hasattr(response, "__aiter__"):
-            way = "async"
-        else:
-            way = "sync"
+        way = "async" if hasattr(response, "__aiter__") else "sync"
         del reader  # the reader that goes abandons the reply
 
         async def scenario() -> None:
@@ -219,8 +216,7 @@ class Session(RuleBasedStateMachine):
                 await anext(reader)
             in_thread(response.cancel)
             with pytest.raises(TurnCancelled):
-                while True:
-                    await anext(reader)
+                await read_into([], reader)
 
         self.run(way, scenario())
         self.outcomes.append("cancelled")
@@ -309,12 +305,11 @@ class Session(RuleBasedStateMachine):
             assert ["user", "model"] * (len(contents) // 2) + ["user"] == [c.role for c in contents]
 
     @invariant()
-    def at_most_one_stream_is_open(self) -> None:
+    def no_stream_is_open_that_nobody_holds(self) -> None:
+        """One of an event loop that is held stays so until it is read on or dropped."""
         for way in self.ways.values():
             way.run(way.idle())
-        assert self.backend.open_streams <= 1
-        if not self.kept:
-            assert 0 == self.backend.open_streams
+        assert self.backend.open_streams <= len(self.kept)
 
     @invariant()
     def it_can_be_shown(self) -> None:

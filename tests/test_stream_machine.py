@@ -14,7 +14,6 @@ from hypothesis.stateful import (
     precondition,
     rule,
 )
-from ways import BLOCKED, WAYS, Way, conversation, in_thread, said
 
 from multiturn.errors import (
     BackendError,
@@ -25,6 +24,7 @@ from multiturn.errors import (
     TurnCancelled,
 )
 from multiturn.testing import ScriptedReply
+from ways import BLOCKED, WAYS, Way, conversation, in_thread, said
 
 ENDS: dict[str, tuple[Any, type[Exception] | None]] = {
     "whole": ("STOP", None),
@@ -140,11 +140,10 @@ class Stream(RuleBasedStateMachine):
         if not self.readers and not self.done:
             self.end(BrokenResponseError)
 
+    @precondition(lambda self: self.done)
     @rule()
     def replay(self) -> None:
-        """Read from the beginning; when the reply has ended that changes nothing."""
-        if not self.done:
-            return
+        """Read from the beginning; that changes nothing."""
         texts: list[str] = []
 
         async def scenario() -> None:

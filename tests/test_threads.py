@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from ways import Way, chat_with, conversation, in_thread, said, until
 
 from multiturn import ChatSession, GenerativeModel
 from multiturn.errors import SessionBusy
 from multiturn.request import Request
 from multiturn.testing import Pause, ScriptedBackend
+from ways import Way, chat_with, conversation, in_thread, said, until
 
 
 def echo(request: Request) -> list[str]:
@@ -170,7 +171,11 @@ def test_a_send_from_within_a_turn_is_refused() -> None:
     caught: list[Exception] = []
 
     def ask_itself(request: Request) -> str:
-        for call in (lambda: chat.send_message("x"), chat.rewind, lambda: setattr(chat, "history", [])):
+        for call in (
+            lambda: chat.send_message("x"),
+            chat.rewind,
+            lambda: setattr(chat, "history", []),
+        ):
             with pytest.raises(SessionBusy, match=r"from within it.*chat\.fork\(\)") as error:
                 call()
             caught.append(error.value)
@@ -277,8 +282,10 @@ async def test_a_half_read_stream_of_a_live_thread_is_waited_for(way: Way) -> No
 async def test_waiting_ends_at_the_time_limit(way: Way) -> None:
     chat, backend = conversation(["One", "Two"], "Fine.")
     reader = Reader(chat)
+    begin = time.monotonic()
     with pytest.raises(SessionBusy, match=r"still open after 0\.01 seconds.*response\.cancel\(\)"):
         await way.send(chat, "b", request_options={"timeout": 0.01})
+    assert time.monotonic() - begin < 0.3
     assert 1 == len(backend.requests)
     assert 1 == len(chat.journal)
     reader.finish()

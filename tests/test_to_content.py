@@ -133,7 +133,10 @@ BAD: list[tuple[Any, str]] = [
     ({"inline_data": b"who knows"}, "$.inline_data"),
     ({"mime_type": "a/b", "data": 3}, "$.data"),
     ({"function_response": {"response": {"a": float("nan")}}}, "$.function_response.response.a"),
-    ({"function_response": {"response": {"a": {"b": object()}}}}, "$.function_response.response.a.b"),
+    (
+        {"function_response": {"response": {"a": {"b": object()}}}},
+        "$.function_response.response.a.b",
+    ),
     (b"who knows", "$"),
     ("a\ud800", "$"),
     (["a", "b\udfff"], "$[1]"),
@@ -157,7 +160,10 @@ def test_a_bad_form_is_refused_with_its_exact_path(form: Any, path: str) -> None
     ("form", "path"),
     [
         ([{"role": "user", "parts": ["a", {"text": 3}]}], "$.contents[0].parts[1].text"),
-        ([{"parts": "a"}, {"parts": [{"inline_data": {"data": 3}}]}], "$.contents[1].parts[0].inline_data.data"),
+        (
+            [{"parts": "a"}, {"parts": [{"inline_data": {"data": 3}}]}],
+            "$.contents[1].parts[0].inline_data.data",
+        ),
         (["a", 3], "$.contents[1]"),
         ([{"parts": ["a"]}, "b"], "$.contents[0]"),
     ],

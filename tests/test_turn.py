@@ -6,7 +6,6 @@ from collections.abc import Generator
 from typing import Any
 
 import pytest
-from ways import AT_ONCE, BLOCKED, parts_chunk, text_chunk
 
 from multiturn.calls import Call, CallRules
 from multiturn.content import Content
@@ -23,6 +22,7 @@ from multiturn.reply import Reply
 from multiturn.request import Request
 from multiturn.retry import Retry
 from multiturn.turn import AskModel, Commit, Pause, RunCalls, Wait, answer, turn
+from ways import AT_ONCE, BLOCKED, parts_chunk, text_chunk
 
 MESSAGE = Content(role="user", parts=[{"text": "Hi"}]).frozen()
 CALL = parts_chunk([{"functionCall": {"name": "f", "args": {"a": 1}}}], "STOP")

@@ -154,6 +154,12 @@ def parts_chunk(parts: list[dict[str, Any]], finish: str | None = None) -> dict[
 BLOCKED = {"promptFeedback": {"blockReason": "SAFETY"}}
 
 
+async def read_into(texts: list[str], reader: Reader) -> None:
+    """Read a reply to its end, and keep the texts also when it ends in an error."""
+    async for chunk in reader:
+        texts.append(chunk.text)
+
+
 def until(condition: Callable[[], bool], seconds: float = 5) -> None:
     """Wait for another thread; fail if what it was to do has not happened in time."""
     deadline = time.monotonic() + seconds
