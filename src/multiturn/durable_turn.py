@@ -116,7 +116,7 @@ class DurableTurn(OpenTurn):
 
     def _begun(self, session: ChatSession, state: SessionState, head: Turn | None) -> Steps:
         """Go on from where the session is now, which others may have moved."""
-        self._worker.leases[self._attempt] = None
+        self._worker.leases[self._attempt] = state
         seen, self._stored.state, session._head = session._head, state, head
         if self._steps_back and head is not seen:
             address = self._stored.store.address
@@ -195,11 +195,15 @@ class DurableTurn(OpenTurn):
         super().pause(contents)
 
     def _note(self) -> None:
-        self._stored.store.note(self._attempt, self._record())
+        self._stored.store.note(self._leased(), self._record())
 
     def _note_later(self) -> Any:
-        store, attempt, record = self._stored.store, self._attempt, self._record()
-        return self._worker.submit(lambda: store.note(attempt, record))
+        store, state, record = self._stored.store, self._leased(), self._record()
+        return self._worker.submit(lambda: store.note(state, record))
+
+    def _leased(self) -> SessionState:
+        """Return the session as it is while this turn is under way."""
+        return self._stored.state._replace(attempt=self._attempt)
 
     # -- how it ends ---------------------------------------------------------------------
 
@@ -222,7 +226,7 @@ class DurableTurn(OpenTurn):
     def _commit(
         self, contents: tuple[Content, ...]
     ) -> Callable[[], tuple[StoredTurn, SessionState]]:
-        stored, attempt = self._stored, self._attempt
+        stored = self._stored
         parent = self._entry.parent if self._entry else None
         members = {"contents": [c.json_object for c in contents], **self._provenance()}
         record = recorded(members)
@@ -231,7 +235,7 @@ class DurableTurn(OpenTurn):
         self._is_committing = True
 
         def commit() -> tuple[StoredTurn, SessionState]:
-            return row, stored.store.commit(stored.state, attempt, [row], record.blobs)
+            return row, stored.store.commit(stored.state, [row], record.blobs)
 
         return commit
 
@@ -258,7 +262,7 @@ class DurableTurn(OpenTurn):
         if self._is_committing and self._session is not None:
             # An exception fell into the commit: the store knows, and is asked next time.
             self._session.__dict__.pop("_head", None)
-        self._stored.settle_later(self._attempt, self.outcome, self._record(error))
+        self._stored.settle_later(self._leased(), self.outcome, self._record(error))
 
     # -- what is written -----------------------------------------------------------------
 

@@ -198,14 +198,14 @@ class StoredSession:
             rows.append(row_of(parent, turn.number, record))
             blobs.update(record.blobs)
             parent = rows[-1].id
-        self.state = self.store.commit(state, attempt, rows, blobs)
+        self.state = self.store.commit(state, rows, blobs)
         return self.turn(self.state.head)
 
-    def settle_later(self, attempt: str, outcome: str, record: Record) -> None:
+    def settle_later(self, state: SessionState, outcome: str, record: Record) -> None:
         """Have the end of an attempt noted; may be called anywhere, even by the collector."""
         store, worker = self.store, self.worker
-        worker.leases.pop(attempt, None)
-        worker.submit(lambda: store.settle(attempt, outcome, record))
+        worker.leases.pop(state.attempt, None)
+        worker.submit(lambda: store.settle(state, outcome, record))
 
 
 def open_session(

@@ -17,7 +17,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from multiturn.stores.protocol import Store
+    from multiturn.stores.protocol import SessionState, Store
 
 T = TypeVar("T")
 _EXIT_SECONDS = 10.0
@@ -35,7 +35,7 @@ class Worker:
     """
 
     def __init__(self, store: Store) -> None:
-        self.leases: dict[str, None] = {}
+        self.leases: dict[str, SessionState] = {}
         self._store = weakref.ref(store)
         self._every_seconds = getattr(store, "lease_seconds", _DEFAULT_LEASE_SECONDS) / 3
         self._process_id = os.getpid()
@@ -83,7 +83,7 @@ class Worker:
             del job
 
     def _renew(self) -> None:
-        store, leases = self._store(), list(self.leases)
+        store, leases = self._store(), list(self.leases.values())
         if store is not None and leases:
             with suppress(Exception):  # the next one tries again; commit says if it was too late
                 store.renew(leases)

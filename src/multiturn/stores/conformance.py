@@ -61,7 +61,7 @@ def say(store: Store, state: SessionState, text: str) -> SessionState:
     attempt = new_attempt()
     state = store.begin(state, attempt, EMPTY)
     turn, blobs = turn_after(state, attempt, [{"role": "user", "parts": [{"text": text}]}])
-    return store.commit(state, attempt, [turn], blobs)
+    return store.commit(state, [turn], blobs)
 
 
 def contents_of(store: Store, turn: StoredTurn) -> list[Object]:
@@ -124,7 +124,7 @@ class StoreContract:
             turn, blobs = turn_after(state, attempt, contents)
             assert 1 == len(blobs)
             assert len(turn.body) < 1000
-            store.commit(state, attempt, [turn], blobs)
+            store.commit(state, [turn], blobs)
             assert contents == contents_of(store, turn)
             assert blobs == store.blobs([*blobs, "00" * 32])
         store.delete("ada")
@@ -138,7 +138,7 @@ class StoreContract:
         assert SessionBusy is error_of(lambda: store.begin(state, new_attempt(), EMPTY))
         assert SessionBusy is error_of(lambda: store.move(held, None))
         assert held.attempt
-        store.settle(held.attempt, "failed", Record(b'{"a":1}', {}))
+        store.settle(held, "failed", Record(b'{"a":1}', {}))
         assert "b" == texts_after(store, "b")
         (attempt,) = store.attempts("ada")
         assert ("failed", False, b'{"a":1}') == (attempt.outcome, attempt.is_alive, attempt.body)
@@ -150,17 +150,17 @@ class StoreContract:
 
     def test_what_is_known_of_an_attempt_can_be_read_while_it_runs(self, store: Store) -> None:
         state = store.begin(store.open("ada"), new_attempt(), Record(b"1", {}))
-        store.note(state.attempt, Record(b"2", {}))
-        store.renew([state.attempt, new_attempt()])
+        store.note(state, Record(b"2", {}))
+        store.renew([state, state._replace(attempt=new_attempt())])
         (attempt,) = store.attempts("ada")
         assert ("open", True, b"2") == (attempt.outcome, attempt.is_alive, attempt.body)
         assert (state.attempt, None) == (attempt.id, attempt.base)
 
     def test_the_first_end_of_an_attempt_stays(self, store: Store) -> None:
         state = store.begin(store.open("ada"), new_attempt(), Record(b"1", {}))
-        store.settle(state.attempt, "cancelled", Record(b"2", {}))
-        store.settle(state.attempt, "failed", Record(b"3", {}))
-        store.note(state.attempt, Record(b"4", {}))
+        store.settle(state, "cancelled", Record(b"2", {}))
+        store.settle(state, "failed", Record(b"3", {}))
+        store.note(state, Record(b"4", {}))
         assert [("cancelled", b"2")] == [(a.outcome, a.body) for a in store.attempts("ada")]
 
     def test_an_answered_attempt_leaves_no_trace_but_its_turn(self, store: Store) -> None:
@@ -173,18 +173,18 @@ class StoreContract:
         attempt = new_attempt()
         state = store.begin(store.open("ada"), attempt, EMPTY)
         turn, blobs = turn_after(state, attempt, [{"parts": [{"text": "a"}]}])
-        after = store.commit(state, attempt, [turn], blobs)
-        again = store.commit(state, attempt, [turn], blobs)
+        after = store.commit(state, [turn], blobs)
+        again = store.commit(state, [turn], blobs)
         assert (after.head, after.version) == (again.head, again.version)
         assert ["a"] == texts(store, "ada")
 
     def test_a_lost_lease_is_a_conflict_and_changes_nothing(self, store: Store) -> None:
         attempt = new_attempt()
         state = store.begin(store.open("ada"), attempt, EMPTY)
-        store.settle(attempt, "interrupted", EMPTY)
+        store.settle(state, "interrupted", EMPTY)
         say(store, state, "theirs")
         turn, blobs = turn_after(state, attempt, [{"parts": [{"text": "ours"}]}])
-        assert Conflict is error_of(lambda: store.commit(state, attempt, [turn], blobs))
+        assert Conflict is error_of(lambda: store.commit(state, [turn], blobs))
         assert ["theirs"] == texts(store, "ada")
         assert [] == store.check()
 
@@ -196,7 +196,7 @@ class StoreContract:
         store.open("ada")
         turn, blobs = turn_after(held, attempt, [{"parts": [{"text": "b"}]}])
         gone = {Conflict, SessionMissing}
-        assert error_of(lambda: store.commit(held, attempt, [turn], blobs)) in gone
+        assert error_of(lambda: store.commit(held, [turn], blobs)) in gone
         assert SessionMissing is error_of(lambda: store.move(state, None))
         assert SessionMissing is error_of(lambda: store.begin(state, new_attempt(), EMPTY))
         assert [] == texts(store, "ada")

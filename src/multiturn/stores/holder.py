@@ -16,7 +16,7 @@ _PROC = Path("/proc")
 
 def this_process() -> str:
     """Return the name of this process; equal names are the same process."""
-    return f"{_machine()}|{os.getpid()}|{_started(os.getpid())}"
+    return _name_of(os.getpid())
 
 
 def is_dead(holder: str) -> bool:
@@ -26,6 +26,11 @@ def is_dead(holder: str) -> bool:
     if machine != _machine() or not started or not process.isdecimal():
         return False
     return _started(int(process)) != started
+
+
+@cache
+def _name_of(process_id: int) -> str:
+    return f"{_machine()}|{process_id}|{_started(process_id)}"
 
 
 @cache

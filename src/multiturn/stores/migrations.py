@@ -12,15 +12,20 @@ from typing import Any
 
 _FIRST = (
     # version: grows with every change.  redo: identities, separated by spaces.
-    # attempt: the turn under way, "" if none.  changed_at: seconds since 1970.
+    # attempt: the turn under way, "" if none; with who holds the lease, until when, the
+    # version at which it began, and its record.  Times are in seconds since 1970.
     """CREATE TABLE sessions (
         key {key},
         name {text} NOT NULL UNIQUE,
         head BIGINT,
         version BIGINT NOT NULL,
         redo TEXT NOT NULL,
-        attempt TEXT NOT NULL,
-        changed_at DOUBLE PRECISION NOT NULL
+        changed_at DOUBLE PRECISION NOT NULL,
+        attempt TEXT NOT NULL DEFAULT '',
+        holder TEXT,
+        expires_at DOUBLE PRECISION,
+        began BIGINT,
+        record {bytes}
     )""",
     # depth: how many turns precede it.  session: where it was said, NULL if deleted.
     # place: that session's version at the time.
@@ -34,15 +39,14 @@ _FIRST = (
         body {bytes} NOT NULL
     )""",
     "CREATE INDEX turns_of_session ON turns (session, place)",
+    # Turns that were tried and came to nothing; place: the version at which each began.
     """CREATE TABLE attempts (
         id {bytes} PRIMARY KEY,
         session BIGINT NOT NULL,
         base BIGINT,
         place BIGINT NOT NULL,
         outcome TEXT NOT NULL,
-        holder TEXT NOT NULL,
-        expires_at DOUBLE PRECISION NOT NULL,
-        body {bytes} NOT NULL
+        record {bytes} NOT NULL
     )""",
     "CREATE INDEX attempts_of_session ON attempts (session, place)",
     "CREATE TABLE blobs (hash {bytes} PRIMARY KEY, bytes {bytes} NOT NULL)",

@@ -132,16 +132,16 @@ class Store(Protocol):
         """
         ...
 
-    def note(self, attempt: str, record: Record) -> None:
-        """Record how far an attempt has come; does nothing if it has ended."""
+    def note(self, state: SessionState, record: Record) -> None:
+        """Record how far the attempt of ``state`` has come; nothing if it has ended."""
         ...
 
-    def renew(self, attempts: Iterable[str]) -> None:
+    def renew(self, states: Iterable[SessionState]) -> None:
         """Prolong the leases of attempts that are still under way."""
         ...
 
     def commit(
-        self, state: SessionState, attempt: str, turns: Sequence[StoredTurn], blobs: Blobs
+        self, state: SessionState, turns: Sequence[StoredTurn], blobs: Blobs
     ) -> SessionState:
         """Add turns and move the head to the last, if nothing happened since ``begin``.
 
@@ -149,7 +149,6 @@ class Store(Protocol):
 
         Args:
             state: The session as ``begin`` returned it.
-            attempt: As given to ``begin``.
             turns: One or more, each of which follows the one before it.
             blobs: The bytes of all of them.
 
@@ -158,8 +157,8 @@ class Store(Protocol):
         """
         ...
 
-    def settle(self, attempt: str, outcome: str, record: Record) -> None:
-        """Note how an attempt ended that became no turn; the first note stays."""
+    def settle(self, state: SessionState, outcome: str, record: Record) -> None:
+        """Note how the attempt of ``state`` ended, which became no turn; the first note stays."""
         ...
 
     def move(self, state: SessionState, head: str | None, redo: Sequence[str] = ()) -> SessionState:

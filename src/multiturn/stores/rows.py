@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from multiturn.stores.protocol import SessionState, StoredTurn
+from multiturn.stores.protocol import SessionState, StoredAttempt, StoredTurn
 
 SESSION = """
 SELECT s.key, s.name, h.id, coalesce(h.depth + 1, 0), s.version, s.redo, s.attempt, s.changed_at
@@ -39,3 +39,8 @@ def session_of(row: Sequence[Any]) -> SessionState:
 
 def turn_of(row: Sequence[Any]) -> StoredTurn:
     return StoredTurn(hex_of(row[0]), hex_of(row[1]) or None, row[2], row[3], bytes(row[4]))
+
+
+def attempt_of(row: Sequence[Any], lives: bool = False) -> StoredAttempt:
+    key, base, place, outcome, record = row
+    return StoredAttempt(hex_of(key), hex_of(base) or None, place, outcome, lives, bytes(record))

@@ -24,7 +24,16 @@ from multiturn.stores.protocol import (
     require_name,
 )
 from multiturn.stores.record import Record
-from multiturn.stores.rows import LINE, SESSION, TURN, hex_of, key_of, session_of, turn_of
+from multiturn.stores.rows import (
+    LINE,
+    SESSION,
+    TURN,
+    attempt_of,
+    hex_of,
+    key_of,
+    session_of,
+    turn_of,
+)
 from multiturn.stores.sweep import sweep
 
 # Sends one statement with its values; gives something with fetchone, fetchall, rowcount.
@@ -32,6 +41,8 @@ Execute = Callable[..., Any]
 
 # More turns than any conversation has.
 _ALL = 2**60
+# What the row of a session is when no turn is under way.
+_FREE = "attempt = '', holder = NULL, expires_at = NULL, began = NULL, record = NULL"
 # How often a change is tried again when another came first, before it is called a conflict.
 _TRIES = 20
 
@@ -68,7 +79,7 @@ class SqlStore(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Let go of files and connections; the next call opens them again."""
+        """Let go of files and connections."""
 
     def _now(self, execute: Execute) -> float:
         """Return the time that all holders of leases share, in seconds since 1970."""
@@ -87,8 +98,8 @@ class SqlStore(ABC):
     def _created(self, name: str, head: str | None, *, must_be_new: bool) -> SessionState:
         with self._transaction() as execute:
             inserted = execute(
-                "INSERT INTO sessions (name, head, version, redo, attempt, changed_at) "
-                "VALUES (?, ?, 0, '', '', ?) ON CONFLICT (name) DO NOTHING",
+                "INSERT INTO sessions (name, head, version, redo, changed_at) "
+                "VALUES (?, ?, 0, '', ?) ON CONFLICT (name) DO NOTHING",
                 (require_name(name), self._number(execute, head), time.time()),
             )
             if must_be_new and inserted.rowcount != 1:
@@ -126,12 +137,16 @@ class SqlStore(ABC):
     def delete(self, name: str) -> None:
         """Delete a session, and its turns that no other session has."""
         with self._transaction() as execute:
-            row = execute("SELECT key FROM sessions WHERE name = ?", (name,)).fetchone()
+            row = execute("SELECT key, attempt FROM sessions WHERE name = ?", (name,)).fetchone()
             if row is None:
                 raise SessionMissing(name, store=self.address)
             execute(
-                "DELETE FROM uses WHERE owner IN (SELECT id FROM attempts WHERE session = ?)", row
+                "DELETE FROM uses WHERE owner IN (SELECT id FROM attempts WHERE session = ?)",
+                (row[0],),
             )
+            if row[1]:
+                execute("DELETE FROM uses WHERE owner = ?", (key_of(row[1]),))
+            row = row[:1]
             execute("DELETE FROM attempts WHERE session = ?", row)
             execute("DELETE FROM sessions WHERE key = ?", row)
             execute("UPDATE turns SET session = NULL WHERE session = ?", row)
@@ -141,55 +156,38 @@ class SqlStore(ABC):
 
     def begin(self, state: SessionState, attempt: str, record: Record) -> SessionState:
         """Note a turn that is about to be asked for, and lease the session for it."""
-        with self._reading() as execute:  # a busy session is found out without writing
-            self._require_free(execute, self._row(execute, state), attempt)
+        change = "attempt = ?, holder = ?, expires_at = ?, began = version + 1, record = ?"
         for _ in range(_TRIES):
             with self._transaction(is_durable=False) as execute:
                 row = self._row(execute, state)
                 if row.attempt == attempt:
                     return row
-                self._require_free(execute, row, attempt)
-                if not self._set(execute, row, "attempt = ?", attempt):
-                    continue
-                if row.attempt:
-                    self._drop(execute, row.attempt, "interrupted")
-                execute(
-                    "INSERT INTO attempts "
-                    "(id, session, base, place, outcome, holder, expires_at, body) "
-                    "VALUES (?, ?, ?, ?, 'open', ?, ?, ?)",
-                    (
-                        key_of(attempt),
-                        row.key,
-                        self._number(execute, row.head),
-                        row.version + 1,
-                        this_process(),
-                        self._now(execute) + self.lease_seconds,
-                        record.body,
-                    ),
-                )
-                self._use(execute, key_of(attempt), record.blobs)
-                return row._replace(version=row.version + 1, attempt=attempt)
+                self._require_free(execute, row)
+                until = self._now(execute) + self.lease_seconds
+                self._take_over(execute, row)
+                lease = (attempt, this_process(), until, record.body)
+                if self._set(execute, row, change, *lease):
+                    self._use(execute, key_of(attempt), record.blobs)
+                    return row._replace(version=row.version + 1, attempt=attempt)
         raise Conflict(state.name, "others changed it again and again", store=self.address)
 
-    def note(self, attempt: str, record: Record) -> None:
-        """Record how far an attempt has come; does nothing if it has ended."""
+    def note(self, state: SessionState, record: Record) -> None:
+        """Record how far the attempt of ``state`` has come; nothing if it has ended."""
         with self._transaction() as execute:
-            self._write(execute, attempt, record)
-            until = self._now(execute) + self.lease_seconds
-            execute("UPDATE attempts SET expires_at = ? WHERE id = ?", (until, key_of(attempt)))
+            self._write(execute, state, record)
 
-    def renew(self, attempts: Iterable[str]) -> None:
+    def renew(self, states: Iterable[SessionState]) -> None:
         """Prolong the leases of attempts that are still under way."""
         with self._transaction(is_durable=False) as execute:
             until = self._now(execute) + self.lease_seconds
-            for attempt in attempts:
+            for state in states:
                 execute(
-                    "UPDATE attempts SET expires_at = ? WHERE id = ? AND outcome = 'open'",
-                    (until, key_of(attempt)),
+                    "UPDATE sessions SET expires_at = ? WHERE key = ? AND attempt = ?",
+                    (until, state.key, state.attempt),
                 )
 
     def commit(
-        self, state: SessionState, attempt: str, turns: Sequence[StoredTurn], blobs: Blobs
+        self, state: SessionState, turns: Sequence[StoredTurn], blobs: Blobs
     ) -> SessionState:
         """Add turns and move the head to the last, if nothing happened since ``begin``."""
         head = turns[-1]
@@ -199,13 +197,12 @@ class SqlStore(ABC):
             number = self._number(execute, turns[0].parent)
             for turn in turns:
                 number = self._insert(execute, state, turn, number, blobs)
-            change = "head = ?, redo = '', attempt = ''"
-            if state.attempt != attempt or not self._set(execute, state, change, number):
+            if not self._set(execute, state, f"head = ?, redo = '', {_FREE}", number):
                 raise Conflict(
                     state.name, "the turn's lease was lost while it was asked", store=self.address
                 )
-            execute("DELETE FROM attempts WHERE id = ?", (key_of(attempt),))
-            execute("DELETE FROM uses WHERE owner = ?", (key_of(attempt),))
+            if blobs:
+                execute("DELETE FROM uses WHERE owner = ?", (key_of(state.attempt),))
         return state._replace(
             head=head.id, turns=head.number + 1, version=state.version + 1, redo=(), attempt=""
         )
@@ -227,27 +224,24 @@ class SqlStore(ABC):
         self._use(execute, values[0], {name: blobs[name] for name in turn.blobs})
         return row[0]  # type: ignore[no-any-return]
 
-    def settle(self, attempt: str, outcome: str, record: Record) -> None:
-        """Note how an attempt ended that became no turn; the first note stays."""
+    def settle(self, state: SessionState, outcome: str, record: Record) -> None:
+        """Note how the attempt of ``state`` ended, which became no turn; the first note stays."""
         with self._transaction(is_durable=outcome == "paused") as execute:
-            self._write(execute, attempt, record)
-            self._drop(execute, attempt, outcome)
-            execute(
-                "UPDATE sessions SET attempt = '', version = version + 1 WHERE attempt = ?",
-                (attempt,),
-            )
+            if self._write(execute, state, record):
+                row = self._row(execute, state)
+                self._take_over(execute, row, outcome)
+                self._set(execute, row, _FREE)
 
     def move(self, state: SessionState, head: str | None, redo: Sequence[str] = ()) -> SessionState:
         """Point a session at another turn, if its head is still ``state``'s."""
         for _ in range(_TRIES):
             with self._transaction() as execute:
                 row = self._row(execute, state)
-                self._require_free(execute, row, "")
+                self._require_free(execute, row)
                 if row.head != state.head:
                     raise Conflict(state.name, "its head was moved", store=self.address)
-                if row.attempt:
-                    self._drop(execute, row.attempt, "interrupted")
-                change = "head = ?, redo = ?, attempt = ''"
+                self._take_over(execute, row)
+                change = f"head = ?, redo = ?, {_FREE}"
                 if self._set(execute, row, change, self._number(execute, head), " ".join(redo)):
                     return self._row(execute, state)
         raise Conflict(state.name, "others changed it again and again", store=self.address)
@@ -276,24 +270,24 @@ class SqlStore(ABC):
     def attempts(self, name: str) -> list[StoredAttempt]:
         """Return the turns of a session that were tried and did not become one, by place."""
         with self._reading() as execute:
-            now = self._now(execute)
-            rows = execute(
-                "SELECT a.id, b.id, a.place, a.outcome, a.holder, a.expires_at, a.body "
+            ended = execute(
+                "SELECT a.id, b.id, a.place, a.outcome, a.record "
                 "FROM attempts a JOIN sessions s ON s.key = a.session "
                 "LEFT JOIN turns b ON b.number = a.base WHERE s.name = ? ORDER BY a.place",
                 (name,),
             ).fetchall()
-        return [
-            StoredAttempt(
-                hex_of(row[0]),
-                hex_of(row[1]) or None,
-                row[2],
-                row[3],
-                row[3] == "open" and _lives(row[4], row[5], now),
-                bytes(row[6]),
-            )
-            for row in rows
-        ]
+            open_ = execute(
+                "SELECT s.attempt, h.id, s.began, s.record, s.holder, s.expires_at "
+                "FROM sessions s LEFT JOIN turns h ON h.number = s.head "
+                "WHERE s.name = ? AND s.attempt <> ''",
+                (name,),
+            ).fetchall()
+            now = self._now(execute)
+        ended = [attempt_of(row) for row in ended]
+        for key, base, place, record, holder, until in open_:
+            lives = _lives(holder, until, now)
+            ended.append(attempt_of((bytes.fromhex(key), base, place, "open", record), lives))
+        return ended
 
     def blobs(self, hashes: Iterable[str]) -> dict[str, bytes]:
         """Return bytes by their SHA-256 in hexadecimal; those not there are left out."""
@@ -337,25 +331,29 @@ class SqlStore(ABC):
         )
         return bool(changed.rowcount == 1)
 
-    def _require_free(self, execute: Execute, row: SessionState, attempt: str) -> None:
-        """Raise SessionBusy if another attempt holds the session and is alive."""
-        if row.attempt in ("", attempt):
+    def _require_free(self, execute: Execute, row: SessionState) -> None:
+        """Raise SessionBusy if an attempt holds the session and is alive."""
+        if not row.attempt:
             return
-        held = execute(
-            "SELECT holder, expires_at FROM attempts WHERE id = ?", (key_of(row.attempt),)
+        holder, until = execute(
+            "SELECT holder, expires_at FROM sessions WHERE key = ?", (row.key,)
         ).fetchone()
-        if held and _lives(held[0], held[1], self._now(execute)):
+        now = self._now(execute)
+        if _lives(holder, until, now):
             raise SessionBusy(
-                f"another turn of session {row.name!r} is under way; its lease runs out "
-                f"{max(0, held[1] - self._now(execute)):.0f} seconds after its holder was last "
-                "heard of"
+                f"another turn of session {row.name!r} is under way; unless its process is heard "
+                f"of again, its lease ends in {until - now:.0f} seconds"
             )
 
-    def _drop(self, execute: Execute, attempt: str, outcome: str) -> None:
-        execute(
-            "UPDATE attempts SET outcome = ? WHERE id = ? AND outcome = 'open'",
-            (outcome, key_of(attempt)),
-        )
+    def _take_over(self, execute: Execute, row: SessionState, outcome: str = "interrupted") -> None:
+        """Put the attempt that a session has, if any, among those that came to nothing."""
+        if row.attempt:
+            execute(
+                "INSERT INTO attempts (id, session, base, place, outcome, record) "
+                "SELECT ?, key, head, began, ?, record FROM sessions WHERE key = ? "
+                "ON CONFLICT (id) DO NOTHING",
+                (key_of(row.attempt), outcome, row.key),
+            )
 
     def _number(self, execute: Execute, turn: str | None) -> int | None:
         if turn is None:
@@ -365,14 +363,15 @@ class SqlStore(ABC):
             raise Conflict("", f"turn {turn[:12]} is not stored any more", store=self.address)
         return row[0]  # type: ignore[no-any-return]
 
-    def _write(self, execute: Execute, attempt: str, record: Record) -> None:
-        """Replace what is recorded of an attempt, if it is open."""
+    def _write(self, execute: Execute, state: SessionState, record: Record) -> bool:
+        """Replace what is recorded of an attempt; return whether it is still under way."""
         changed = execute(
-            "UPDATE attempts SET body = ? WHERE id = ? AND outcome = 'open'",
-            (record.body, key_of(attempt)),
+            "UPDATE sessions SET record = ?, expires_at = ? WHERE key = ? AND attempt = ?",
+            (record.body, self._now(execute) + self.lease_seconds, state.key, state.attempt),
         )
         if changed.rowcount:
-            self._use(execute, key_of(attempt), record.blobs)
+            self._use(execute, key_of(state.attempt), record.blobs)
+        return bool(changed.rowcount)
 
     def _use(self, execute: Execute, owner: bytes, blobs: Blobs) -> None:
         """Keep blobs for as long as a turn or an attempt has need of them."""
