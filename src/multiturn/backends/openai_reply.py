@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any
 
 from multiturn.backends.openai_calls import CallAssembler
+from multiturn.backends.openai_frame import Frame
 from multiturn.backends.sse import SseDecoder
 from multiturn.backends.wire_json import parsed
 from multiturn.errors import MalformedReply
@@ -58,6 +59,7 @@ class ReplyReader:
         self._whole: list[bytes] = []
         self._choices: dict[int, _Choice] = {}
         self._is_named = False
+        self._frame = Frame()
 
     def feed(self, data: bytes) -> Iterable[Object]:
         """Return the chunks that these bytes complete, lazily: what came before a fault is given.
@@ -89,9 +91,15 @@ class ReplyReader:
             yield from self._read(parsed(stray))
 
     def _chunks(self, events: list[bytes]) -> Iterator[Object]:
+        frame = self._frame
         for event in events:
-            if event != b"[DONE]" and event and not event.isspace():
-                yield from self._read(parsed(event))
+            text = frame.text_in(event)
+            if text:
+                yield {"candidates": [{"content": {"parts": [{"text": text}], "role": "model"}}]}
+            elif event != b"[DONE]" and event and not event.isspace():
+                chunks = self._read(parsed(event))
+                frame.learn(event, chunks)
+                yield from chunks
 
     def _read(self, received: Any) -> list[Object]:
         """Return what a chunk of the protocol says as chunks of the wire: one, or none."""
