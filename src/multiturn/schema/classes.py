@@ -67,8 +67,14 @@ def module_scope(named: Any) -> dict[str, Any]:
 
 
 def _hints(cls: type) -> dict[str, Any]:
+    # Python 3.12.1 does not look for the type variables of ``class C[T]`` by itself.
+    variables = {
+        v.__name__: v for base in cls.__mro__ for v in vars(base).get("__type_params__", ())
+    }
     try:
-        return typing.get_type_hints(cls, include_extras=True)
+        return typing.get_type_hints(
+            cls, localns={**vars(cls), **variables} if variables else None, include_extras=True
+        )
     except NameError as error:
         raise Refusal(
             f"an annotation of {cls.__name__} names {error.name!r}, which cannot be found; "

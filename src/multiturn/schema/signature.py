@@ -51,6 +51,7 @@ def names_around(source: Any) -> dict[str, Any]:
     """Return the names that a plain function can use: its module's, and those it encloses."""
     names = getattr(getattr(source, "__code__", None), "co_freevars", ())
     found = dict(getattr(source, "__globals__", {}))
+    found |= {variable.__name__: variable for variable in getattr(source, "__type_params__", ())}
     for name, cell in zip(names, getattr(source, "__closure__", None) or (), strict=False):
         try:
             found[name] = cell.cell_contents
