@@ -29,7 +29,6 @@ from multiturn.stores.rows import (
     SESSION,
     TURN,
     attempt_of,
-    hex_of,
     key_of,
     session_of,
     turn_of,
