@@ -38,14 +38,17 @@ class CallingOptions(TypedDict, total=False):
             that are not async run in the caller's own thread in blocking code.
         max_result_bytes: A result whose JSON is larger becomes an error; 1 MiB.
         before_call: Called with each Call before it is made; returns None to go on,
-            other arguments as a dict, or a Refusal.  May be async in async code.
-        after_call: Called with the Call and its result; returns None to keep it, or
-            another one as a dict.  May be async in async code.
+            other arguments as a dict, or a Refusal.
+        after_call: Called with each Call and the response to it, errors and refusals
+            included; returns None to keep it, or another one.
         approve: Asked for each call: True to run it, False or a reason not to, None to
-            let the turn wait for a person.  Without it, only functions marked with
-            ``requires_approval`` wait.
+            let the turn wait for a person; what it raises ends the turn.  Without it,
+            only functions marked with ``requires_approval`` wait.
         injected: Values of the parameters that the model never sees, by name; kept, not
             copied.
+
+    The hooks may be async; what they raise is treated as if the function had, but for
+    ``approve``.
     """
 
     tool_mode: Literal["sequential", "concurrent"]
@@ -82,6 +85,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "on_round_limit": ("raise", "answer"),
     "on_tool_error": ("result", "raise"),
 }
+_HOOKS = ("before_call", "after_call", "approve")
 _COUNTS = ("max_concurrent_calls", "max_rounds", "max_result_bytes")
 
 
@@ -89,8 +93,13 @@ def calling_of(options: CallingOptions) -> Calling:
     """Return the options with defaults.
 
     Raises:
-        InvalidContent: A value is not one of the choices, or no count.
+        InvalidContent: An option is not known, or its value is none of the choices, no
+            count, or cannot be called.
     """
+    for name in options:
+        if name not in Calling._fields:
+            known = ", ".join(Calling._fields)
+            raise InvalidContent(f"$.{name}", options.get(name), f"one of the options {known}")
     calling = Calling(**options)
     for name, choices in _CHOICES.items():
         if getattr(calling, name) not in choices:
@@ -99,7 +108,13 @@ def calling_of(options: CallingOptions) -> Calling:
         value = getattr(calling, name)
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise InvalidContent(f"$.{name}", value, "a whole number, at least 1")
+    for name in _HOOKS:
+        value = getattr(calling, name)
+        if value is not None and not callable(value):
+            raise InvalidContent(f"$.{name}", value, "a function, or None")
     seconds = calling.tool_timeout_seconds
     if seconds is not None and not (isinstance(seconds, int | float) and seconds > 0):
         raise InvalidContent("$.tool_timeout_seconds", seconds, "seconds, more than 0, or None")
+    if not isinstance(calling.injected, Mapping):
+        raise InvalidContent("$.injected", calling.injected, "values by names of parameters")
     return calling

@@ -14,6 +14,8 @@ OnLimit: TypeAlias = Literal["raise", "answer"]
 class Call(NamedTuple):
     """One function that the model wants to be called.
 
+    A function gets its own call if a parameter is annotated so; the model never sees it.
+
     Attributes:
         index: Its place among the calls of its content, from 0.
         name: The function's name.
@@ -21,10 +23,13 @@ class Call(NamedTuple):
         id: The model's name for this call, "" if it gave none.
     """
 
-    index: int
+    index: int  # type: ignore[assignment]  # it hides the method of tuples, unused here
     name: str
     args: dict[str, Any]
     id: str = ""
+
+
+Call.__multiturn_injected__ = True  # type: ignore[attr-defined]  # a named tuple takes no mark
 
 
 class CallRules(NamedTuple):
@@ -63,9 +68,13 @@ def calls_of(content: Content) -> tuple[Call, ...]:
         if isinstance(part.get("functionCall"), dict)
     ]
     return tuple(
-        Call(i, str(call.get("name", "")), copy_json(call.get("args") or {}), call.get("id") or "")
+        Call(i, str(call.get("name") or ""), copy_json(call.get("args") or {}), _id_of(call))
         for i, call in enumerate(found)
     )
+
+
+def _id_of(call: Object) -> str:
+    return str(call.get("id") or "")
 
 
 def result_part(call: Call, response: Mapping[str, Any], parts: Iterable[Object] = ()) -> Object:
@@ -78,6 +87,11 @@ def result_part(call: Call, response: Mapping[str, Any], parts: Iterable[Object]
     return {"functionResponse": answer}
 
 
+def with_mode(tool_config: Object | None, mode: str) -> Object:
+    """Return the rules of calling with another mode, for all functions."""
+    return {**(tool_config or {}), "functionCallingConfig": {"mode": mode}}
+
+
 def forced_first(tool_config: Object | None, number: int) -> Object | None:
     """Return the rules of calling for a round: a call is forced in the first one only.
 
@@ -86,4 +100,4 @@ def forced_first(tool_config: Object | None, number: int) -> Object | None:
     calling = (tool_config or {}).get("functionCallingConfig") or {}
     if number == 1 or calling.get("mode") != "ANY":
         return tool_config
-    return {**(tool_config or {}), "functionCallingConfig": {"mode": "AUTO"}}
+    return with_mode(tool_config, "AUTO")

@@ -16,12 +16,9 @@ from multiturn.history import Turn, head_from, path_of, turns_of
 from multiturn.journal import JournalEntry
 from multiturn.message import Object
 from multiturn.model import Overrides
-from multiturn.open_turn import OpenTurn
+from multiturn.open_turn import OpenTurn, checked_calling
 from multiturn.request import Request
-from multiturn.response import (
-    BaseGenerateContentResponse,
-    GenerateContentResponse,
-)
+from multiturn.response import BaseGenerateContentResponse, GenerateContentResponse
 from multiturn.to_content import ContentLike, ContentsLike, to_content, to_contents
 
 if TYPE_CHECKING:
@@ -61,6 +58,8 @@ class ChatSession:
         calling: How functions are run; may be changed between turns.
     """
 
+    __multiturn_injected__ = True  # a function gets its session by an annotation
+
     def __init__(
         self,
         model: GenerativeModel,
@@ -92,7 +91,7 @@ class ChatSession:
         self._journal: list[JournalEntry] = []
         self._gate = Gate()
         self._pending: PendingTurn | None = None
-        self.calling = calling
+        self.calling = checked_calling(calling)
 
     # -- talking -------------------------------------------------------------------------
 
@@ -153,18 +152,18 @@ class ChatSession:
 
     @property
     def pending(self) -> PendingTurn | None:
-        """The turn that waits for approval of its calls, None if none does.
+        """The turn that can go on with ``resume()``, None if there is none.
 
-        In a stored session also the turn whose process ended before it did; going on
-        with it runs no function again that had returned.  Another ``send_message``
-        drops it.
+        Its calls wait for approval, or it broke off after functions had begun; in a
+        stored session also by the end of its process.  Going on with it runs no function
+        again.  Another ``send_message``, ``rewind`` and a new ``history`` drop it.
         """
         if self._pending is None and self._stored is not None:
             return self._stored.pending()
         return self._pending
 
     def resume(self, *, stream: bool = False) -> GenerateContentResponse:
-        """Go on with the turn that waits, as was decided on ``chat.pending``.
+        """Go on with the turn that waits or broke off, as was decided on ``chat.pending``.
 
         Raises:
             UsageError: No turn waits, or a call is not decided on.
@@ -243,7 +242,7 @@ class ChatSession:
         given = to_contents(contents, path="$.history")
         with self._gate.held():
             self._head = head_from(given) if self._stored is None else self._stored.replace(given)
-            self._redo, self._last, self._arriving = (), None, None
+            self._redo, self._last, self._arriving, self._pending = (), None, None, None
 
     @property
     def last(self) -> BaseGenerateContentResponse[Any] | None:
@@ -361,7 +360,7 @@ class ChatSession:
             except BaseException:  # moved by another, or unknown: it is read anew
                 self.__dict__.pop("_head", None)
                 raise
-        self._head, self._redo = head, left
+        self._head, self._redo, self._pending = head, left, None
 
     # -- other conversations -------------------------------------------------------------
 

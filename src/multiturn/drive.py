@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import aclosing, closing
+from contextlib import aclosing, closing, contextmanager
 from typing import Any, Protocol
 
 from multiturn.backends import Backend
@@ -14,7 +14,7 @@ from multiturn.errors import TurnCancelled
 from multiturn.message import Object
 from multiturn.reply import Reply
 from multiturn.request import Request
-from multiturn.turn import AskModel, Commit, Pause, RunCalls, Steps, Wait
+from multiturn.turn import AskModel, Commit, Note, Pause, RunCalls, Steps, Wait
 
 
 class Keeper(Protocol):
@@ -34,6 +34,9 @@ class Keeper(Protocol):
 
     async def run_calls_async(self, step: RunCalls) -> list[Object] | None:
         """The same without blocking the event loop."""
+
+    def note(self, contents: tuple[Content, ...]) -> None:
+        """Note in the journal how far the turn has come."""
 
     def pause(self, contents: tuple[Content, ...]) -> None:
         """Keep a turn that waits for approval."""
@@ -81,8 +84,11 @@ def drive(steps: Steps, backend: Backend, keeper: Keeper) -> Iterator[Object]:
                         clock.require_time_for(step)
                         _sleep(seconds, cancel)
                     case RunCalls():
-                        outcome = keeper.run_calls(step)
+                        with clock.stopped():
+                            outcome = keeper.run_calls(step)
                         _require_go(cancel)
+                    case Note(contents):
+                        keeper.note(contents)
                     case Pause(contents):
                         keeper.pause(contents)
                     case Commit(contents):
@@ -120,8 +126,11 @@ async def drive_async(steps: Steps, backend: Backend, keeper: Keeper) -> AsyncIt
                         clock.require_time_for(step)
                         await _sleep_async(seconds, cancel)
                     case RunCalls():
-                        outcome = await keeper.run_calls_async(step)
+                        with clock.stopped():
+                            outcome = await keeper.run_calls_async(step)
                         _require_go(cancel)
+                    case Note(contents):
+                        keeper.note(contents)
                     case Pause(contents):
                         keeper.pause(contents)
                     case Commit(contents):
@@ -131,7 +140,10 @@ async def drive_async(steps: Steps, backend: Backend, keeper: Keeper) -> AsyncIt
 
 
 class _Clock:
-    """The time that a call as a whole may take: what is left is each request's limit."""
+    """The time that a call as a whole may take: what is left is each request's limit.
+
+    It stands still while functions run, which have a limit of their own.
+    """
 
     __slots__ = ("_default_seconds", "_started", "_total_seconds")
 
@@ -150,6 +162,16 @@ class _Clock:
             return request
         left = self._total_seconds - (time.monotonic() - self._started)
         return request._replace(timeout_seconds=max(left, 0.001))
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Do not count the time within."""
+        before = time.monotonic()
+        try:
+            yield
+        finally:
+            if self._started is not None:
+                self._started += time.monotonic() - before
 
     def require_time_for(self, wait: Wait) -> None:
         """Raise the error that the wait was for if it goes beyond a limit."""

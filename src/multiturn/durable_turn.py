@@ -162,13 +162,13 @@ class DurableTurn(OpenTurn):
         """Run functions; what each has returned is recorded before the next begins."""
         self._calling(step)
         self._note()
-        return self._with_results(super().run_calls(self._open_calls(step)))
+        return super().run_calls(step)
 
     async def run_calls_async(self, step: RunCalls) -> list[Object] | None:
         """The same without blocking the event loop."""
         self._calling(step)
         await result_of(self._note_later())
-        return self._with_results(await super().run_calls_async(self._open_calls(step)))
+        return await super().run_calls_async(step)
 
     def _calling(self, step: RunCalls) -> None:
         if not calls_of(self._so_far[-1]):
@@ -176,13 +176,6 @@ class DurableTurn(OpenTurn):
         assert self._toolbox is not None
         if not isinstance(self._toolbox, _Recording):
             self._toolbox = _Recording(self._toolbox, self)
-
-    def _open_calls(self, step: RunCalls) -> RunCalls:
-        """Leave out the calls whose results are known from before a crash."""
-        return step._replace(calls=tuple(c for c in step.calls if c.index not in self._results))
-
-    def _with_results(self, parts: list[Object] | None) -> list[Object] | None:
-        return None if parts is None else [part for _, part in sorted(self._results.items())]
 
     def returned(self, call: Call, part: Object) -> None:
         """Record what a function has returned."""
@@ -350,7 +343,7 @@ class _Recording(Toolbox):
     """A toolbox that records each result before the next function runs."""
 
     def __init__(self, toolbox: Toolbox, turn: DurableTurn) -> None:
-        super().__init__(toolbox.functions, toolbox.calling)
+        super().__init__(toolbox.functions, toolbox.calling, toolbox.session)
         self._turn = turn
 
     def answer(self, call: Call, verdict: bool | str) -> Generator[Invoke, Any, Object]:

@@ -81,9 +81,7 @@ class MultiturnError(Exception):
         return rebuilt, (type(self), self.args, self.__dict__)
 
 
-def rebuilt(
-    error_type: type[ErrorT], args: tuple[Any, ...], state: dict[str, Any]
-) -> ErrorT:
+def rebuilt(error_type: type[ErrorT], args: tuple[Any, ...], state: dict[str, Any]) -> ErrorT:
     """Make an error without running a constructor that wants keywords."""
     error = error_type.__new__(error_type, *args)
     error.args = args
@@ -450,15 +448,19 @@ class TooManyRounds(ReplyError):
 class ToolError(MultiturnError):
     """A function raised, and ``on_tool_error="raise"``; its own error is the ``__cause__``.
 
+    ``chat.retry()`` goes on from there: the model is told of the error, and nothing that
+    has run is run again.
+
     Attributes:
         call: Which call it was.
+        result: The part that tells the model of it.
     """
 
-    def __init__(self, call: Call, reason: str) -> None:
+    def __init__(self, call: Call, reason: str, result: dict[str, Any] | None = None) -> None:
         super().__init__(
             f"the function {call.name!r} failed: {reason}; nothing was added to the history"
         )
-        self.call = call
+        self.call, self.result = call, result or {}
 
 
 class ApprovalNeeded(MultiturnError):

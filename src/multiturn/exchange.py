@@ -78,6 +78,7 @@ class Exchange:
     Attributes:
         cancel: Raised by any thread, ends the call.
         reply: What has arrived in the round that was asked last.
+        earlier_usages: The wire's UsageMetadata of each ask before that one.
         outcome: "open" until it has ended.
         error: What ended it, None while open or answered.
         runner: The thread and task that last advanced it.
@@ -87,6 +88,7 @@ class Exchange:
         "__weakref__",
         "_generator",
         "cancel",
+        "earlier_usages",
         "error",
         "outcome",
         "process_id",
@@ -97,6 +99,7 @@ class Exchange:
     def __init__(self) -> None:
         self.cancel = Cancel()
         self.reply = Reply()
+        self.earlier_usages: list[Object] = []
         self.error: BaseException | None = None
         self.runner = runner()
         self.process_id = os.getpid()
@@ -144,7 +147,23 @@ class Exchange:
 
     def asked(self, reply: Reply) -> None:
         """Take note of the reply that is about to arrive."""
+        self.earlier_usages = self.usages
         self.reply = reply
+
+    @property
+    def usages(self) -> list[Object]:
+        """The wire's UsageMetadata of each ask that told one."""
+        usage = self.reply.usage
+        return [*self.earlier_usages, usage] if usage else list(self.earlier_usages)
+
+    @property
+    def runs_the_caller(self) -> bool:
+        """Whether the caller is a function that this call runs."""
+        caller = sys.modules.get("multiturn.caller")
+        return caller is not None and bool(caller.is_called_by(self))
+
+    def note(self, contents: tuple[Content, ...]) -> None:
+        """Note how far a turn has come; outside a conversation there is no journal."""
 
     def run_calls(self, step: RunCalls) -> list[Object] | None:
         """Run functions; outside a conversation nobody does."""

@@ -135,16 +135,13 @@ class Gate:
     @staticmethod
     def _is_left(holder: Exchange) -> bool:
         """Return whether a holder was left half-read; refuse a call from within it."""
-        if holder.is_orphaned:
-            return True
-        if not holder.is_mine:
-            return False
-        if holder.is_running:
+        is_mine = holder.is_mine
+        if holder.runs_the_caller or (is_mine and holder.is_running):
             raise SessionBusy(
                 "a turn of this session is running, and this call comes from within it; "
                 "use chat.fork() to ask something on the side"
             )
-        return True
+        return holder.is_orphaned or is_mine
 
     # No lock from here on: the collector may run these while this thread holds it.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from multiturn.content import Content
 from multiturn.errors import picklable
 from multiturn.exchange import Outcome
@@ -13,30 +15,49 @@ class JournalEntry:
     """One try; nothing a user typed is lost, whatever became of it.
 
     Attributes:
-        content: What the user said; frozen.
+        contents: The turn as far as it came: what the user said, calls and their
+            results; what arrived of the last answer is in ``received``.
+        results: Of the calls that ``contents`` ends with, by index, those that have
+            begun: the part that answers each, None if its end is not known.
         parent: The turn it followed, None at the beginning.
         turn: The turn it became, None if it did not become one.
         outcome: "open" while it is under way; "answered", "failed", "blocked" (the
             prompt was refused), "stopped" (a bad finish reason), "cancelled",
-            "abandoned" (left half-read) or "interrupted" (Ctrl-C, exit).
+            "paused" (calls waited for approval), "abandoned" (left half-read) or
+            "interrupted" (Ctrl-C, exit).
         error: What ended it, as a copy without its traceback; None if answered.
         received: What had arrived, as the wire's GenerateContentResponse.
     """
 
-    __slots__ = ("content", "error", "outcome", "parent", "received", "turn")
+    __slots__ = (
+        "contents",
+        "error",
+        "outcome",
+        "parent",
+        "received",
+        "results",
+        "turn",
+    )
 
     def __init__(
         self,
-        content: Content,
-        *,
+        *contents: Content,
         parent: Turn | None = None,
         turn: Turn | None = None,
         outcome: Outcome = "open",
         error: BaseException | None = None,
         received: Object | None = None,
+        results: Mapping[int, Object | None] | None = None,
     ) -> None:
-        self.content, self.parent, self.turn = content, parent, turn
+        self.contents = contents
+        self.results: dict[int, Object | None] = dict(results or {})
+        self.parent, self.turn = parent, turn
         self.outcome, self.error, self.received = outcome, error, received
+
+    @property
+    def content(self) -> Content:
+        """What the user said; frozen."""
+        return self.contents[0]
 
     @property
     def partial_text(self) -> str:
@@ -50,16 +71,19 @@ class JournalEntry:
     def pickled(self) -> Object:
         """Return what pickle takes along: turns by their identity, foreign errors by name."""
         return {
-            "content": self.content,
             "parent": self.parent.id if self.parent else None,
             "turn": self.turn.id if self.turn else None,
             "outcome": "interrupted" if self.outcome == "open" else self.outcome,
             "error": picklable(self.error),
             "received": self.received,
+            "contents": self.contents,
+            "results": dict(self.results),
         }
 
     @classmethod
     def unpickled(cls, members: Object, turns: dict[str, Turn]) -> JournalEntry:
         """Make an entry again; turns that lie on no kept branch are None."""
-        found = {name: turns.get(members[name]) for name in ("parent", "turn")}
-        return cls(**{**members, **found, "content": members["content"].frozen()})
+        found: Object = {name: turns.get(members[name]) for name in ("parent", "turn")}
+        members = dict(members)
+        contents = (content.frozen() for content in members.pop("contents"))
+        return cls(*contents, **{**members, **found})

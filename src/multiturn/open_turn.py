@@ -5,9 +5,9 @@ from __future__ import annotations
 import weakref
 from typing import TYPE_CHECKING, Any
 
-from multiturn.calls import calls_of
+from multiturn.calls import Call, calls_of
 from multiturn.content import Content
-from multiturn.errors import ApprovalNeeded, without_traceback
+from multiturn.errors import ApprovalNeeded, UsageError, without_traceback
 from multiturn.exchange import Exchange, Outcome
 from multiturn.history import Turn
 from multiturn.journal import JournalEntry
@@ -15,6 +15,7 @@ from multiturn.message import Object
 from multiturn.turn import RunCalls, Steps, turn
 
 if TYPE_CHECKING:
+    from multiturn.calling import CallingOptions
     from multiturn.chat import ChatSession
     from multiturn.model import Overrides
     from multiturn.pending import PendingTurn
@@ -26,6 +27,19 @@ if TYPE_CHECKING:
 _WAIT_SECONDS = 600.0
 
 
+def checked_calling(options: CallingOptions) -> CallingOptions:
+    """Return how functions are to be run, as it was given.
+
+    Raises:
+        InvalidContent: An option is not known, or has no known form.
+    """
+    if options:
+        from multiturn.calling import calling_of
+
+        calling_of(options)
+    return options
+
+
 class OpenTurn(Exchange):
     """A turn under way: an exchange that ends in the session's history and journal."""
 
@@ -33,6 +47,7 @@ class OpenTurn(Exchange):
         "_decisions",
         "_entry",
         "_overrides",
+        "_pending",
         "_response",
         "_said",
         "_session",
@@ -52,7 +67,7 @@ class OpenTurn(Exchange):
         steps_back: int = 0,
     ) -> None:
         self._said, self._overrides, self._stream = said, overrides, stream
-        self._decisions = pending.decisions if pending else None
+        self._pending, self._decisions = pending, pending.decisions if pending else None
         self._steps_back = steps_back
         seconds = overrides.timeout_seconds
         self.wait_seconds = _WAIT_SECONDS if seconds is None else seconds
@@ -65,6 +80,7 @@ class OpenTurn(Exchange):
 
     def begin(self, session: ChatSession) -> Steps:
         """Note the try in the journal and return the steps of the turn."""
+        self._require_waiting(session)
         parent = session.turn_before(self._steps_back)
         request = session.request_for(self._overrides, stream=self._stream, after=parent)
         retry = session.model.retry_for(self._overrides)
@@ -72,11 +88,14 @@ class OpenTurn(Exchange):
         if session.enable_automatic_function_calling and request.tools:
             from multiturn.toolbox import toolbox_for
 
-            self._toolbox = toolbox_for(session.model.tools_for(self._overrides), session.calling)
+            tools = session.model.tools_for(self._overrides)
+            self._toolbox = toolbox_for(tools, session.calling, session)
             rules = self._toolbox.rules(request.tools)
-        steps = turn(request, self._said, retry, rules, self._decisions)
+        known = self._pending.results if self._pending else {}
+        steps = turn(request, self._said, retry, rules, self._decisions, known)
         self._session = session
-        self._entry = JournalEntry(self._said[0], parent=parent)
+        self.earlier_usages = list(self._pending.usages) if self._pending else []
+        self._entry = JournalEntry(*self._said, parent=parent, results=known)
         session._journal.append(self._entry)
         session._pending = None
         return steps
@@ -84,6 +103,14 @@ class OpenTurn(Exchange):
     async def begin_async(self, session: ChatSession) -> Steps:
         """The same without blocking the event loop; memory does not block."""
         return self.begin(session)
+
+    def _require_waiting(self, session: ChatSession) -> None:
+        """Refuse to go on with a turn that another call has gone on with meanwhile."""
+        waits = self._pending is None or self._pending is session._pending
+        if not waits and session._stored is None:
+            raise UsageError(
+                "that turn does not wait any more: it was resumed, or dropped by another message"
+            )
 
     def shown_as(self, response: Any) -> None:
         """Make the reply that the user gets the session's last."""
@@ -93,25 +120,46 @@ class OpenTurn(Exchange):
     def run_calls(self, step: RunCalls) -> list[Object] | None:
         """Run functions, in this thread unless they have a time limit."""
         assert self._toolbox is not None
+        from multiturn.caller import called_by
         from multiturn.run_calls import run_calls
 
-        return run_calls(step.calls, step.decisions, self._toolbox, self.cancel)
+        with called_by(self):
+            return run_calls(step, self._toolbox, self.cancel, self.note_call)
 
     async def run_calls_async(self, step: RunCalls) -> list[Object] | None:
         """Run functions, those that are not async in a thread."""
         assert self._toolbox is not None
-        from multiturn.run_calls import run_calls_async
+        from multiturn.caller import called_by
+        from multiturn.run_calls_async import run_calls_async
 
-        return await run_calls_async(step.calls, step.decisions, self._toolbox, self.cancel)
+        with called_by(self):
+            return await run_calls_async(step, self._toolbox, self.cancel, self.note_call)
+
+    def note(self, contents: tuple[Content, ...]) -> None:
+        """Note how far the turn has come."""
+        assert self._entry is not None
+        if self._entry.contents != contents:
+            self._entry.contents, self._entry.results = contents, {}
+
+    def note_call(self, index: int, part: Object | None) -> None:
+        """Note that a call has begun (None), or the part that answers it; from any thread."""
+        assert self._entry is not None
+        self._entry.results[index] = part
 
     def pause(self, contents: tuple[Content, ...]) -> None:
         """Keep the turn for ``chat.resume()`` and tell the caller."""
+        calls = calls_of(contents[-1])
+        self._wait(contents, calls)
+        raise ApprovalNeeded(calls)
+
+    def _wait(self, contents: tuple[Content, ...], calls: tuple[Call, ...]) -> None:
         assert self._session is not None
+        assert self._entry is not None
         from multiturn.pending import PendingTurn
 
-        calls = calls_of(contents[-1])
-        self._session._pending = PendingTurn(contents, calls, self._overrides)
-        raise ApprovalNeeded(calls)
+        pending = PendingTurn(contents, calls, self._overrides)
+        pending.results, pending.usages = dict(self._entry.results), self.usages
+        self._session._pending = pending
 
     def save(self, contents: tuple[Content, ...]) -> None:
         """Move the session's head to a new turn; the only place where a history grows."""
@@ -133,8 +181,10 @@ class OpenTurn(Exchange):
         if self._turn is not None and session._head is self._turn:
             # Committed, whatever came after: the entry says what the history says.
             entry.turn, outcome, error = self._turn, "answered", None
-        elif self.reply.chunks:
-            entry.received = self.reply.whole()
+        else:
+            entry.received = self.reply.whole() if self.reply.chunks else None
+            if outcome != "paused" and (entry.results or len(entry.contents) > 1):
+                self._wait(entry.contents, ())  # functions have begun, or were paid for
         entry.error, entry.outcome = without_traceback(error), outcome
         response = self._response() if self._response else None
         if response is not None and session._arriving is self._response:

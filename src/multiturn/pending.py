@@ -1,8 +1,8 @@
-"""A turn that waits for a person to approve the functions that the model wants to call."""
+"""A turn that can go on: its calls wait for a person's approval, or it broke off."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -16,18 +16,24 @@ if TYPE_CHECKING:
 
 
 class PendingTurn:
-    """What waits: read ``calls``, decide on each, and go on with ``chat.resume()``.
+    """Read ``calls``, decide on each, and go on with ``chat.resume()``.
+
+    A turn that broke off after functions had begun has no calls to decide on: going on
+    with it asks the model again, and runs no function a second time.
 
     Attributes:
-        calls: All calls of the model's last content, in order; none has run.
-        contents: The turn so far, from the user's message to those calls; frozen.
-        results: By index of a call, the result of a function that had returned when the
-            process ended; it is not run again.
+        calls: The calls that wait for approval, in order; none has run.
+        contents: The turn so far, from the user's message on; frozen.
+        results: Of the calls that ``contents`` ends with, by index, those that had begun
+            when the turn broke off: the part that answers each, None if its end is not
+            known; they are not run again.
         received: What had arrived of an answer then, as in ``JournalEntry``.
+        usages: The wire's UsageMetadata of each round so far.
     """
 
-    results: Mapping[int, Object] = MappingProxyType({})
+    results: Mapping[int, Object | None] = MappingProxyType({})
     received: Object | None = None
+    usages: Sequence[Object] = ()
 
     def __init__(
         self, contents: tuple[Content, ...], calls: tuple[Call, ...], overrides: Overrides
@@ -58,6 +64,10 @@ class PendingTurn:
                 "chat.pending.refuse() first"
             )
         return dict(self._decisions)
+
+    def __setstate__(self, state: Object) -> None:
+        self.__dict__.update(state)
+        self.contents = tuple(content.frozen() for content in self.contents)
 
     def __repr__(self) -> str:
         shown = ", ".join(f"{c.name}({c.args})" for c in self.calls)

@@ -55,6 +55,11 @@ class Reply:
                 self._object[name] = value
 
     @property
+    def usage(self) -> Object:
+        """The wire's UsageMetadata as far as it was told; a copy."""
+        return dict(copy_json(self._object.get("usageMetadata") or {}))
+
+    @property
     def has_content(self) -> bool:
         """Whether anything was shown that a second try could not take back."""
         return any(answer.parts for answer in self._candidates.values())

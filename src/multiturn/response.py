@@ -46,6 +46,7 @@ class BaseGenerateContentResponse(Generic[SourceT]):
         "_readers",
         "_result",
         "_source",
+        "_usages",
     )
 
     def __init__(
@@ -64,6 +65,7 @@ class BaseGenerateContentResponse(Generic[SourceT]):
         self._error: BaseException | None = None
         self._is_chunk = False
         self._readers = 0
+        self._usages: list[Object] | None = None
 
     @classmethod
     def _arriving(cls, exchange: Exchange, source: SourceT) -> Self:
@@ -86,7 +88,7 @@ class BaseGenerateContentResponse(Generic[SourceT]):
         return reply.whole()
 
     def _finish(self, error: BaseException | None) -> None:
-        self._result = self._whole()
+        self._result, self._usages = self._whole(), self._told_usages()
         self._source, self._exchange = None, None
         self._done, self._error = True, error
 
@@ -156,8 +158,28 @@ class BaseGenerateContentResponse(Generic[SourceT]):
 
     @property
     def usage_metadata(self) -> UsageMetadata:
-        """Tokens so far."""
+        """Tokens so far; of the last round, if there were several."""
         return WireResponse.view(self._whole(), frozen=True).usage_metadata
+
+    @property
+    def usage_by_round(self) -> list[UsageMetadata]:
+        """Tokens of each time that the model was asked, in order."""
+        return [UsageMetadata.view(usage, frozen=True) for usage in self._told_usages()]
+
+    @property
+    def usage(self) -> UsageMetadata:
+        """Tokens of the whole turn: the sum of its rounds."""
+        from multiturn.usage import summed
+
+        return UsageMetadata.view(summed(self._told_usages()), frozen=True)
+
+    def _told_usages(self) -> list[Object]:
+        if self._usages is not None:
+            return self._usages
+        if self._exchange is not None:
+            return self._exchange.usages
+        usage = self._whole().get("usageMetadata")
+        return [usage] if usage else []
 
     @property
     def model_version(self) -> str:
@@ -204,7 +226,7 @@ class BaseGenerateContentResponse(Generic[SourceT]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         state = self._done, self._is_chunk, self._whole(), self._chunks, picklable(self._error)
-        return _restore, (type(self), *state)
+        return _restore, (type(self), *state, self._told_usages())
 
     def __copy__(self) -> Self:
         return self
@@ -225,11 +247,12 @@ def _restore(
     whole: Object,
     chunks: list[Object],
     error: BaseException | None,
+    usages: list[Object] | None = None,
 ) -> BaseGenerateContentResponse[Any]:
     """Unpickle; a reply that was still arriving stays where it had got to."""
     response = response_type(True, None, WireResponse.view(whole))
     response._chunks, response._is_chunk = chunks, is_chunk
-    response._error = error
+    response._error, response._usages = error, usages
     if not done and error is None:
         response._error = TurnCancelled("the reply was pickled before it had arrived")
     return response
@@ -255,6 +278,7 @@ def chunk_response(chunk: Object) -> GenerateContentResponse:
     response._source = response._exchange = response._error = None
     response._result = chunk
     response._readers = 0
+    response._usages = None
     return response
 
 

@@ -1,4 +1,4 @@
-"""Carries out the steps of calls, blocking or async, one by one or at once; decides nothing.
+"""Carries out the steps of calls in blocking code, one by one or at once; decides nothing.
 
 A thread that runs a function is a daemon: one that hangs is left behind at its time
 limit and does not keep the program from ending.
@@ -7,64 +7,79 @@ limit and does not keep the program from ending.
 from __future__ import annotations
 
 import contextvars
-import inspect
 import queue
 import threading
-from collections.abc import Awaitable, Callable, Generator, Iterable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Generator, Sequence
+from functools import partial
+from typing import Any, TypeAlias, TypeVar
 
+from multiturn.async_values import finished, is_async_function, is_async_value
 from multiturn.calls import Call
 from multiturn.cancel import Cancel
-from multiturn.errors import TurnCancelled
+from multiturn.errors import ToolError, TurnCancelled
 from multiturn.message import Object
-from multiturn.toolbox import Decisions, Invoke, Toolbox
+from multiturn.outcome import Outcome, TookTooLong, failed, outcome_of
+from multiturn.toolbox import Invoke, Toolbox
+from multiturn.turn import RunCalls
 
 T = TypeVar("T")
+# Told by index of a call that it has begun (None) or the part that answers it.
+Note: TypeAlias = Callable[[int, Object | None], None]
 
 
-class TookTooLong(TimeoutError):
-    """A function was still running at the session's time limit."""
-
-    def __init__(self, seconds: float) -> None:
-        super().__init__(f"the function took longer than {seconds:g} seconds and was left")
-
-
-def run_calls(
-    calls: Sequence[Call], decisions: Decisions, toolbox: Toolbox, cancel: Cancel
-) -> list[Object] | None:
+def run_calls(step: RunCalls, toolbox: Toolbox, cancel: Cancel, note: Note) -> list[Object] | None:
     """Run calls, blocking; return one part for each, in their order.
 
     None if one of them waits for approval; then none has run.
     """
-    limit_seconds = toolbox.calling.tool_timeout_seconds
-    decided = _carry_out(toolbox.decide(calls, decisions), limit_seconds, cancel)
+    limit = toolbox.calling.tool_timeout_seconds
+    calls = [call for call in step.calls if call.index not in step.results]
+    decided = _carry_out(toolbox.decide(calls, step.decisions), limit, cancel)
     if decided is None:
         return None
 
     def run(call: Call) -> Object:
-        return _carry_out(toolbox.answer(call, decided[call.index]), limit_seconds, cancel)
+        steps = toolbox.answer(call, decided[call.index])
+        try:
+            part = _carry_out(steps, limit, cancel, lambda: note(call.index, None))
+        except ToolError as error:
+            note(call.index, error.result)
+            raise
+        note(call.index, part)
+        return part
 
+    parts = known_parts(step, toolbox)
     if toolbox.calling.tool_mode == "concurrent" and len(calls) > 1:
-        return _at_once(run, calls, toolbox.calling.max_concurrent_calls, cancel)
-    parts = []
-    for call in calls:
-        parts.append(run(call))
-        _require_go(cancel)
-    return parts
+        parts |= _at_once(run, calls, toolbox.calling.max_concurrent_calls, cancel)
+    else:
+        for call in calls:
+            parts[call.index] = run(call)
+            require_go(cancel)
+    return [parts[call.index] for call in step.calls]
 
 
-def _carry_out(steps: Generator[Invoke, Any, T], limit_seconds: float | None, cancel: Cancel) -> T:
+def known_parts(step: RunCalls, toolbox: Toolbox) -> dict[int, Object]:
+    """Return the answers to calls that an earlier try has begun."""
+    begun = [call for call in step.calls if call.index in step.results]
+    return {call.index: step.results[call.index] or toolbox.unknown(call) for call in begun}
+
+
+def _carry_out(
+    steps: Generator[Invoke, Any, T],
+    limit_seconds: float | None,
+    cancel: Cancel,
+    begun: Callable[[], None] = lambda: None,
+) -> T:
     """Carry steps out in this thread, but for what has a time limit."""
     try:
         step = next(steps)
         while True:
+            if step.is_call:
+                begun()
             try:
-                seconds = limit_seconds if step.is_timed else None
-                if seconds is None:
-                    value = _completed(step.function(*step.args, **step.kwargs))
-                else:
-                    value = _within(step, seconds, cancel)
+                value = _invoked(step, limit_seconds if step.is_call else None, cancel)
             except Exception as error:
+                require_go(cancel)
                 step = steps.throw(error)
             else:
                 step = steps.send(value)
@@ -72,48 +87,37 @@ def _carry_out(steps: Generator[Invoke, Any, T], limit_seconds: float | None, ca
         return end.value  # type: ignore[no-any-return]
 
 
-def _completed(value: Any) -> Any:
-    """Run async code to its end; other values are given as they are."""
-    if not inspect.isawaitable(value) and not inspect.isasyncgen(value):
-        return value
-    import asyncio
-
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return asyncio.run(_awaited(value))
-    # This thread's event loop is busy with the caller, so the code gets one of its own.
-    context = contextvars.copy_context()
-    return _in_thread(lambda: context.run(asyncio.run, _awaited(value))).get()()
+def _invoked(step: Invoke, seconds: float | None, cancel: Cancel) -> Any:
+    if seconds is not None and not is_async_function(step.function):
+        return _within(step, seconds, cancel)
+    return _completed(step, seconds, cancel)
 
 
-async def _awaited(value: Any) -> Any:
-    if inspect.isasyncgen(value):
-        return [item async for item in value]
-    return await value if inspect.isawaitable(value) else value
+def _completed(step: Invoke, seconds: float | None, cancel: Cancel) -> Any:
+    """Call a function and finish what it gives; async code is run to its end."""
+    value = step.function(*step.args, **step.kwargs)
+    if not is_async_value(value):
+        return step.finish(value)
+    from multiturn.background_loop import in_background
 
-
-def _in_thread(work: Callable[[], T]) -> queue.SimpleQueue[Callable[[], T]]:
-    """Start work in a daemon thread; the queue gets a function that gives what came of it."""
-    outcome: queue.SimpleQueue[Callable[[], T]] = queue.SimpleQueue()
-    threading.Thread(
-        target=lambda: outcome.put(_outcome_of(work)), name="multiturn-tool", daemon=True
-    ).start()
-    return outcome
+    return in_background(finished(value, step.finish, step.max_bytes), seconds, cancel)
 
 
 def _within(step: Invoke, seconds: float, cancel: Cancel) -> Any:
     """Run a step in a thread of its own, and leave it there if it takes too long."""
     context = contextvars.copy_context()
+    done: queue.SimpleQueue[Outcome[Any]] = queue.SimpleQueue()
 
-    def work() -> Any:
-        return context.run(lambda: _completed(step.function(*step.args, **step.kwargs)))
+    def work() -> None:
+        done.put(outcome_of(lambda: context.run(_completed, step, seconds, cancel)))
 
-    outcome = _in_thread(work)
-    stop: Callable[[], None] = lambda: outcome.put(_cancelled)  # noqa: E731
+    def stop() -> None:
+        done.put(failed(TurnCancelled("the turn was cancelled while functions ran")))
+
+    threading.Thread(target=work, name="multiturn-tool", daemon=True).start()
     cancel.call(stop)
     try:
-        return outcome.get(timeout=seconds)()
+        return done.get(timeout=seconds)()
     except queue.Empty:
         raise TookTooLong(seconds) from None
     finally:
@@ -122,153 +126,47 @@ def _within(step: Invoke, seconds: float, cancel: Cancel) -> Any:
 
 def _at_once(
     run: Callable[[Call], Object], calls: Sequence[Call], limit: int, cancel: Cancel
-) -> list[Object]:
-    """Run calls in as many threads as the limit allows; give the parts in call order."""
-    waiting = iter(calls)
-    outcomes: queue.SimpleQueue[tuple[int, Callable[[], Object]]] = queue.SimpleQueue()
-    lock = threading.Lock()
+) -> dict[int, Object]:
+    """Run calls in as many threads as the limit allows; give the parts by index.
+
+    When one ends the turn, no more are begun; those that run are left to end.
+    """
+    waiting: queue.SimpleQueue[Call] = queue.SimpleQueue()
+    done: queue.SimpleQueue[tuple[int, Outcome[Object]]] = queue.SimpleQueue()
+    for call in calls:
+        waiting.put(call)
 
     def work(context: contextvars.Context) -> None:
-        while True:
-            with lock:
-                call = next(waiting, None)
-            if call is None or cancel.reason is not None:
-                return
-            outcomes.put((call.index, _outcome_of(lambda call=call: context.run(run, call))))
+        while cancel.reason is None and (call := _next(waiting)) is not None:
+            done.put((call.index, outcome_of(partial(context.run, run, call))))
+
+    def stop() -> None:
+        done.put((-1, failed(TurnCancelled("the turn was cancelled while functions ran"))))
 
     for _ in range(min(limit, len(calls))):
         context = contextvars.copy_context()
         threading.Thread(target=work, args=(context,), name="multiturn-tool", daemon=True).start()
-    stop: Callable[[], None] = lambda: outcomes.put((-1, _cancelled))  # noqa: E731
     cancel.call(stop)
     parts: dict[int, Object] = {}
     try:
         while len(parts) < len(calls):
-            index, outcome = outcomes.get()
+            index, outcome = done.get()
             parts[index] = outcome()
     finally:
         cancel.forget(stop)
-    return [parts[call.index] for call in calls]
+        while _next(waiting) is not None:
+            pass
+    return parts
 
 
-def _outcome_of(work: Callable[[], T]) -> Callable[[], T]:
+def _next(waiting: queue.SimpleQueue[Call]) -> Call | None:
     try:
-        value = work()
-    except BaseException as error:
-        caught = error
-
-        def fail() -> T:
-            raise caught
-
-        return fail
-    return lambda: value
+        return waiting.get_nowait()
+    except queue.Empty:
+        return None
 
 
-def _cancelled() -> Any:
-    raise TurnCancelled("the turn was cancelled while functions ran")
-
-
-def _require_go(cancel: Cancel) -> None:
+def require_go(cancel: Cancel) -> None:
+    """Raise TurnCancelled if the turn was cancelled."""
     if cancel.reason is not None:
         raise TurnCancelled(cancel.reason)
-
-
-async def run_calls_async(
-    calls: Sequence[Call], decisions: Decisions, toolbox: Toolbox, cancel: Cancel
-) -> list[Object] | None:
-    """Run calls without blocking the event loop; else as ``run_calls``."""
-    import asyncio
-
-    limit_seconds = toolbox.calling.tool_timeout_seconds
-    decided = await _carry_out_async(toolbox.decide(calls, decisions), limit_seconds)
-    if decided is None:
-        return None
-    at_once = toolbox.calling.tool_mode == "concurrent"
-    places = asyncio.Semaphore(toolbox.calling.max_concurrent_calls if at_once else 1)
-
-    async def run(call: Call) -> Object:
-        async with places:
-            _require_go(cancel)
-            return await _carry_out_async(toolbox.answer(call, decided[call.index]), limit_seconds)
-
-    return await _until_cancelled(_gathered(run(call) for call in calls), cancel)
-
-
-async def _gathered(work: Iterable[Awaitable[Object]]) -> list[Object]:
-    """Await all, in order; when one fails the others are cancelled, not left running."""
-    import asyncio
-
-    tasks = [asyncio.ensure_future(item) for item in work]
-    try:
-        return list(await asyncio.gather(*tasks))
-    finally:
-        for task in tasks:
-            task.cancel()
-
-
-async def _until_cancelled(work: Awaitable[T], cancel: Cancel) -> T:
-    """Await work, and give up when the turn is cancelled from elsewhere."""
-    import asyncio
-
-    loop, task = asyncio.get_running_loop(), asyncio.ensure_future(work)
-
-    def stop() -> None:
-        loop.call_soon_threadsafe(task.cancel)
-
-    cancel.call(stop)
-    try:
-        return await task
-    except asyncio.CancelledError:
-        _require_go(cancel)
-        raise
-    finally:
-        cancel.forget(stop)
-        task.cancel()
-
-
-async def _carry_out_async(steps: Generator[Invoke, Any, T], limit_seconds: float | None) -> T:
-    import asyncio
-
-    try:
-        step = next(steps)
-        while True:
-            try:
-                seconds = limit_seconds if step.is_timed else None
-                value = await asyncio.wait_for(_invoked(step), seconds)
-            except TimeoutError as error:
-                late = seconds is not None and not str(error)
-                step = steps.throw(TookTooLong(seconds or 0) if late else error)
-            except Exception as error:
-                step = steps.throw(error)
-            else:
-                step = steps.send(value)
-    except StopIteration as end:
-        return end.value  # type: ignore[no-any-return]
-
-
-async def _invoked(step: Invoke) -> Any:
-    """Run a step: async code in this event loop, other code in a thread."""
-    call = getattr(step.function, "__call__", None)  # noqa: B004  (an object may be async)
-    if inspect.iscoroutinefunction(step.function) or inspect.iscoroutinefunction(call):
-        return await step.function(*step.args, **step.kwargs)
-    if inspect.isasyncgenfunction(step.function):
-        return await _awaited(step.function(*step.args, **step.kwargs))
-    import asyncio
-
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[Callable[[], Any]] = loop.create_future()
-    context = contextvars.copy_context()
-
-    def deliver(outcome: Callable[[], Any]) -> None:
-        if not done.done():
-            done.set_result(outcome)
-
-    def work() -> None:
-        outcome = _outcome_of(lambda: context.run(step.function, *step.args, **step.kwargs))
-        try:
-            loop.call_soon_threadsafe(deliver, outcome)
-        except RuntimeError:
-            return  # the loop was closed meanwhile: nobody waits for this any more
-
-    threading.Thread(target=work, name="multiturn-tool", daemon=True).start()
-    return await _awaited((await done)())

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
+from multiturn.calls import Call
 from multiturn.declarations import CallableFunctionDeclaration
-from multiturn.errors import UsageError
+from multiturn.errors import UsageError, safe_repr
 from multiturn.function_library import to_function_library
 from multiturn.message import Object
 
@@ -16,8 +17,18 @@ _APPROVAL_MARK = "__multiturn_requires_approval__"
 
 
 def requires_approval(function: FunctionT) -> FunctionT:
-    """Mark a function that a person must approve each time the model wants to call it."""
-    setattr(function, _APPROVAL_MARK, True)
+    """Mark a function that a person must approve each time the model wants to call it.
+
+    Raises:
+        UsageError: It takes no marks, as bound methods and what is built in.
+    """
+    try:
+        setattr(function, _APPROVAL_MARK, True)
+    except AttributeError:
+        raise UsageError(
+            f"{safe_repr(function)} cannot be marked; mark the function that it comes from, or "
+            "decide with the option approve=…"
+        ) from None
     return function
 
 
@@ -27,13 +38,20 @@ class ToolFunction(NamedTuple):
     Attributes:
         function: The function itself.
         bind: Turns the arguments of a call, and the injected ones by name, into those of
-            the function, positional ones first; raises UsageError with what does not fit.
+            the function, positional ones first; raises ArgumentMismatch with what does
+            not fit.
         requires_approval: Whether a person must approve each call.
+        demanded: Injected parameters that must be given a value.
+        wants_call: Parameters that are given the Call.
+        wants_session: Parameters that are given the session.
     """
 
     function: Callable[..., Any]
     bind: Bind
-    requires_approval: bool
+    requires_approval: bool = False
+    demanded: frozenset[str] = frozenset()
+    wants_call: frozenset[str] = frozenset()
+    wants_session: frozenset[str] = frozenset()
 
 
 def functions_in(tools: Any) -> dict[str, ToolFunction]:
@@ -42,16 +60,30 @@ def functions_in(tools: Any) -> dict[str, ToolFunction]:
     found: dict[str, ToolFunction] = {}
     for declared in library.declarations if library else ():
         if isinstance(declared, CallableFunctionDeclaration):
-            marked = bool(getattr(declared.function, _APPROVAL_MARK, False))
-            found[declared.name] = ToolFunction(declared.function, _binder(declared), marked)
+            found[declared.name] = _tool_function(declared)
     return found
 
 
-def _binder(declared: CallableFunctionDeclaration) -> Bind:
+def _tool_function(declared: CallableFunctionDeclaration) -> ToolFunction:
+    from multiturn.chat import ChatSession
     from multiturn.schema import function_schema
 
+    function = declared.function
+    marked = bool(getattr(function, _APPROVAL_MARK, False))
     try:
-        return function_schema(declared.function).bind
+        schema = function_schema(function, name=declared.name)
     except UsageError:
         # Declared by hand, since its signature says too little: the arguments go in as sent.
-        return lambda args, injected: ((), {**args, **injected})
+        return ToolFunction(function, lambda args, injected: ((), {**args, **injected}), marked)
+    wants_call = _of_type(schema.injected, Call)
+    wants_session = _of_type(schema.injected, ChatSession)
+    demanded = schema.demanded - wants_call - wants_session
+    return ToolFunction(function, schema.bind, marked, demanded, wants_call, wants_session)
+
+
+def _of_type(injected: Mapping[str, Any], wanted: type) -> frozenset[str]:
+    return frozenset(
+        name
+        for name, kind in injected.items()
+        if isinstance(kind, type) and issubclass(kind, wanted)
+    )

@@ -2,36 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from multiturn.content import Blob, Part
-from multiturn.message import Message, Object
+from multiturn.errors import InvalidResult
+from multiturn.message import Object
 from multiturn.schema.result import to_json
+
+# Text that JSON text cannot be larger than, for each byte of inline media (base64).
+_MEDIA_FACTOR = 16
 
 
 def tool_result(value: Any, max_bytes: int) -> tuple[Object, list[Object]]:
     """Return the response of a call, and the media that go beside it.
 
     A dict is the response as it is; anything else becomes its ``result``.  Pictures (a
-    Blob, a Part with inline bytes, an image of PIL or IPython) go beside it.
+    Blob, a Part with inline bytes, an image of PIL or IPython) go beside it, whether
+    they are the result, an item of a list or a value of a dict; what stands in their
+    place refers to them by name.
 
     Args:
         value: What the function returned; an iterator is read to its end.
-        max_bytes: Size of the response's JSON at most, about.
+        max_bytes: Size of the response's JSON at most, about; media may have 16 times
+            as much together.
 
     Raises:
         InvalidResult: JSON cannot hold the value, or it is too large.
     """
+    media: list[Object] = []
+    response = to_json(_with_references(value, media), size_limit=max_bytes)
+    size = sum(len(part["inlineData"].get("data") or "") for part in media)
+    if size > max_bytes * _MEDIA_FACTOR:
+        limit = max_bytes * _MEDIA_FACTOR
+        raise InvalidResult("$", _Large(size), f"media of at most {limit} bytes; return less")
+    is_whole = isinstance(response, dict) and _picture(value) is None
+    return (response if is_whole else {"result": response}), media
+
+
+def _with_references(value: Any, media: list[Object]) -> Any:
+    """Put pictures among the media, and a reference in the place of each."""
+    if type(value) is list or type(value) is tuple:
+        return [_reference(item, media) for item in value]
+    if type(value) is dict:
+        return {name: _reference(member, media) for name, member in value.items()}
+    return _reference(value, media)
+
+
+def _reference(value: Any, media: list[Object]) -> Any:
     picture = _picture(value)
-    if picture is not None:
-        return {"result": f"the attached {picture.mime_type}"}, [
-            {"inlineData": picture.json_object}
-        ]
-    if isinstance(value, Message):
-        value = value.json_object
-    response = to_json(value, size_limit=max_bytes)
-    return (response if isinstance(value, Mapping) else {"result": response}), []
+    if picture is None:
+        return value
+    blob = dict(picture.json_object)
+    name = blob.setdefault("displayName", f"media_{len(media) + 1}")
+    media.append({"inlineData": blob})
+    return {"$ref": name}
 
 
 def _picture(value: Any) -> Blob | None:
@@ -44,3 +68,13 @@ def _picture(value: Any) -> Blob | None:
 
         return to_blob_from(value)
     return None
+
+
+class _Large:
+    """Stands for a value that is not worth showing."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+
+    def __repr__(self) -> str:
+        return f"larger than {self._size} bytes"

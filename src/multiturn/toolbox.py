@@ -2,26 +2,36 @@
 
 Like a turn, a call is a generator: it yields an ``Invoke`` for each piece of the user's
 code that has to run (hooks, the function itself), is sent what came of it, and returns
-the part that answers the call.  ``run_calls.py`` carries the steps out.
+the part that answers the call.  ``run_calls.py`` and ``run_calls_async.py`` carry the
+steps out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from multiturn.calling import Calling, CallingOptions, Refusal, calling_of
 from multiturn.calls import Call, CallRules, result_part
-from multiturn.errors import ToolError, UsageError
-from multiturn.message import Object
+from multiturn.errors import ArgumentMismatch, InvalidContent, ToolError, UsageError
+from multiturn.message import Object, copy_json
 from multiturn.tool_functions import ToolFunction, functions_in
 from multiturn.tool_result import tool_result
 
+if TYPE_CHECKING:
+    from multiturn.chat import ChatSession
+
 # What is decided about calls, by their index: True, False, or a reason not to.
 Decisions: TypeAlias = Mapping[int, "bool | str"]
+# What the model is told of a call, and the media that go beside it.
+Told: TypeAlias = tuple[Object, list[Object]]
 
 # A model needs the gist; some libraries put whole documents into their messages.
 _MESSAGE_CHARACTERS = 2_000
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
 
 
 class Invoke(NamedTuple):
@@ -31,29 +41,66 @@ class Invoke(NamedTuple):
         function: What to call.
         args: With these.
         kwargs: And these.
-        is_timed: Whether the session's time limit holds for it.
+        finish: Makes the outcome of what the function gave; runs where it ran, since
+            reading an iterator runs the function's code.
+        max_bytes: How much an async iterator that it gives may yield, about.
+        is_call: Whether it is the function that the model called: the session's time
+            limit holds for it, and the journal notes that it has begun.
     """
 
     function: Callable[..., Any]
     args: Sequence[Any] = ()
     kwargs: Mapping[str, Any] = {}
-    is_timed: bool = False
+    finish: Callable[[Any], Any] = _as_it_is
+    max_bytes: int = 2**20
+    is_call: bool = False
 
 
 CallSteps: TypeAlias = Generator[Invoke, Any, Object]
 Deciding: TypeAlias = Generator[Invoke, Any, "dict[int, bool | str] | None"]
 
 
-def toolbox_for(tools: Any, options: CallingOptions) -> Toolbox:
-    """Return the functions among a model's tools, with a session's options."""
-    return Toolbox(functions_in(tools), calling_of(options))
+class Declined(Exception):
+    """A call is not made; the model is told so."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.told: Told = (_error(kind, message), [])
+
+
+def toolbox_for(tools: Any, options: CallingOptions, session: ChatSession | None = None) -> Toolbox:
+    """Return the functions among a model's tools, with a session's options.
+
+    Raises:
+        UsageError: An option has no known form, or a parameter that is injected has no value.
+    """
+    return Toolbox(functions_in(tools), calling_of(options), session)
 
 
 class Toolbox:
-    """Functions by name, and how they are run; may be shared by threads."""
+    """Functions by name, and how they are run; may be shared by threads.
 
-    def __init__(self, functions: Mapping[str, ToolFunction], calling: Calling) -> None:
-        self.functions, self.calling = functions, calling
+    Args:
+        functions: By the names that the model knows.
+        calling: How they are run.
+        session: Given to functions that want it.
+    """
+
+    def __init__(
+        self,
+        functions: Mapping[str, ToolFunction],
+        calling: Calling,
+        session: ChatSession | None = None,
+    ) -> None:
+        self.functions, self.calling, self.session = functions, calling, session
+        for name, function in functions.items():
+            missing = function.demanded - calling.injected.keys()
+            if missing:
+                listed = ", ".join(sorted(missing))
+                raise UsageError(
+                    f"the function {name!r} needs {listed}, which the model never sees; give it "
+                    f"with injected={{{sorted(missing)[0]!r}: …}}"
+                )
 
     def rules(self, tools: Iterable[Object]) -> CallRules:
         """Return what a turn may do about calls, given the tools the model is told of."""
@@ -85,9 +132,12 @@ class Toolbox:
         function = self.functions.get(call.name)
         if function is None:
             return True  # an unknown name runs nothing; it is answered with an error
-        if self.calling.approve is not None:
-            return (yield Invoke(self.calling.approve, (call,)))
-        return None if function.requires_approval else True
+        if self.calling.approve is None:
+            return None if function.requires_approval else True
+        verdict = yield Invoke(self.calling.approve, (call,))
+        if verdict is None or isinstance(verdict, bool | str):
+            return verdict
+        raise InvalidContent("$.approve(…)", verdict, "True, False, a reason not to, or None")
 
     def answer(self, call: Call, verdict: bool | str) -> CallSteps:
         """Run one call and return the part that answers it.
@@ -95,42 +145,91 @@ class Toolbox:
         Raises:
             ToolError: The function failed, and the session wants to know.
         """
+        made, failure = call, None
         try:
-            response, media = yield from self._response(call, verdict)
-        except UsageError as error:  # arguments that do not fit, a result that JSON cannot hold
-            response, media = _error(type(error).__name__, str(error)), []
+            made, function = yield from self._admitted(call, verdict)
+            told: Told = yield self._invocation(made, function)
+        except Declined as declined:
+            told = declined.told
         except Exception as error:
-            if self.calling.on_tool_error == "raise":
-                raise ToolError(call, f"{type(error).__name__}: {error}") from error
-            response, media = _error(type(error).__name__, str(error)), []
-        return result_part(call, response, media)
+            told, failure = (_error_of(error), []), error
+        if self.calling.after_call is not None:
+            seen = (made, copy_json(told[0]))
+            try:
+                changed = yield Invoke(self.calling.after_call, seen, finish=self._changed)
+                told = told if changed is None else (changed[0], [*told[1], *changed[1]])
+            except Exception as error:
+                told, failure = (_error_of(error), []), error
+        part = result_part(call, *told)
+        if failure is not None and self.calling.on_tool_error == "raise":
+            reason = f"{type(failure).__name__}: {_message_of(failure)}"
+            raise ToolError(call, reason, part) from failure
+        return part
 
-    def _response(
+    def _admitted(
         self, call: Call, verdict: bool | str
-    ) -> Generator[Invoke, Any, tuple[Object, list[Object]]]:
+    ) -> Generator[Invoke, Any, tuple[Call, ToolFunction]]:
+        """Return what is to be called, with the arguments that the hook leaves."""
         if verdict is not True:
-            reason = verdict if isinstance(verdict, str) else "the user did not allow it"
-            return _error("Refused", reason), []
+            raise Declined("Refused", verdict or "the user did not allow it")
         function = self.functions.get(call.name)
         if function is None:
             known = ", ".join(sorted(self.functions)) or "none"
-            return _error("UnknownFunction", f"no function {call.name!r}; there are: {known}"), []
-        if self.calling.before_call is not None:
-            changed = yield Invoke(self.calling.before_call, (call,))
-            if isinstance(changed, Refusal):
-                return _error("Refused", changed.reason), []
-            call = call if changed is None else call._replace(args=dict(changed))
-        args, kwargs = function.bind(call.args, self.calling.injected)
-        value = yield Invoke(function.function, args, kwargs, is_timed=True)
-        response, media = tool_result(value, self.calling.max_result_bytes)
-        if self.calling.after_call is not None:
-            changed = yield Invoke(self.calling.after_call, (call, response))
-            if changed is not None:
-                response, more = tool_result(changed, self.calling.max_result_bytes)
-                media = [*media, *more]
-        return response, media
+            raise Declined("UnknownFunction", f"no function {call.name!r}; there are: {known}")
+        if not isinstance(call.args, dict):
+            mismatch = ArgumentMismatch("$", call.args, "an object with the arguments by name")
+            raise Declined("ArgumentMismatch", str(mismatch))
+        if self.calling.before_call is None:
+            return call, function
+        seen = call._replace(args=copy_json(call.args))
+        changed = yield Invoke(self.calling.before_call, (seen,))
+        if isinstance(changed, Refusal):
+            raise Declined("Refused", changed.reason)
+        if changed is not None and not isinstance(changed, Mapping):
+            raise InvalidContent("$.before_call(…)", changed, "None, arguments or a Refusal")
+        return call if changed is None else call._replace(args=dict(changed)), function
+
+    def _invocation(self, call: Call, function: ToolFunction) -> Invoke:
+        """Return the call with the function's own arguments."""
+        injected = dict(self.calling.injected)
+        for name in function.wants_call:
+            injected.setdefault(name, call)
+        for name in function.wants_session:
+            injected.setdefault(name, self.session)
+        try:
+            # A copy, since the function may change what it is given.
+            args, kwargs = function.bind(copy_json(call.args), injected)
+        except ArgumentMismatch as mismatch:
+            raise Declined("ArgumentMismatch", str(mismatch)) from None
+        limit = self.calling.max_result_bytes
+        return Invoke(function.function, args, kwargs, self._told, limit, is_call=True)
+
+    def _told(self, value: Any) -> Told:
+        return tool_result(value, self.calling.max_result_bytes)
+
+    def _changed(self, value: Any) -> Told | None:
+        return None if value is None else self._told(value)
+
+    def unknown(self, call: Call) -> Object:
+        """Return the part that answers a call whose end an earlier try did not see."""
+        message = (
+            "an earlier try of this call was interrupted, and whether it took effect is not known"
+        )
+        return result_part(call, _error("OutcomeUnknown", message))
 
 
 def _error(kind: str, message: str) -> Object:
     """What the model reads when a call did not work: never arguments, never a traceback."""
-    return {"error": {"type": kind, "message": message[:_MESSAGE_CHARACTERS]}}
+    text = message.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return {"error": {"type": kind, "message": text[:_MESSAGE_CHARACTERS]}}
+
+
+def _error_of(error: Exception) -> Object:
+    return _error(type(error).__name__, _message_of(error))
+
+
+def _message_of(error: Exception) -> str:
+    try:
+        return str(error)
+    except Exception:
+        return "its message cannot be shown"

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
-from multiturn.calls import Call, CallRules, calls_of, forced_first
+from multiturn.calls import Call, CallRules, calls_of, forced_first, with_mode
 from multiturn.candidate import Candidate, FinishReason, GenerateContentResponse
 from multiturn.content import Content
 from multiturn.errors import (
@@ -30,10 +30,12 @@ from multiturn.retry import RetryRule
 # Reasons for which an answer is whole: it said all, or as much as it was allowed.
 _WHOLE = (FinishReason.STOP, FinishReason.MAX_TOKENS)
 # Reasons that blame the form of a call, which another try may mend.
+# By name, since a server may know more of them than this release.
 _MALFORMED = (
-    FinishReason.MALFORMED_FUNCTION_CALL,
-    FinishReason.UNEXPECTED_TOOL_CALL,
-    FinishReason.TOO_MANY_TOOL_CALLS,
+    "MALFORMED_FUNCTION_CALL",
+    "UNEXPECTED_TOOL_CALL",
+    "TOO_MANY_TOOL_CALLS",
+    "MALFORMED_RESPONSE",
 )
 
 
@@ -56,10 +58,23 @@ class RunCalls(NamedTuple):
     """Run functions; the outcome is their results as parts, in the order of the calls.
 
     The outcome is None if a call waits for approval; then none has run.
+
+    Attributes:
+        calls: What is to be run.
+        decisions: By index of a call, True to run it, False or a reason not to.
+        results: By index of a call that an earlier try has begun, the part that answers
+            it, None if its end is not known; these are not run again.
     """
 
     calls: tuple[Call, ...]
-    decisions: Mapping[int, bool | str]
+    decisions: Mapping[int, bool | str] = {}
+    results: Mapping[int, Object | None] = {}
+
+
+class Note(NamedTuple):
+    """Note in the journal how far the turn has come."""
+
+    contents: tuple[Content, ...]
 
 
 class Pause(NamedTuple):
@@ -74,7 +89,7 @@ class Commit(NamedTuple):
     contents: tuple[Content, ...]
 
 
-Step: TypeAlias = AskModel | Wait | RunCalls | Pause | Commit
+Step: TypeAlias = AskModel | Wait | RunCalls | Note | Pause | Commit
 # What a driver sends back: a Reply for AskModel, parts for RunCalls, None for the others.
 Steps: TypeAlias = Generator[Step, Any, None]
 
@@ -85,16 +100,18 @@ def turn(
     retry: RetryRule,
     rules: CallRules | None = None,
     decisions: Mapping[int, bool | str] | None = None,
+    results: Mapping[int, Object | None] | None = None,
 ) -> Steps:
     """Ask, run what is called, ask again; commit when the model has answered.
 
     Args:
         request: The conversation before this turn.
-        said: What this turn holds already: the user's message, or, when a paused turn
-            goes on, everything up to the calls that waited.
+        said: What this turn holds already: the user's message, or, when a turn goes on
+            that was paused or failed, everything up to there.
         retry: When to ask again.
         rules: Which functions may be run, and how often; None runs none.
-        decisions: By index of a waiting call, True to run it, False or a reason not to.
+        decisions: For the calls that ``said`` ends with, as in RunCalls.
+        results: For the same calls, as in RunCalls.
 
     Raises:
         BlockedPromptException: The prompt was refused.
@@ -119,12 +136,14 @@ def turn(
         assert rules is not None
         if rounds > rules.max_rounds or (rounds == rules.max_rounds and rules.on_limit == "raise"):
             raise TooManyRounds(rules.max_rounds, calls)
-        results = yield RunCalls(calls, decisions or {})
-        if results is None:
+        yield Note(tuple(said))
+        parts = yield RunCalls(calls, decisions or {}, results or {})
+        if parts is None:
             yield Pause(tuple(said))
             return
-        decisions = None
-        said = (*said, Content.view({"parts": results, "role": "user"}, frozen=True))
+        decisions = results = None
+        said = (*said, Content.view({"parts": parts, "role": "user"}, frozen=True))
+        yield Note(said)
 
 
 def _round(
@@ -135,8 +154,9 @@ def _round(
     if rules is None:
         return request._replace(contents=contents)
     if number > rules.max_rounds:  # the last word, by option: an answer without functions
-        return request._replace(contents=contents, tools=(), tool_config=None)
-    tool_config = forced_first(request.tool_config, number)
+        tool_config: Object | None = with_mode(request.tool_config, "NONE")
+    else:
+        tool_config = forced_first(request.tool_config, number)
     return request._replace(contents=contents, tool_config=tool_config)
 
 
@@ -149,9 +169,12 @@ def _answered(
         tries -= 1
         reply = yield from ask(request, retry)
         try:
-            return judged(reply)
-        except StopCandidateException as error:
-            if not tries or reply.text or not is_malformed_call(error):
+            content = judged(reply)
+            require_names(content, reply)
+            return content
+        except (StopCandidateException, NamelessCall) as error:
+            was_shown = request.stream and reply.text
+            if not tries or was_shown or not is_malformed_call(error):
                 raise
 
 
@@ -214,7 +237,22 @@ def require_end(whole: Object) -> None:
         )
 
 
-def is_malformed_call(error: StopCandidateException) -> bool:
-    """Return whether an answer was stopped for the form of a call in it."""
+class NamelessCall(BrokenResponseError):
+    """A call does not say what is to be called, and no result could be told to it."""
+
+
+def require_names(content: Content, reply: Reply) -> None:
+    """Raise NamelessCall if a call has no name."""
+    if not all(call.name for call in calls_of(content)):
+        response = GenerateContentResponse.view(reply.whole())
+        raise NamelessCall(
+            "the model called a function without saying which; send the message again", response
+        )
+
+
+def is_malformed_call(error: StopCandidateException | NamelessCall) -> bool:
+    """Return whether an answer failed for the form of a call in it."""
+    if isinstance(error, NamelessCall):
+        return True
     candidate = error.candidate
-    return candidate is not None and candidate.finish_reason in _MALFORMED
+    return candidate is not None and candidate.finish_reason.name in _MALFORMED

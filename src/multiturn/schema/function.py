@@ -38,7 +38,8 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 class Injected:
     """Marks a parameter that the model never sees: ``Annotated[Session, Injected]``.
 
-    Its value is given by the program when the function is called.
+    Its value is given by the program when the function is called.  Types of which the
+    program always has a value say so themselves, with ``__multiturn_injected__ = True``.
     """
 
 
@@ -60,6 +61,11 @@ class FunctionSchema:
     injected: Mapping[str, Any]
     is_async: bool
     _plan: _Plan = field(repr=False)
+
+    @property
+    def demanded(self) -> frozenset[str]:
+        """The injected parameters without a default."""
+        return frozenset(self._plan.demanded)
 
     @property
     def parameters(self) -> Object:
@@ -265,7 +271,7 @@ def _make_plan(
             if parameter.kind is parameter.POSITIONAL_ONLY:
                 leading[name] = parameter.default
             if _is_injected(hint):
-                injected[name] = typing.get_args(hint)[0]
+                injected[name] = hint if isinstance(hint, type) else typing.get_args(hint)[0]
                 if parameter.default is parameter.empty:
                     demanded.add(name)
                 continue
@@ -316,6 +322,8 @@ def _refuse_unbound(source: Any, fields: list[Field]) -> None:
 
 
 def _is_injected(hint: Any) -> bool:
+    if isinstance(hint, type):
+        return getattr(hint, "__multiturn_injected__", False) is True
     if typing.get_origin(hint) is not typing.Annotated:
         return False
     return any(item is Injected or isinstance(item, Injected) for item in hint.__metadata__)
