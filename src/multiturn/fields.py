@@ -281,15 +281,13 @@ class Nested(Field[M]):
         return self.message.canonical(value) if isinstance(value, dict) else value
 
     def plain(self, value: Any, integers: bool, python_names: bool, defaults: bool) -> Any:
-        return (
-            value
-            if not isinstance(value, dict)
-            else self.message.to_dict(
-                self.message.view(value),
-                use_integers_for_enums=integers,
-                preserving_proto_field_name=python_names,
-                including_default_value_fields=defaults,
-            )
+        if not isinstance(value, dict):
+            return value
+        return self.message.to_dict(
+            self.message.view(value),
+            use_integers_for_enums=integers,
+            preserving_proto_field_name=python_names,
+            including_default_value_fields=defaults,
         )
 
 
