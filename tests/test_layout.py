@@ -38,7 +38,7 @@ PURE = [
     *("request", "reply", "turn", "response", "async_response"),
 ]
 IMPURE = {
-    "asyncio", "concurrent", "ctypes", "datetime", "http", "io", "multiprocessing", "os",
+    "asyncio", "concurrent", "ctypes", "http", "io", "multiprocessing", "os",
     "pathlib", "queue", "sched", "select", "selectors", "shutil", "signal", "socket",
     "sqlite3", "ssl", "subprocess", "tempfile", "threading", "time", "urllib",
 }  # fmt: skip

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import gc
 import pickle
 from typing import Any
 
@@ -59,7 +58,6 @@ class Session(RuleBasedStateMachine):
         self.kept.clear()
         for way in self.ways.values():
             way.close()
-        gc.collect()
 
     @initialize(history=st.lists(st.tuples(texts, texts), max_size=2), way=ways)
     def begin(self, history: list[tuple[str, str]], way: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from typing import Any
 
 import pytest
@@ -56,7 +55,6 @@ class Stream(RuleBasedStateMachine):
         if hasattr(self, "response"):
             del self.response
         self.way.close()
-        gc.collect()
 
     def run(self, scenario: Any) -> Any:
         return self.way.run(scenario)
