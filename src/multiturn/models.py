@@ -43,8 +43,22 @@ def list_models(
     page_size: int | None = 50,
     client: Any = None,
     request_options: RequestOptionsLike = None,
+    everywhere: bool = False,
 ) -> Iterator[Model]:
-    """Give the models that the server offers, asking for pages as they are needed."""
+    """Give the models that the server offers, asking for pages as they are needed.
+
+    Args:
+        page_size: How many a page holds.
+        client: Not used; stands for old programs.
+        request_options: Time limit, retries, and how the server is reached.
+        everywhere: Give the models of everything that is set up, not of the Gemini API
+            alone, by the names that GenerativeModel takes.
+    """
+    if everywhere:
+        from multiturn.configured import configured_models
+
+        yield from configured_models()
+        return
     from multiturn.backends.gemini_service import listed
 
     for found in listed("models", "models", page_size=page_size, options=request_options):

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 import multiturn as genai
+from gemini.wire_server import WireServer, whole
+from multiturn.backends.providers import PROVIDERS
 from multiturn.backends.registry import backend_for
 from multiturn.errors import MissingKey, UnknownName, UsageError
 
@@ -119,3 +121,22 @@ def test_a_backend_of_another_package_is_found_by_its_entry_point(tmp_path: Path
 def test_the_example_of_a_backend_has_less_than_sixty_lines() -> None:
     source = PACKAGE / "src" / "multiturn_echo" / "__init__.py"
     assert len(source.read_text().splitlines()) < 60
+
+
+def test_the_models_of_everything_that_is_set_up_are_listed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("GEMINI_API_KEY", "GOOGLE_API_KEY", "GOOGLE_GENAI_USE_VERTEXAI"):
+        monkeypatch.delenv(name, raising=False)
+    for provider in PROVIDERS:
+        monkeypatch.delenv(f"{provider.upper()}_API_KEY", raising=False)
+        monkeypatch.delenv(f"{provider.upper()}_BASE_URL", raising=False)
+    listed = {"object": "list", "data": [{"id": "qwen3"}, {"id": "a/b"}]}
+    with WireServer(whole(listed)) as server:
+        monkeypatch.setenv("VLLM_BASE_URL", f"{server.url}/v1")
+        monkeypatch.setenv("SGLANG_BASE_URL", "http://127.0.0.1:9/v1")
+        with pytest.warns(UserWarning, match="sglang could not be asked"):
+            names = [model.name for model in genai.list_models(everywhere=True)]
+        assert ["smollm2", "vllm/qwen3", "vllm/a/b"] == names
+        assert "/v1/models" == server.requests[0].target
+        assert "a/b" == genai.GenerativeModel(names[-1]).model_name

@@ -70,6 +70,11 @@ def provider_names() -> list[str]:
     return sorted({"embedded", "gemini", *PROVIDERS, *_entry_points()})
 
 
+def entry_point_names() -> list[str]:
+    """Return the names of the backends that installed packages add."""
+    return sorted(_entry_points())
+
+
 def _gemini(name: str) -> tuple[Backend, str]:
     from multiturn.backends import gemini_backend
 

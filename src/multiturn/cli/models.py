@@ -24,10 +24,27 @@ def show_models() -> None:
         if file.name not in weights.MODELS:
             place = visible(str(file.path))
             print(f"{visible(file.name)}\n  on disk, {size(file.size_bytes)}: {place}")
+    _show_servers()
     print(
         "\nAlso: --model PATH.gguf for a file of yours, and --model hf:OWNER/REPOSITORY/FILE.gguf\n"
-        "for a file of the Hugging Face hub (needs: pip install 'multiturn[hub]')."
+        "for a file of the Hugging Face hub (needs: pip install 'multiturn[hub]').\n"
+        "PROVIDER/MODEL asks a server, as ollama/qwen3 or openai/gpt-5."
     )
+
+
+def _show_servers() -> None:
+    """Print the models of the servers that are set up; nothing if none are."""
+    import warnings
+
+    from multiturn.configured import configured_models
+
+    with warnings.catch_warnings(record=True) as unanswered:
+        warnings.simplefilter("always")
+        served = [model for model in configured_models() if model.name not in weights.MODELS]
+    for model in served:
+        print(visible(model.name))
+    for warning in unanswered:
+        print(f"({visible(str(warning.message))})")
 
 
 def pull(name: str | None, *, force: bool) -> None:
