@@ -20,8 +20,8 @@ def weights_path() -> Path:
 
 @pytest.fixture(scope="session")
 def engine(weights_path: Path) -> Iterator[LlamaEngine]:
-    """An engine with four slots of 1024 tokens."""
-    engine = open_engine(weights_path, context_tokens=1024, slots=4)
+    """An engine with four slots of 1024 tokens; one thread, for a busy machine's sake."""
+    engine = open_engine(weights_path, context_tokens=1024, slots=4, threads=1)
     yield engine
     engine.close()
 
@@ -41,7 +41,8 @@ def run_script(weights_path: Path) -> Callable[[str], subprocess.CompletedProces
         start = (
             "import os, signal, sys, threading, time\n"
             "from multiturn.engine import Sampling, open_engine\n"
-            f"engine = open_engine({str(weights_path)!r}, context_tokens=1024, slots=2)\n"
+            f"engine = open_engine({str(weights_path)!r}, context_tokens=1024, slots=2, threads=1)"
+            "\n"
             "STORY = [('user', 'Write a long story about a dragon.')]\n"
             "def answer(tokens=3):\n"
             "    sampling = Sampling(temperature=0, max_tokens=tokens)\n"

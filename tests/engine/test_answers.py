@@ -120,7 +120,7 @@ def test_a_prompt_longer_than_the_window_is_refused_with_both_sizes(engine: Llam
 
 
 def test_an_answer_that_fills_the_window_ends_with_length(weights_path: Path) -> None:
-    small = open_engine(weights_path, context_tokens=64, slots=1)
+    small = open_engine(weights_path, context_tokens=64, slots=1, threads=1)
     last = last_of(list(small.stream(STORY, Sampling(temperature=0))))
     small.close()
     assert last.finish == "length"
@@ -197,5 +197,5 @@ def test_a_window_that_does_not_fit_the_memory_is_refused(
 
 
 def test_equal_calls_share_one_engine(weights_path: Path, engine: LlamaEngine) -> None:
-    assert open_engine(str(weights_path), context_tokens=1024) is engine
-    assert open_engine(weights_path, context_tokens=1023) is not engine
+    assert open_engine(str(weights_path), context_tokens=1024, threads=1) is engine
+    assert open_engine(weights_path, context_tokens=1023, threads=1) is not engine

@@ -39,7 +39,9 @@ def with_template(weights_path: Path) -> Iterator[Callable[[str], LlamaEngine]]:
 
     def open_with(template: str) -> LlamaEngine:
         opened.append(
-            open_engine(weights_path, context_tokens=256, slots=1, chat_template=template)
+            open_engine(
+                weights_path, context_tokens=256, slots=1, threads=1, chat_template=template
+            )
         )
         return opened[-1]
 
