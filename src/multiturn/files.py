@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, TypeAlias, cast
+from typing import Any, BinaryIO, TypeAlias
 
 from multiturn import resources
 from multiturn.errors import BackendError, InvalidContent, MalformedReply
@@ -54,7 +54,9 @@ def upload_file(
         UsageError: There is nothing to upload, or its type is unknown.
         BackendError: The server could not be reached, or refused.
     """
-    if hasattr(path, "read"):
+    if not isinstance(path, str | os.PathLike):
+        if not hasattr(path, "seek"):
+            raise InvalidContent("$.path", path, "a path, or a binary file-like object")
         if mime_type is None:
             raise InvalidContent(
                 "$.mime_type", None, "a type as 'image/png': a file-like object does not have one"
