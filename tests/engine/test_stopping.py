@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
 import random
 import subprocess
 import sys
@@ -47,13 +46,24 @@ def test_another_thread_cancels_within_one_token(engine: LlamaEngine) -> None:
     assert pieces[-1].completion_tokens <= 7
 
 
-def test_a_prefill_is_cancelled_after_a_batch(engine: LlamaEngine) -> None:
-    cancel = threading.Event()
-    answering = engine.stream([("user", f"{os.urandom(400).hex()} " * 1)], LONG, cancel=cancel)
-    cancel.set()
-    pieces = list(answering)
+class LateFlag:
+    """Is set from the fifth look on, which is amid a long prompt."""
+
+    looks = 0
+
+    def is_set(self) -> bool:
+        self.looks += 1
+        return self.looks >= 5
+
+
+def test_a_long_prompt_is_cancelled_between_two_batches(engine: LlamaEngine) -> None:
+    messages: list[Message] = [("user", "word " * 900)]
+    pieces = list(engine.stream(messages, LONG, cancel=LateFlag()))
     assert [piece.finish for piece in pieces] == ["cancelled"]
     assert pieces[0].completion_tokens == 0
+
+    again = list(engine.stream(messages, Sampling(max_tokens=1)))[-1]
+    assert 256 <= again.cached_tokens < 900
 
 
 def test_leaving_the_loop_stops_the_answer(engine: LlamaEngine) -> None:
