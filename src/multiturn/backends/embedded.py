@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 from multiturn import weights
 from multiturn.backends.embedded_chunks import chunks_for
 from multiturn.backends.gbnf import one_of
-from multiturn.backends.json_schema import json_schema_of
 from multiturn.backends.tool_grammar import (
     answer_schema,
     call_text,
@@ -24,6 +23,7 @@ from multiturn.engine.protocol import Role
 from multiturn.errors import InvalidContent, UsageError
 from multiturn.message import Object
 from multiturn.request import Request
+from multiturn.schema import for_dialect
 
 # What the smallest model needs to stay on its feet: it answers best when it takes the
 # likeliest token, loops without the penalty on repeated phrases, and rambles without a
@@ -241,9 +241,8 @@ def sampling_of(request: Request) -> Sampling:
 def _shape(config: Object) -> tuple[Object | None, str | None]:
     """Return the JSON Schema, or the grammar, that the answer must keep to."""
     kind = config.get("responseMimeType") or "text/plain"
-    schema = config.get("responseJsonSchema")
-    if schema is None and config.get("responseSchema") is not None:
-        schema = json_schema_of(config["responseSchema"])
+    given = config.get("responseJsonSchema", config.get("responseSchema"))
+    schema = None if given is None else for_dialect(given, "grammar")
     if kind == "text/x.enum":
         choices = (schema or {}).get("enum")
         if not choices:

@@ -12,9 +12,9 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from multiturn.backends.json_schema import json_schema_of
 from multiturn.errors import InvalidContent, UnknownName
 from multiturn.message import Object
+from multiturn.schema import for_dialect
 
 _REPLY_START = re.compile(r'\s*\{\s*"reply"\s*:\s*"')
 # A piece of a JSON string: plain characters, or one whole escape (a surrogate pair is one).
@@ -61,11 +61,15 @@ def instruction(declarations: Iterable[Object]) -> str:
 
 
 def parameters_of(declaration: Object) -> Object:
-    """Return the JSON Schema of a function's arguments."""
-    schema = declaration.get("parametersJsonSchema")
-    if schema is None and declaration.get("parameters"):
-        schema = json_schema_of(declaration["parameters"])
-    return schema or {"type": "object", "properties": {}, "additionalProperties": False}
+    """Return the JSON Schema of a function's arguments, in words that a grammar can keep.
+
+    Raises:
+        SchemaError: It says what no grammar can keep.
+    """
+    schema = declaration.get("parametersJsonSchema") or declaration.get("parameters")
+    if not schema:
+        return {"type": "object", "properties": {}, "additionalProperties": False}
+    return for_dialect(schema, "grammar")
 
 
 def answer_schema(declarations: Iterable[Object], tool_config: Object | None) -> Object | None:
@@ -86,13 +90,30 @@ def answer_schema(declarations: Iterable[Object], tool_config: Object | None) ->
     options: list[Object] = []
     definitions: Object = {}
     for name in allowed:
-        arguments = dict(parameters_of(by_name[name]))
-        definitions.update(arguments.pop("$defs", {}))
+        arguments, own = _apart(parameters_of(by_name[name]), name)
+        definitions.update(own)
         options.append(_object(name={"const": name}, arguments=arguments))
     if mode != "ANY":
         options.append(_object(reply={"type": "string"}))
     schema: Object = {"anyOf": options}
     return {**schema, "$defs": definitions} if definitions else schema
+
+
+def _apart(schema: Object, name: str) -> tuple[Object, Object]:
+    """Return a schema and its definitions, named so that another function's do not collide."""
+
+    def renamed(value: Any) -> Any:
+        if isinstance(value, list):
+            return [renamed(item) for item in value]
+        if not isinstance(value, dict):
+            return value
+        out = {key: renamed(member) for key, member in value.items()}
+        if isinstance(out.get("$ref"), str):
+            out["$ref"] = out["$ref"].replace("#/$defs/", f"#/$defs/{name}.", 1)
+        return out
+
+    own = {f"{name}.{key}": renamed(value) for key, value in schema.get("$defs", {}).items()}
+    return renamed({key: value for key, value in schema.items() if key != "$defs"}), own
 
 
 def _object(**members: Any) -> Object:
