@@ -50,6 +50,8 @@ LEGAL_STREAMS: dict[str, bytes] = {
     "retry lines": framed(before=b"retry: 100\ndata: "),
     "fields without a colon": framed(before=b"event\nid\ndata: "),
     "multi-line data": pretty(A) + pretty(B),
+    "multi-line data, CR LF": (pretty(A) + pretty(B)).replace(b"\n", b"\r\n"),
+    "multi-line data, CR": (pretty(A) + pretty(B)).replace(b"\n", b"\r"),
     "empty lines before": b"\n\n\r\n" + framed(),
     "empty lines between": framed(after=b"\r\n\r\n\r\n\n"),
     "an event without data": framed(before=b"event: ping\n\ndata: "),

@@ -107,9 +107,11 @@ def _of_the_same_shape() -> Any:
 )
 def test_what_we_raise_is_caught_by_googles_names(theirs: Any, status: str, code: int) -> None:
     details = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "X"}
-    with WireServer(whole(error(code, status, "No.", details), code)) as server:
-        with pytest.raises(theirs.GoogleAPICallError) as caught:
-            server.model(retry=Retry(attempts=1)).generate_content("Hi")
+    with (
+        WireServer(whole(error(code, status, "No.", details), code)) as server,
+        pytest.raises(theirs.GoogleAPICallError) as caught,
+    ):
+        server.model(retry=Retry(attempts=1)).generate_content("Hi")
     problem = caught.value
     assert isinstance(problem, StatusError)
     assert isinstance(problem, google_errors.class_for(code, status))
@@ -143,9 +145,11 @@ def test_a_connection_that_failed_is_service_unavailable(theirs: Any) -> None:
 
 def test_without_google_the_errors_are_ours_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "google.api_core.exceptions", raising=False)
-    with WireServer(whole(error(429, "RESOURCE_EXHAUSTED"), 429)) as server:
-        with pytest.raises(StatusError) as caught:
-            server.model(retry=Retry(attempts=1)).generate_content("Hi")
+    with (
+        WireServer(whole(error(429, "RESOURCE_EXHAUSTED"), 429)) as server,
+        pytest.raises(StatusError) as caught,
+    ):
+        server.model(retry=Retry(attempts=1)).generate_content("Hi")
     assert google_errors.ResourceExhausted is type(caught.value)
 
 

@@ -255,15 +255,19 @@ async def test_packed_answers_are_unpacked(way: Way, stream: bool) -> None:
     ],
 )
 async def test_broken_packing_is_an_error(way: Way, packed: bytes, message: str) -> None:
-    with WireServer(whole(packed, **{"Content-Encoding": "gzip"})) as server:
-        with pytest.raises(MalformedReply, match=message):
-            await way.send(server.model().start_chat(), "Hi")
+    with (
+        WireServer(whole(packed, **{"Content-Encoding": "gzip"})) as server,
+        pytest.raises(MalformedReply, match=message),
+    ):
+        await way.send(server.model().start_chat(), "Hi")
 
 
 async def test_a_packing_that_nobody_asked_for_is_an_error(way: Way) -> None:
-    with WireServer(whole(b"x", **{"Content-Encoding": "br"})) as server:
-        with pytest.raises(MalformedReply, match="br"):
-            await way.send(server.model().start_chat(), "Hi")
+    with (
+        WireServer(whole(b"x", **{"Content-Encoding": "br"})) as server,
+        pytest.raises(MalformedReply, match="br"),
+    ):
+        await way.send(server.model().start_chat(), "Hi")
 
 
 def _bomb() -> bytes:

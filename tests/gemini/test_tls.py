@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ways import Way
 
 from gemini.wire_server import WireServer, answers
 from multiturn import ConnectionFailed, Retry
@@ -19,6 +18,7 @@ from multiturn.access import Access
 from multiturn.backends.gemini_backend import Gemini
 from multiturn.http.client import Http
 from multiturn.model import GenerativeModel
+from ways import Way
 
 trustme = pytest.importorskip("trustme", reason="trustme is not installed")
 NAME = "gemini.example"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import time
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from gemini.wire_server import (
     STREAM_HEAD,
     Answer,
     Close,
+    Pause,
     Received,
     Reset,
     WireServer,
@@ -23,7 +26,7 @@ from gemini.wire_server import (
     reply,
     whole,
 )
-from multiturn import BackendError, BrokenResponseError, Retry
+from multiturn import BackendError, BrokenResponseError, ConnectionFailed, Retry
 from ways import Way
 
 NEVER = Retry(attempts=1)
@@ -134,3 +137,26 @@ async def _cut_at(way: Way, answers: list[Answer], *, stream: bool) -> None:
         model = server.model(retry=NEVER)
         for _ in answers:
             await _exchange(way, server, model, stream)
+
+
+async def test_what_arrived_before_a_cut_is_shown(way: Way) -> None:
+    pieces = [chunked(event(reply(text, None))) for text in ("Hal", "f")]
+    with WireServer([STREAM_HEAD + pieces[0], Pause(0.01), pieces[1], Close]) as server:
+        response = await way.send(server.model(retry=NEVER).start_chat(), "Hi", stream=True)
+        seen = []
+        with pytest.raises(ConnectionFailed) as caught:
+            async for chunk in way.read(response):
+                seen.append(chunk.text)
+                # So long that the rest and the end arrive while nobody waits for them.
+                await asyncio.sleep(0.05) if way.name == "async" else time.sleep(0.05)
+        assert (["Hal", "f"], "Half") == (seen, caught.value.partial_text)
+
+
+@pytest.mark.parametrize("end", [Close, Reset])
+async def test_a_finish_reason_does_not_make_a_cut_a_good_end(way: Way, end: Any) -> None:
+    early = STREAM_HEAD + chunked(event(reply("Not all of", "STOP")))
+    with WireServer([early, end]) as server:
+        chat = server.model(retry=NEVER).start_chat()
+        with pytest.raises(ConnectionFailed):
+            await way.resolve(await way.send(chat, "Hi", stream=True))
+        assert [] == chat.history
