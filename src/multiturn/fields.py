@@ -262,7 +262,7 @@ class Nested(Field[M]):
         """The type of the message; given as a function when it is not yet defined."""
         if not isinstance(self._message, type):
             self._message = self._message()
-        return self._message
+        return cast("type[M]", self._message)
 
     def absent(self, message: Message) -> M:
         return self.message.view({}, frozen=True)

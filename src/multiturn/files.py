@@ -61,10 +61,7 @@ def upload_file(
             raise InvalidContent(
                 "$.mime_type", None, "a type as 'image/png': a file-like object does not have one"
             )
-        source = cast(BinaryIO, path)
-        return _uploaded(
-            source, mime_type, name, display_name, resumable, progress, request_options
-        )
+        return _uploaded(path, mime_type, name, display_name, resumable, progress, request_options)
     local = Path(os.fspath(path))
     if not local.is_file():
         raise InvalidContent("$.path", str(local), "a regular file that exists")
