@@ -16,6 +16,7 @@ from multiturn.testing import ScriptedBackend
 from ways import AT_ONCE, WAYS, Way, parts_chunk, wire
 
 texts = st.text(max_size=12)
+names = st.text("abc_", min_size=1, max_size=3)
 signatures = st.binary(max_size=6).map(lambda data: base64.b64encode(data).decode())
 json_values = st.recursive(
     st.none()
@@ -38,7 +39,7 @@ uncuttable = st.one_of(
     text_parts(thoughtSignature=signatures),
     text_parts(thoughtSignature=signatures, thought=st.booleans()),
     st.builds(lambda s: {"text": "", "thoughtSignature": s}, signatures),
-    st.builds(lambda n, a: {"functionCall": {"name": n, "args": a}}, texts, objects),
+    st.builds(lambda n, a: {"functionCall": {"name": n, "args": a}}, names, objects),
     st.builds(
         lambda a, s: {"functionCall": {"name": "f", "args": a}, "thoughtSignature": s},
         objects,

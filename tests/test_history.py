@@ -211,6 +211,7 @@ def test_an_interrupt_at_any_line_of_encoding_spoils_nothing(way: str) -> None:
                 raise KeyboardInterrupt
             return trace
 
+        tracer = sys.gettrace()
         sys.settrace(trace)
         try:
             getattr(path, way)(encoder, b"<", b">")
@@ -219,7 +220,7 @@ def test_an_interrupt_at_any_line_of_encoding_spoils_nothing(way: str) -> None:
         else:
             break
         finally:
-            sys.settrace(None)
+            sys.settrace(tracer)
         assert expected_bytes(path) == getattr(path, way)(encoder, b"<", b">")
     assert n > 15
 

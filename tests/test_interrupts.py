@@ -135,14 +135,14 @@ def strike(way: Way, name: str, n: int) -> tuple[Strike, ChatSession, ScriptedBa
     scenario, lines = PATHS[name]
     chat, backend = conversation(*lines, history=BEFORE)
     struck = Strike(n)
-    coroutine = scenario(way, chat)
+    coroutine, tracer = scenario(way, chat), sys.gettrace()
     sys.settrace(struck)
     try:
         way.run(coroutine)
     except KeyboardInterrupt as error:
         return struck, chat, backend, error.__traceback__
     finally:
-        sys.settrace(None)
+        sys.settrace(tracer)
     return struck, chat, backend, None
 
 

@@ -383,3 +383,22 @@ def test_reading_never_waits() -> None:
     assert repr(chat)
     assert ["x"] == said(chat.fork())
     reader.finish()
+
+
+def test_a_task_that_waited_in_a_loop_which_was_closed_keeps_nobody_out() -> None:
+    chat, _ = conversation(["One", "Two"], "Fine.")
+    reader = Reader(chat)
+    loop = asyncio.new_event_loop()
+    loop.set_exception_handler(lambda loop, context: None)  # "destroyed but it is pending"
+    task = loop.create_task(chat.send_message_async("lost"))
+    loop.run_until_complete(asyncio.sleep(0))
+    until(lambda: len(chat._gate._waiting) == 1)
+    loop.close()
+    thread = threading.Thread(target=chat.send_message, args=("b",))
+    thread.start()
+    until(lambda: len(chat._gate._waiting) == 2)
+    reader.finish()
+    thread.join(5)
+    assert not thread.is_alive()
+    assert ["a", "OneTwo", "b", "Fine."] == said(chat)
+    del task

@@ -21,7 +21,7 @@ from multiturn.message import Object
 from multiturn.reply import Reply
 from multiturn.request import Request
 from multiturn.retry import Retry
-from multiturn.turn import AskModel, Commit, Pause, RunCalls, Wait, answer, turn
+from multiturn.turn import AskModel, Commit, Note, Pause, RunCalls, Wait, answer, turn
 from ways import AT_ONCE, BLOCKED, parts_chunk, text_chunk
 
 MESSAGE = Content(role="user", parts=[{"text": "Hi"}]).frozen()
@@ -44,6 +44,14 @@ def reply(step: Any, *chunks: Object) -> Reply:
     return step.reply
 
 
+def go_on(steps: Generator[Any, Any, None], outcome: Any) -> Any:
+    """Send an outcome, and return the next step that is no note."""
+    step = steps.send(outcome)
+    while isinstance(step, Note):
+        step = steps.send(None)
+    return step
+
+
 def finish(steps: Generator[Any, Any, None]) -> None:
     with pytest.raises(StopIteration):
         steps.send(None)
@@ -52,7 +60,7 @@ def finish(steps: Generator[Any, Any, None]) -> None:
 def test_a_turn_asks_and_commits() -> None:
     steps, step = begin()
     assert ["Hi"] == [content.text for content in step.request.contents]
-    step = steps.send(reply(step, text_chunk("Hello."), text_chunk("", "STOP")))
+    step = go_on(steps, reply(step, text_chunk("Hello."), text_chunk("", "STOP")))
     assert isinstance(step, Commit)
     assert ["Hi", "Hello."] == [content.text for content in step.contents]
     assert ["user", "model"] == [content.role for content in step.contents]
@@ -103,16 +111,16 @@ def test_an_answer_that_no_history_can_hold_is_refused(
 ) -> None:
     steps, step = begin()
     with pytest.raises(error):
-        steps.send(reply(step, *chunks))
+        go_on(steps, reply(step, *chunks))
 
 
 def test_calls_are_run_and_their_results_sent() -> None:
     steps, step = begin(RULES)
-    step = steps.send(reply(step, CALL))
+    step = go_on(steps, reply(step, CALL))
     assert RunCalls((Call(0, "f", {"a": 1}),), {}) == step
-    step = steps.send([RESULT])
+    step = go_on(steps, [RESULT])
     assert ["user", "model", "user"] == [content.role for content in step.request.contents]
-    step = steps.send(reply(step, text_chunk("One.", "STOP")))
+    step = go_on(steps, reply(step, text_chunk("One.", "STOP")))
     assert isinstance(step, Commit)
     assert ["user", "model", "user", "model"] == [content.role for content in step.contents]
     assert [RESULT] == step.contents[2].json_object["parts"]
@@ -123,18 +131,19 @@ def test_calls_are_run_and_their_results_sent() -> None:
 def test_a_call_that_is_the_callers_to_run_ends_the_turn(name: str) -> None:
     steps, step = begin(RULES if name == "theirs" else None)
     chunk = parts_chunk([{"functionCall": {"name": name}}], "STOP")
-    assert isinstance(steps.send(reply(step, chunk)), Commit)
+    assert isinstance(go_on(steps, reply(step, chunk)), Commit)
 
 
 def test_a_call_that_waits_for_approval_pauses_the_turn() -> None:
     steps, step = begin(RULES)
-    steps.send(reply(step, CALL))
-    step = steps.send(None)
+    go_on(steps, reply(step, CALL))
+    step = go_on(steps, None)
     assert isinstance(step, Pause)
     assert 2 == len(step.contents)
     finish(steps)
     steps = turn(Request(), step.contents, AT_ONCE, RULES, {0: True})
-    assert RunCalls((Call(0, "f", {"a": 1}),), {0: True}) == next(steps)
+    assert isinstance(next(steps), Note)
+    assert RunCalls((Call(0, "f", {"a": 1}),), {0: True}) == go_on(steps, None)
 
 
 @pytest.mark.parametrize("on_limit", ["raise", "answer"])
@@ -142,35 +151,35 @@ def test_rounds_are_limited(on_limit: Any) -> None:
     rules = RULES._replace(on_limit=on_limit)
     steps, step = begin(rules, Request(tools=({"functionDeclarations": []},)))
     for _ in range(2):
-        steps.send(reply(step, CALL))
-        step = steps.send([RESULT])
+        go_on(steps, reply(step, CALL))
+        step = go_on(steps, [RESULT])
     if on_limit == "raise":
         with pytest.raises(TooManyRounds) as caught:
-            steps.send(reply(step, CALL))
+            go_on(steps, reply(step, CALL))
         assert (3, "f") == (caught.value.rounds, caught.value.calls[0].name)
         return
-    steps.send(reply(step, CALL))
-    step = steps.send([RESULT])
-    assert () == step.request.tools
-    assert isinstance(steps.send(reply(step, text_chunk("Well.", "STOP"))), Commit)
+    go_on(steps, reply(step, CALL))
+    step = go_on(steps, [RESULT])
+    assert "NONE" == step.request.tool_config["functionCallingConfig"]["mode"]
+    assert isinstance(go_on(steps, reply(step, text_chunk("Well.", "STOP"))), Commit)
 
 
 def test_a_call_is_forced_in_the_first_round_only() -> None:
     forced = {"functionCallingConfig": {"mode": "ANY"}}
     steps, step = begin(RULES, Request(tool_config=forced))
     assert forced == step.request.tool_config
-    steps.send(reply(step, CALL))
-    step = steps.send([RESULT])
+    go_on(steps, reply(step, CALL))
+    step = go_on(steps, [RESULT])
     assert {"functionCallingConfig": {"mode": "AUTO"}} == step.request.tool_config
 
 
 def test_a_malformed_call_is_asked_for_anew() -> None:
     steps, step = begin(RULES)
     for _ in range(2):
-        step = steps.send(reply(step, parts_chunk([], "MALFORMED_FUNCTION_CALL")))
+        step = go_on(steps, reply(step, parts_chunk([], "MALFORMED_FUNCTION_CALL")))
         assert isinstance(step, AskModel)
     with pytest.raises(StopCandidateException):
-        steps.send(reply(step, parts_chunk([], "MALFORMED_FUNCTION_CALL")))
+        go_on(steps, reply(step, parts_chunk([], "MALFORMED_FUNCTION_CALL")))
 
 
 def test_outside_a_conversation_whatever_ended_is_given() -> None:
@@ -178,8 +187,8 @@ def test_outside_a_conversation_whatever_ended_is_given() -> None:
         steps = answer(Request(), AT_ONCE)
         step: Any = next(steps)
         with pytest.raises(StopIteration):
-            steps.send(reply(step, chunk))
+            go_on(steps, reply(step, chunk))
     steps = answer(Request(), AT_ONCE)
     step = next(steps)
     with pytest.raises(BrokenResponseError):
-        steps.send(reply(step, text_chunk("a")))
+        go_on(steps, reply(step, text_chunk("a")))
