@@ -139,16 +139,20 @@ async def _cut_at(way: Way, answers: list[Answer], *, stream: bool) -> None:
             await _exchange(way, server, model, stream)
 
 
+async def _read_slowly(way: Way, response: Any, seen: list[str]) -> None:
+    """Read with pauses in which the rest, and the end, arrive while nobody waits for them."""
+    async for chunk in way.read(response):
+        seen.append(chunk.text)
+        await asyncio.sleep(0.05) if way.name == "async" else time.sleep(0.05)
+
+
 async def test_what_arrived_before_a_cut_is_shown(way: Way) -> None:
     pieces = [chunked(event(reply(text, None))) for text in ("Hal", "f")]
     with WireServer([STREAM_HEAD + pieces[0], Pause(0.01), pieces[1], Close]) as server:
         response = await way.send(server.model(retry=NEVER).start_chat(), "Hi", stream=True)
-        seen = []
+        seen: list[str] = []
         with pytest.raises(ConnectionFailed) as caught:
-            async for chunk in way.read(response):
-                seen.append(chunk.text)
-                # So long that the rest and the end arrive while nobody waits for them.
-                await asyncio.sleep(0.05) if way.name == "async" else time.sleep(0.05)
+            await _read_slowly(way, response, seen)
         assert (["Hal", "f"], "Half") == (seen, caught.value.partial_text)
 
 
