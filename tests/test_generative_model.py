@@ -88,10 +88,16 @@ async def test_an_answer_can_be_cancelled_and_left(way: Way) -> None:
 @pytest.mark.parametrize("contents", [None, "", [], (), {}, iter(())])
 async def test_nothing_to_say_is_refused(way: Way, contents: Any) -> None:
     model, backend = model_of("Never.")
-    for ask in (way.generate, way.count):
-        with pytest.raises(InvalidContent, match=r"\$\.contents"):
-            await ask(model, contents)
+    with pytest.raises(InvalidContent, match=r"\$\.contents"):
+        await way.generate(model, contents)
     assert [] == backend.requests
+
+
+@pytest.mark.parametrize("contents", [None, [], iter(())])
+async def test_what_is_sent_with_nothing_said_can_be_counted(way: Way, contents: Any) -> None:
+    model, _ = model_of("Never.")
+
+    assert 0 == (await way.count(model, contents)).total_tokens
 
 
 async def test_several_answers_are_told_apart(way: Way) -> None:

@@ -54,12 +54,6 @@ FAULTS: dict[str, tuple[Any, type[BaseException], str, str]] = {
         "stopped",
         "One",
     ),
-    "unspecified end": (
-        ScriptedReply(("One",), finish="FINISH_REASON_UNSPECIFIED"),
-        StopCandidateException,
-        "stopped",
-        "One",
-    ),
 }
 
 

@@ -192,3 +192,21 @@ def test_outside_a_conversation_whatever_ended_is_given() -> None:
     step = next(steps)
     with pytest.raises(BrokenResponseError):
         go_on(steps, reply(step, text_chunk("a")))
+
+
+def test_an_end_without_a_stated_reason_is_an_end() -> None:
+    steps = turn(Request(), (Content(role="user", parts=[{"text": "Hi"}]),), Retry())
+    ask = next(steps)
+    assert isinstance(ask, AskModel)
+    ask.reply.add(
+        {
+            "candidates": [
+                {
+                    "content": {"parts": [{"text": "One"}], "role": "model"},
+                    "finishReason": "FINISH_REASON_UNSPECIFIED",
+                }
+            ]
+        }
+    )
+
+    assert isinstance(steps.send(ask.reply), Commit)

@@ -10,7 +10,7 @@ from multiturn import resources
 from multiturn.errors import InvalidContent, UsageError
 from multiturn.function_library import ToolsLike
 from multiturn.message import Object
-from multiturn.to_content import ContentLike, ContentsLike, to_content, to_contents
+from multiturn.to_content import ROLES, ContentLike, ContentsLike, to_content, to_contents
 from multiturn.tools import ToolConfigLike, tool_config_object, tool_objects
 from multiturn.types.caching_types import (
     ExpireTimeTypes,
@@ -79,7 +79,9 @@ class CachedContent:
             listed[-1]["role"] = "user"
         told = None
         if system_instruction:
-            told = to_content(system_instruction, path="$.system_instruction").json_object
+            told = to_content(
+                system_instruction, path="$.system_instruction", roles=(*ROLES, "system")
+            ).json_object
         members: Object = {
             "model": model if "/" in model else f"models/{model}",
             "displayName": display_name,

@@ -15,7 +15,7 @@ from multiturn.message import Object
 from multiturn.request import Request
 from multiturn.response import GenerateContentResponse
 from multiturn.retry import Retry, RetryRule
-from multiturn.to_content import ContentLike, ContentsLike, to_content, to_contents
+from multiturn.to_content import ROLES, ContentLike, ContentsLike, to_content, to_contents
 from multiturn.turn import answer
 
 if TYPE_CHECKING:
@@ -146,7 +146,9 @@ class GenerativeModel:
             self._tool_objects = tool_objects(self._tools)
             self._tool_config = tool_config_object(tool_config)
         self._system_instruction = (
-            to_content(system_instruction, path="$.system_instruction").frozen()
+            to_content(
+                system_instruction, path="$.system_instruction", roles=(*ROLES, "system")
+            ).frozen()
             if system_instruction
             else None
         )
@@ -238,9 +240,16 @@ class GenerativeModel:
         """Return when a call's requests are made again."""
         return overrides.retry(self._retry)
 
-    def _loose_request(self, contents: ContentsLike, overrides: Overrides, stream: bool) -> Request:
+    def _loose_request(
+        self,
+        contents: ContentsLike,
+        overrides: Overrides,
+        stream: bool,
+        *,
+        may_be_empty: bool = False,
+    ) -> Request:
         listed = [c.frozen() for c in to_contents(contents, path="$.contents")]
-        if not listed:
+        if not listed and not may_be_empty:
             to_content(contents, path="$.contents")  # raises and says what is expected
         return self.request(empty_path().plus(*listed), overrides, stream=stream)
 
@@ -322,7 +331,7 @@ class GenerativeModel:
         overrides = Overrides(
             generation_config, safety_settings, tools, tool_config, request_options
         )
-        request = self._loose_request(contents, overrides, False)
+        request = self._loose_request(contents, overrides, False, may_be_empty=True)
         return CountTokensResponse.view(self.backend.count_tokens(request))
 
     async def count_tokens_async(
@@ -339,7 +348,7 @@ class GenerativeModel:
         overrides = Overrides(
             generation_config, safety_settings, tools, tool_config, request_options
         )
-        request = self._loose_request(contents, overrides, False)
+        request = self._loose_request(contents, overrides, False, may_be_empty=True)
         return CountTokensResponse.view(await self.backend.count_tokens_async(request))
 
     def start_chat(

@@ -83,12 +83,14 @@ class Reply:
 class _Answer:
     """One candidate as it arrives."""
 
-    __slots__ = ("members", "parts", "pieces", "role", "thought")
+    __slots__ = ("is_empty_text", "members", "parts", "pieces", "role", "thought")
 
     def __init__(self) -> None:
         self.members: Object = {}
         self.parts: list[Object] = []
         self.role = ""
+        # Whether nothing was said so far but "": an answer too, if it stays at that.
+        self.is_empty_text = False
         # Pieces of the text part that is still growing, whose place in parts is the last.
         self.pieces: list[str] | None = None
         self.thought: object = None
@@ -122,6 +124,8 @@ class _Answer:
                 self._close_text()
                 self.parts.append(part)
                 self.pieces, self.thought = [text], thought  # an interrupt may come between
+            elif not self.parts:
+                self.is_empty_text = True
 
     def _close_text(self) -> None:
         self.whole_parts()
@@ -135,10 +139,11 @@ class _Answer:
 
     def whole(self) -> Object:
         out: Object = copy_json(self.members)
-        content: Object = {"parts": copy_json(self.whole_parts())}
+        parts = self.whole_parts() or ([{"text": ""}] if self.is_empty_text else [])
+        content: Object = {"parts": copy_json(parts)}
         if self.role:
             content["role"] = self.role
-        if self.parts or self.role:
+        if parts or self.role:
             out["content"] = content
         return out
 

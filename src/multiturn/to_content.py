@@ -5,7 +5,7 @@ Nothing that is passed in is changed or kept: contents are made anew.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from multiturn.content import Blob, Content, FileData, FunctionCall, FunctionResponse, Part
@@ -31,21 +31,30 @@ _PART_FORMS = (
     "a string, a Part, Blob, FileData, FunctionCall or FunctionResponse, a dict of one of "
     "these, an image, an uploaded file, or a pathlib.Path"
 )
+# Who speaks in a conversation; "function" is the old name for results of calls.
+ROLES = ("", "user", "model", "function")
 _CONTENT_FORMS = "a Content, or a dict with 'parts' and 'role'"
 
 
-def to_content(content: ContentLike, *, role: str | None = None, path: str = "$") -> Content:
+def to_content(
+    content: ContentLike,
+    *,
+    role: str | None = None,
+    path: str = "$",
+    roles: Sequence[str] = ROLES,
+) -> Content:
     """Return one content.
 
     Args:
         content: A string, a part or a content in any form, or an iterable that mixes parts.
         role: Given to a content that has none; None leaves it without.
         path: Where the value stands, for error messages.
+        roles: Which roles a content may have.
 
     Raises:
         InvalidContent: The value or a part of it has no such form; ``path`` names it.
     """
-    object_ = _content_object(content, path)
+    object_ = _content_object(content, path, roles)
     if not object_["parts"]:
         raise InvalidContent(path, content, f"something to say: {_PART_FORMS}")
     if role and not object_.get("role"):
@@ -94,7 +103,16 @@ def _is_iterable(value: object) -> bool:
     return isinstance(value, Iterable) and not single
 
 
-def _content_object(content: object, path: str) -> Object:
+def _content_object(content: object, path: str, roles: Sequence[str] = ROLES) -> Object:
+    object_ = _content_members(content, path)
+    if object_.get("role", "") not in roles:
+        named = " or ".join(repr(role) for role in roles if role)
+        hint = ": what a model says has the role 'model'" if object_["role"] == "assistant" else ""
+        raise InvalidContent(f"{path}.role", object_["role"], f"{named}{hint}")
+    return object_
+
+
+def _content_members(content: object, path: str) -> Object:
     if isinstance(content, Content):
         parts = _part_objects(content.parts, f"{path}.parts")
         return {**content.json_object, "parts": parts}

@@ -28,7 +28,11 @@ from multiturn.request import Request
 from multiturn.retry import RetryRule
 
 # Reasons for which an answer is whole: it said all, or as much as it was allowed.
-_WHOLE = (FinishReason.STOP, FinishReason.MAX_TOKENS)
+_WHOLE = (
+    FinishReason.STOP,
+    FinishReason.MAX_TOKENS,
+    FinishReason.FINISH_REASON_UNSPECIFIED,  # said, not absent: an answer that came in one
+)
 # Reasons that blame the form of a call, which another try may mend.
 # By name, since a server may know more of them than this release.
 _MALFORMED = (
@@ -181,7 +185,12 @@ def _answered(
 def answer(request: Request, retry: RetryRule) -> Steps:
     """Ask once, outside a conversation; whatever ended is given to the caller."""
     reply = yield from ask(request, retry)
-    require_end(reply.whole())
+    whole = reply.whole()
+    require_end(whole)
+    response = GenerateContentResponse.view(whole)
+    # Not streamed, the caller sees it in the response; from an empty iteration nobody would.
+    if request.stream and response.prompt_feedback.block_reason:
+        raise BlockedPromptException(response, response)
 
 
 def ask(request: Request, retry: RetryRule) -> Generator[Step, Any, Reply]:

@@ -317,3 +317,14 @@ def _check_part(part: Any) -> None:
         isinstance(call.get("name"), str) and isinstance(call.get("args") or {}, dict)
     ):
         raise MalformedReply("a function call has no name, or arguments that are no object", call)
+
+
+def ended(response: Object) -> Object:
+    """Return a response that came in one piece, with its end said.
+
+    Its body was whole, so an absent finish reason means unspecified, as protocol buffers
+    have it; in a stream it would mean that the end is missing.
+    """
+    for candidate in response.get("candidates") or ():
+        candidate.setdefault("finishReason", "FINISH_REASON_UNSPECIFIED")
+    return response

@@ -273,7 +273,9 @@ class _Generating(MethodCall):
         return map(self._hops.joined, super().chunks(event))
 
     def end(self) -> Iterable[Object]:
-        yield from map(self._hops.joined, super().end())
+        for chunk in super().end():
+            joined = self._hops.joined(chunk)
+            yield joined if self.request.stream else gemini.ended(joined)
         token = self.reader.continuation_token
         if token is not None:
             if token == self._token:
