@@ -15,6 +15,7 @@ from multiturn.backends.sse import SseDecoder
 from multiturn.backends.wire_json import parsed
 from multiturn.content import Content
 from multiturn.errors import InvalidContent, MalformedReply
+from multiturn.history import Fold
 from multiturn.http import BODY_BYTES
 from multiturn.message import Object
 from multiturn.request import Request
@@ -89,10 +90,13 @@ class Contents:
         is_signed: Whether calls without a signature get the placeholder.
     """
 
-    start: Place = "begin"
-
     def __init__(self, is_signed: bool) -> None:
         self._is_signed = is_signed
+
+    @property
+    def start(self) -> Place:
+        """Nothing was said yet."""
+        return "begin"
 
     def step(self, state: Place, content: Content) -> tuple[bytes, Place]:
         """Return what a content adds, and whether it consists of results."""
@@ -112,7 +116,8 @@ class Contents:
         return b"" if state == "begin" else b"]}"
 
 
-_PLAIN, _SIGNED = Contents(False), Contents(True)
+_PLAIN: Fold[Place] = Contents(False)
+_SIGNED: Fold[Place] = Contents(True)
 
 
 def _sendable(content: Object) -> list[Object]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import platform
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
@@ -13,10 +13,8 @@ from typing import Any
 
 from multiturn.access import Access, Secret, configured, from_environment
 from multiturn.backends import gemini, gemini_address
-from multiturn.backends.gemini_errors import ERROR_BODY_BYTES, error_from, error_in
 from multiturn.cancel import Cancel
 from multiturn.errors import BackendError, MalformedReply, MissingKey
-from multiturn.google_errors import as_google
 from multiturn.http import (
     CONNECT_SECONDS,
     IDLE_SECONDS,
@@ -32,6 +30,8 @@ from multiturn.request import Request
 
 _http = Http()
 _lock = threading.Lock()
+# So much of an error's body is read.
+_ERROR_BODY_BYTES = 1024 * 1024
 # Shorter ones are made up for servers that want none, and may be words of the language.
 _SHORTEST_KEY = 12
 # Request options that say how the server is reached, and what Access calls them.
@@ -119,6 +119,13 @@ def _unpickled(access: Access) -> Gemini:
     return Gemini(access)
 
 
+def _error_in(chunk: Object) -> BackendError:
+    """Return the error that stands in the place of a chunk."""
+    from multiturn.backends.gemini_errors import error_in
+
+    return error_in(chunk)
+
+
 class MethodCall:
     """One method call: what is sent next, and what becomes of what comes back.
 
@@ -143,7 +150,7 @@ class MethodCall:
         self._renew = self._is_renewed = False
         self.head: HttpHead | None = None
         self._error_body = bytearray()
-        self.reader = gemini.ReplyReader(False, error_in)
+        self.reader = gemini.ReplyReader(False, _error_in)
 
     # -- what is sent --------------------------------------------------------------------
 
@@ -156,7 +163,7 @@ class MethodCall:
         if token is None and self.needs_token:
             token = self.token()
         self.head, self.goes_on = None, False
-        self.reader = gemini.ReplyReader(bool(self.query), error_in)
+        self.reader = gemini.ReplyReader(bool(self.query), _error_in)
         return HttpRequest(
             self.verb,
             self.url(),
@@ -227,7 +234,7 @@ class MethodCall:
             raise MalformedReply("the HTTP client gave a body without a head")
         elif self.head.status == 200:
             return self.reader.feed(event)
-        elif len(self._error_body) < ERROR_BODY_BYTES:
+        elif len(self._error_body) < _ERROR_BODY_BYTES:
             self._error_body += event
         return []
 
@@ -239,6 +246,8 @@ class MethodCall:
         if self.head is None:
             raise MalformedReply("the HTTP client gave no answer")
         if self.head.status != 200:
+            from multiturn.backends.gemini_errors import error_from
+
             raise error_from(self.head.status, self.head.headers, bytes(self._error_body))
         return self.reader.end()
 
@@ -252,6 +261,8 @@ class MethodCall:
         error.backend = self._backend.name
         if self.access.api_key is not None:
             _erase(error, self.access.api_key.reveal())
+        from multiturn.google_errors import as_google
+
         raise as_google(error).with_traceback(None)
 
 
@@ -342,7 +353,7 @@ def _base_headers(user_agent: str | None, is_stream: bool) -> Headers:
     """
     from multiturn import __version__
 
-    agent = f"multiturn/{__version__} gl-python/{platform.python_version()}"
+    agent = f"multiturn/{__version__} gl-python/{'.'.join(map(str, sys.version_info[:3]))}"
     agent = f"{user_agent} {agent}" if user_agent else agent
     return (
         ("Content-Type", "application/json"),

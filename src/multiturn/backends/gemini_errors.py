@@ -15,7 +15,6 @@ from multiturn.message import Object
 _RETRIED = (408, 429, 500, 502, 503, 504, 529)
 _REQUEST_IDS = ("x-request-id", "x-goog-request-id", "x-cloud-trace-context", "request-id")
 _SHOWN_CHARACTERS = 500
-ERROR_BODY_BYTES = 1024 * 1024
 
 
 def error_from(code: int, headers: Mapping[str, str], body: bytes) -> StatusError:

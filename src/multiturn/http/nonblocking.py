@@ -136,13 +136,14 @@ class _Call:
 
     async def run(self, connecting: Any) -> Connection:
         """Await a new connection, which an interrupt gives up."""
-        self._connecting = asyncio.ensure_future(connecting)
+        task: asyncio.Task[Connection] = asyncio.ensure_future(connecting)
+        self._connecting = task
         try:
-            return await self._connecting
+            return await task
         except asyncio.CancelledError:
             if self.is_interrupted:
                 raise ConnectionFailed("the call was interrupted") from None
-            self._connecting.cancel()
+            task.cancel()
             raise
         finally:
             self._connecting = None

@@ -69,13 +69,13 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> bool:
         return False
 
-    def connection_lost(self, error: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:
         self._is_closed = True
         if self._request is None or self._problem is not None:
             return
         try:
-            if isinstance(error, OSError):
-                self._problem = failed("the connection broke", error)
+            if isinstance(exc, OSError):
+                self._problem = failed("the connection broke", exc)
             else:
                 self.reader.end()
         except BackendError as problem:
