@@ -14,6 +14,15 @@ from pathlib import Path
 _PROC = Path("/proc")
 
 
+# The attempts of this process; of its own it knows which are over, whatever a store says.
+under_way: set[str] = set()
+
+
+def lives(attempt: str, holder: str) -> bool:
+    """Return whether an attempt may still be under way, as far as can be known here."""
+    return attempt in under_way if holder == this_process() else not is_dead(holder)
+
+
 def this_process() -> str:
     """Return the name of this process; equal names are the same process."""
     return _name_of(os.getpid())

@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from multiturn.errors import SessionBusy
 from multiturn.store_errors import Conflict, SessionExists, SessionMissing
-from multiturn.stores.holder import is_dead, this_process
+from multiturn.stores.holder import lives, this_process, under_way
 from multiturn.stores.protocol import (
     Blobs,
     SessionState,
@@ -166,6 +166,7 @@ class SqlStore(ABC):
                 self._take_over(execute, row)
                 lease = (attempt, this_process(), until, record.body)
                 if self._set(execute, row, change, *lease):
+                    under_way.add(attempt)
                     self._use(execute, key_of(attempt), record.blobs)
                     return row._replace(version=row.version + 1, attempt=attempt)
         raise Conflict(state.name, "others changed it again and again", store=self.address)
@@ -202,6 +203,7 @@ class SqlStore(ABC):
                 )
             if blobs:
                 execute("DELETE FROM uses WHERE owner = ?", (key_of(state.attempt),))
+        under_way.discard(state.attempt)
         return state._replace(
             head=head.id, turns=head.number + 1, version=state.version + 1, redo=(), attempt=""
         )
@@ -225,6 +227,7 @@ class SqlStore(ABC):
 
     def settle(self, state: SessionState, outcome: str, record: Record) -> None:
         """Note how the attempt of ``state`` ended, which became no turn; the first note stays."""
+        under_way.discard(state.attempt)
         with self._transaction(is_durable=outcome == "paused") as execute:
             if self._write(execute, state, record):
                 row = self._row(execute, state)
@@ -284,8 +287,8 @@ class SqlStore(ABC):
             now = self._now(execute)
         ended = [attempt_of(row) for row in ended]
         for key, base, place, record, holder, until in open_:
-            lives = _lives(holder, until, now)
-            ended.append(attempt_of((bytes.fromhex(key), base, place, "open", record), lives))
+            alive = until > now and lives(key, holder)
+            ended.append(attempt_of((key_of(key), base, place, "open", record), alive))
         return ended
 
     def blobs(self, hashes: Iterable[str]) -> dict[str, bytes]:
@@ -338,7 +341,7 @@ class SqlStore(ABC):
             "SELECT holder, expires_at FROM sessions WHERE key = ?", (row.key,)
         ).fetchone()
         now = self._now(execute)
-        if _lives(holder, until, now):
+        if until > now and lives(row.attempt, holder):
             raise SessionBusy(
                 f"another turn of session {row.name!r} is under way; unless its process is heard "
                 f"of again, its lease ends in {until - now:.0f} seconds"
@@ -392,7 +395,3 @@ class SqlStore(ABC):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.address!r})"
-
-
-def _lives(holder: str, expires_at: float, now: float) -> bool:
-    return expires_at > now and not is_dead(holder)

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Literal
 
 from multiturn.errors import InvalidContent
-from multiturn.store_errors import ForeignFile, SchemaTooNew, StoreReadOnly
+from multiturn.store_errors import ForeignFile, SchemaTooNew, StoreError, StoreReadOnly
 from multiturn.stores import write_lock
 from multiturn.stores.migrations import NEWEST, migrate
 from multiturn.stores.sql import Execute, SqlStore
-from multiturn.stores.sqlite_errors import store_error
+from multiturn.stores.sqlite_errors import os_error, store_error
 from multiturn.stores.write_lock import WriteLock
 
 TYPES = {
@@ -125,6 +125,8 @@ class SQLiteStore(SqlStore):
         """Raise our errors for SQLite's, and begin anew after those that leave doubt."""
         try:
             yield
+        except StoreError:  # some of ours are errors of the system too
+            raise
         except sqlite3.Error as error:
             ours, is_certain = store_error(error, self.path)
             if not is_certain:
@@ -132,6 +134,9 @@ class SQLiteStore(SqlStore):
             raise ours from error
         except PermissionError as error:
             raise self._not_writable() from error
+        except OSError as error:
+            self.close()
+            raise os_error(error, self.path) from error
 
     def _sync(self, database: sqlite3.Connection, synchronous: str) -> None:
         if synchronous != self._synchronous:
@@ -172,6 +177,10 @@ class SQLiteStore(SqlStore):
         with self._writers.held():
             descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
             os.close(descriptor)
+        self._sync_folder()
+
+    def _sync_folder(self) -> None:
+        """Make the names in the folder durable: that of a new file, and that a journal is gone."""
         if hasattr(os, "O_DIRECTORY"):
             folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
             try:
@@ -194,6 +203,8 @@ class SQLiteStore(SqlStore):
             return
         with self._writers.held():
             database.execute(f"PRAGMA journal_mode = {self._wanted_journal}")
+            # Else a power cut could bring back the rollback journal, and with it the past.
+            self._sync_folder()
             while True:
                 database.execute("BEGIN IMMEDIATE")
                 try:

@@ -1,7 +1,8 @@
-"""What SQLite's errors mean for a conversation."""
+"""What the errors of SQLite and of the file system mean for a conversation."""
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 from pathlib import Path
 
@@ -44,3 +45,9 @@ def store_error(error: sqlite3.Error, path: Path) -> tuple[StoreError, bool]:
         case _:
             text = f"{path} could not be used ({error}); see to its disk and folder, call again"
             return StoreError(text, store=store), False
+
+
+def os_error(error: OSError, path: Path) -> StoreError:
+    """Return our error for one of the file system's."""
+    kind = DiskFull if error.errno in (errno.ENOSPC, errno.EDQUOT) else StoreError
+    return kind(f"{path} could not be used ({error}); see to its disk, call again", store=str(path))
