@@ -1,0 +1,71 @@
+"""A process that dies in the middle of a turn: after a function has run, or mid-answer."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from traffic import Echo
+
+from multiturn import GenerativeModel, durable_turn, worker
+from multiturn.stores.sqlite import SQLiteStore
+from multiturn.tool_functions import requires_approval
+
+
+def note(path: str, what: str) -> int:
+    """Leave a trace of an effect."""
+    with Path(path).open("a") as file:
+        file.write(what + "\n")
+    return len(what)
+
+
+class TwoCalls(Echo):
+    """Calls two functions, and answers when it has their results."""
+
+    def __init__(self, path: str, dies: bool) -> None:
+        self.path, self.dies = path, dies
+
+    def stream(self, request: Any, cancel: Any) -> Iterator[dict[str, Any]]:
+        parts: list[dict[str, Any]] = [{"text": "done"}]
+        if request.contents[-1].text == "go":
+            args = {"path": self.path}
+            names = ("first", "second")
+            parts = [
+                {"functionCall": {"name": "note", "args": {**args, "what": name}}} for name in names
+            ]
+        elif request.contents[-1].text == "stream":
+            yield {"candidates": [{"content": {"parts": [{"text": "half"}], "role": "model"}}]}
+            if self.dies:
+                yield {"candidates": [{"content": {"parts": [{"text": "."}], "role": "model"}}]}
+                for known in worker._workers.values():
+                    known.catch_up()  # what had arrived is being recorded
+                os.kill(os.getpid(), signal.SIGKILL)
+        content = {"parts": parts, "role": "model"}
+        yield {"candidates": [{"content": content, "finishReason": "STOP"}]}
+
+
+def dying_note(path: str, what: str) -> int:
+    """Die in the second function, after its effect."""
+    length = note(path, what)
+    if what == "second":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return length
+
+
+def main() -> None:
+    how, database, effects = sys.argv[1:]
+    durable_turn._NOTE_SECONDS = 0.0
+    dying_note.__name__ = "note"
+    tool = requires_approval(note) if how == "approval" else dying_note
+    model = GenerativeModel(backend=TwoCalls(effects, dies=True), tools=[tool])
+    store = SQLiteStore(database)
+    chat = model.start_chat(session="ada", store=store, enable_automatic_function_calling=True)
+    chat.send_message("stream" if how == "stream" else "go")
+
+
+if __name__ == "__main__":
+    main()

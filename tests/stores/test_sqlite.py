@@ -1,0 +1,200 @@
+"""What a file may be, and what becomes of it."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+import threading
+from pathlib import Path
+
+import pytest
+
+from multiturn.errors import InvalidContent
+from multiturn.store_errors import (
+    ForeignFile,
+    SchemaTooNew,
+    StoreBusy,
+    StoreCorrupt,
+    StoreError,
+    StoreReadOnly,
+)
+from multiturn.stores import migrations
+from multiturn.stores.conformance import say, texts
+from multiturn.stores.sqlite import APPLICATION_ID, SQLiteStore
+from multiturn.stores.write_lock import WriteLock
+
+
+def test_a_new_file_is_for_its_owner_only(tmp_path: Path) -> None:
+    with SQLiteStore(tmp_path / "chats.db") as store:
+        say(store, store.open("ada"), "a")
+        modes = {p.name: stat.S_IMODE(p.stat().st_mode) for p in tmp_path.iterdir()}
+    names = {"chats.db", "chats.db-wal", "chats.db-shm", "chats.db-lock"}
+    assert dict.fromkeys(names, 0o600) == modes
+
+
+def test_a_file_has_the_settings_that_it_promises(tmp_path: Path) -> None:
+    with SQLiteStore(tmp_path / "chats.db") as store:
+        say(store, store.open("ada"), "a")
+        database = store._database
+        assert database is not None
+        found = {
+            name: database.execute(f"PRAGMA {name}").fetchone()[0]
+            for name in (
+                "journal_mode", "synchronous", "trusted_schema", "foreign_keys",
+                "application_id", "user_version",
+            )
+        }  # fmt: skip
+    assert {
+        "journal_mode": "wal",
+        "synchronous": 2,
+        "trusted_schema": 0,
+        "foreign_keys": 1,
+        "application_id": APPLICATION_ID,
+        "user_version": migrations.NEWEST,
+    } == found
+
+
+def test_another_programs_database_is_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "other.db"
+    with sqlite3.connect(path) as database:
+        database.execute("CREATE TABLE t (x)")
+    database.close()
+    before = path.read_bytes()
+    with pytest.raises(ForeignFile, match="another program"):
+        SQLiteStore(path).open("ada")
+    assert before == path.read_bytes()
+    assert ["other.db"] == [found.name for found in tmp_path.iterdir()]
+
+
+def test_a_file_that_is_no_database_is_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "letter.txt"
+    path.write_text("Dear Ada, " * 500)
+    with pytest.raises(ForeignFile, match="no SQLite database"):
+        SQLiteStore(path).sessions()
+    assert "Dear Ada, " * 500 == path.read_text()
+    with pytest.raises(StoreError):
+        SQLiteStore(tmp_path).sessions()
+    with pytest.raises(ForeignFile, match="does not exist"):
+        SQLiteStore(tmp_path / "no" / "chats.db").sessions()
+
+
+def test_a_newer_file_is_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "chats.db"
+    with SQLiteStore(path) as store:
+        store.open("ada")
+    with sqlite3.connect(path) as database:
+        database.execute("PRAGMA user_version = 99")
+    database.close()
+    before = path.read_bytes()
+    with pytest.raises(SchemaTooNew) as caught:
+        SQLiteStore(path).open("ada")
+    assert (99, migrations.NEWEST) == (caught.value.found, caught.value.known)
+    assert before == path.read_bytes()
+
+
+def test_a_damaged_file_is_named_and_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "chats.db"
+    with SQLiteStore(path) as store:
+        state = store.open("ada")
+        for i in range(50):
+            state = say(store, state, f"{i} " * 300)
+    whole = bytearray(path.read_bytes())
+    whole[4096 : len(whole) - 4096] = b"\xa5" * (len(whole) - 8192)
+    path.write_bytes(whole)
+    with pytest.raises(StoreCorrupt, match="recover"):
+        SQLiteStore(path).sessions()
+    assert bytes(whole) == path.read_bytes()
+
+
+def test_a_changed_turn_is_found_out(tmp_path: Path) -> None:
+    path = tmp_path / "chats.db"
+    with SQLiteStore(path) as store:
+        for text in "abc":
+            state = say(store, store.open("ada"), text)
+    with sqlite3.connect(path) as database:
+        database.execute(
+            "UPDATE turns SET body = CAST(replace(CAST(body AS TEXT), '\"b\"', '\"x\"') AS BLOB)"
+        )
+    database.close()
+    with SQLiteStore(path) as store:
+        (finding,) = store.check()
+        assert "is not what was stored" in finding
+        assert state.head is not None
+        from multiturn import GenerativeModel
+
+        chat = GenerativeModel().start_chat(session="ada", store=store)
+        with pytest.raises(StoreCorrupt, match="sessions check"):
+            _ = chat.history
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() == 0, reason="the superuser may write everywhere"
+)
+def test_a_read_only_file_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "chats.db"
+    with SQLiteStore(path) as store:
+        store.open("ada")
+    path.chmod(0o400)
+    with pytest.raises(StoreReadOnly, match="mend its permissions"):
+        SQLiteStore(path).open("bob")
+
+
+def test_a_writer_waits_for_another_and_then_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "chats.db"
+    with SQLiteStore(path, busy_timeout_seconds=0.05) as store:
+        store.open("ada")
+        with (
+            WriteLock(tmp_path / "chats.db-lock", 1).held(),
+            pytest.raises(StoreBusy, match=r"0\.05 seconds"),
+        ):
+            store.open("bob")
+        store.open("bob")
+
+
+def test_many_that_open_a_new_file_at_once_all_succeed(tmp_path: Path) -> None:
+    errors: list[BaseException] = []
+
+    def begin(i: int) -> None:
+        try:
+            with SQLiteStore(tmp_path / "chats.db") as store:
+                say(store, store.open(f"s{i}"), "a")
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=begin, args=(i,)) for i in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [] == errors
+    with SQLiteStore(tmp_path / "chats.db") as store:
+        assert 12 == len(store.sessions())
+
+
+def test_a_child_after_fork_uses_the_store_and_leaves_the_parents_alone(tmp_path: Path) -> None:
+    with SQLiteStore(tmp_path / "chats.db") as store:
+        state = say(store, store.open("ada"), "a")
+        pid = os.fork()
+        if pid == 0:
+            code = 1
+            try:
+                say(store, store.open("child"), "b")
+                store.close()
+                code = 0
+            finally:
+                os._exit(code)
+        say(store, state, "c")
+        assert 0 == os.waitpid(pid, 0)[1]
+        say(store, store.open("ada"), "d")
+        assert ["a", "c", "d"] == texts(store, "ada")
+        assert ["b"] == texts(store, "child")
+        assert [] == store.check()
+
+
+def test_options_that_mean_nothing_are_refused() -> None:
+    for path in ("", ":memory:"):
+        with pytest.raises(InvalidContent, match="MemoryStore"):
+            SQLiteStore(path)
+    with pytest.raises(InvalidContent, match="'FULL' or 'NORMAL'"):
+        SQLiteStore("x", synchronous="OFF")  # type: ignore[arg-type]
