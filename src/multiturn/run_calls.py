@@ -136,9 +136,16 @@ def _at_once(
     for call in calls:
         waiting.put(call)
 
+    def run_or_end(call: Call) -> Object:
+        try:
+            return run(call)
+        except BaseException:
+            _drain(waiting)
+            raise
+
     def work(context: contextvars.Context) -> None:
         while cancel.reason is None and (call := _next(waiting)) is not None:
-            done.put((call.index, outcome_of(partial(context.run, run, call))))
+            done.put((call.index, outcome_of(partial(context.run, run_or_end, call))))
 
     def stop() -> None:
         done.put((-1, failed(TurnCancelled("the turn was cancelled while functions ran"))))
@@ -154,9 +161,13 @@ def _at_once(
             parts[index] = outcome()
     finally:
         cancel.forget(stop)
-        while _next(waiting) is not None:
-            pass
+        _drain(waiting)
     return parts
+
+
+def _drain(waiting: queue.SimpleQueue[Call]) -> None:
+    while _next(waiting) is not None:
+        pass
 
 
 def _next(waiting: queue.SimpleQueue[Call]) -> Call | None:
