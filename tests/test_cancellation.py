@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from multiturn import ChatSession, GenerativeModel
+from multiturn.cancel import Cancel
 from multiturn.errors import BackendError
 from multiturn.testing import Pause, ScriptedBackend
 from ways import AT_ONCE, conversation, said, text_chunk, until
@@ -218,3 +219,22 @@ def test_cancel_from_a_thread_wakes_a_task_at_once() -> None:
     asyncio.run(main())
     thread.join()
     assert "cancelled" == chat.journal[0].outcome
+
+
+def test_a_callback_is_called_also_when_the_flag_was_up_before() -> None:
+    cancel, called = Cancel(), []
+    cancel.set("first")
+    cancel.set("second")
+    cancel.call(lambda: called.append(1))
+    assert ("first", [1]) == (cancel.reason, called)
+
+
+def test_a_callback_that_was_taken_off_is_not_called() -> None:
+    cancel, called = Cancel(), []
+    callbacks = [lambda: called.append(1), lambda: called.append(2)]
+    for callback in callbacks:
+        cancel.call(callback)
+    cancel.forget(callbacks[0])
+    cancel.forget(callbacks[0])
+    cancel.set()
+    assert [2] == called

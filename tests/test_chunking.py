@@ -15,7 +15,7 @@ from multiturn import ChatSession, GenerativeModel
 from multiturn.testing import ScriptedBackend
 from ways import AT_ONCE, WAYS, Way, parts_chunk, wire
 
-texts = st.text(max_size=12)
+texts = st.text(max_size=12) | st.text("ab \n", max_size=8)
 names = st.text("abc_", min_size=1, max_size=3)
 signatures = st.binary(max_size=6).map(lambda data: base64.b64encode(data).decode())
 json_values = st.recursive(

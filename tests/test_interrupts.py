@@ -17,6 +17,7 @@ import multiturn
 from conftest import EFFORT
 from multiturn import ChatSession
 from multiturn.errors import BackendError
+from multiturn.open_turn import OpenTurn
 from multiturn.testing import ScriptedBackend
 from ways import Way, conversation, in_thread, said
 
@@ -204,3 +205,23 @@ def check(way: Way, chat: ChatSession, backend: ScriptedBackend, elsewhere: bool
     outcomes = [entry.outcome for entry in chat.journal]
     assert "open" not in outcomes
     assert (len(WHOLE) == len(before)) + 1 == outcomes.count("answered")
+
+
+def test_an_end_that_was_not_noted_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C falls between the end of a stream and its note, and its traceback is held."""
+    chat, backend = conversation(["One", "Two"], ["Fi", "ne."])
+    settle = OpenTurn.settle
+
+    def interrupted(opened: OpenTurn, *args: Any) -> None:
+        monkeypatch.setattr(OpenTurn, "settle", settle)
+        raise KeyboardInterrupt
+
+    response = chat.send_message("b", stream=True)
+    monkeypatch.setattr(OpenTurn, "settle", interrupted)
+    with pytest.raises(KeyboardInterrupt) as held:
+        response.resolve()
+    in_thread(lambda: chat.send_message("c", request_options={"timeout": 0.01}))
+    assert held.value.__traceback__ is not None
+    assert ["b", "OneTwo", "c", "Fine."] == said(chat)
+    assert ["answered", "answered"] == [entry.outcome for entry in chat.journal]
+    assert 0 == backend.open_streams

@@ -344,9 +344,10 @@ def test_those_who_wait_enter_in_the_order_in_which_they_came() -> None:
         threads[-1].start()
         until(lambda i=i: len(chat._gate._waiting) == i)
     held[0].resolve()
+    chat.send_message("6")  # at once, before those who were woken have looked
     for thread in threads:
         thread.join(10)
-    assert ["0", "1", "2", "3", "4", "5"] == said(chat)[::2]
+    assert ["0", "1", "2", "3", "4", "5", "6"] == said(chat)[::2]
 
 
 def test_a_task_that_was_cancelled_while_it_waited_lets_the_next_one_in() -> None:

@@ -65,6 +65,8 @@ FORMS: list[tuple[Any, list[dict[str, Any]]]] = [
     (PNG, [{"inlineData": BLOB}]),
     (protos.FunctionCall(CALL), [{"functionCall": CALL}]),
     ({"function_call": CALL}, [{"functionCall": CALL}]),
+    (protos.Part(function_call=CALL), [{"functionCall": CALL}]),
+    (protos.Content(parts=[{"function_call": CALL}]), [{"functionCall": CALL}]),
     (
         protos.FunctionResponse(name="f", response={"a": 1}),
         [{"functionResponse": {"name": "f", "response": {"a": 1}}}],
