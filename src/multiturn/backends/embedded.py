@@ -163,7 +163,8 @@ def messages_of(request: Request) -> list[Message]:
     told: list[str] = []
     if request.system_instruction is not None:
         told.append(_text(request.system_instruction, "$.system_instruction"))
-    if declarations := declarations_of(request.tools):
+    declarations = declarations_of(request.tools)
+    if declarations and answer_schema(declarations, request.tool_config) is not None:
         told.append(instruction(declarations))
     if told:
         messages.append(("system", "\n\n".join(told)))

@@ -17,10 +17,16 @@ from multiturn.message import Object
 from multiturn.schema import for_dialect
 
 _REPLY_START = re.compile(r'\s*\{\s*"reply"\s*:\s*"')
-# A piece of a JSON string: plain characters, or one whole escape (a surrogate pair is one).
+# A piece of a JSON string: plain characters, or one whole escape.  A surrogate pair is
+# one; half a pair is what is known not to be followed by the other half.
 _STRING_PIECE = re.compile(
-    r'[^"\\]+|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}'
-    r'|\\u(?![dD][89abAB])[0-9a-fA-F]{4}|\\["\\/bfnrt]'
+    r"""[^"\\]+
+    | \\u[dD][89abAB][0-9a-fA-F]{2} \\u[dD][c-fC-F][0-9a-fA-F]{2}
+    | (?P<half> \\u[dD][89abAB][0-9a-fA-F]{2} (?= [^\\] | \\[^u] | \\u[^dD] | \\u[dD][^c-fC-F] )
+              | \\u[dD][c-fC-F][0-9a-fA-F]{2} )
+    | \\u(?! [dD][89abAB] )[0-9a-fA-F]{4}
+    | \\["\\/bfnrt]""",
+    re.VERBOSE,
 )
 
 
@@ -143,7 +149,8 @@ class AnswerReader:
             self._read_to = start.end()
         while not self._ended and (piece := _STRING_PIECE.match(self._written, self._read_to)):
             self._read_to = piece.end()
-            yield json.loads(f'"{piece.group()}"', strict=False)
+            text = "\ufffd" if piece["half"] else json.loads(f'"{piece.group()}"', strict=False)
+            yield whole_text(text)
         if self._written[self._read_to : self._read_to + 1] == '"':
             self._ended = True
 
@@ -160,7 +167,22 @@ class AnswerReader:
             return None
         if not isinstance(answer, dict) or "name" not in answer:
             return None
-        return {"name": answer["name"], "args": answer.get("arguments") or {}}
+        return {"name": answer["name"], "args": _whole(answer.get("arguments") or {})}
+
+
+def whole_text(text: str) -> str:
+    """Return text with U+FFFD for each half of a character: UTF-8 has no place for it."""
+    if text.isascii():
+        return text
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, str):
+        return whole_text(value)
+    if isinstance(value, dict):
+        return {whole_text(name): _whole(member) for name, member in value.items()}
+    return [_whole(item) for item in value] if isinstance(value, list) else value
 
 
 def call_text(call: Object) -> str:
