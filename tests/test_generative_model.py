@@ -174,3 +174,10 @@ def test_a_response_can_be_made_of_a_whole_or_an_iterator() -> None:
     assert ["One", "Two"] == [chunk.text for chunk in streamed]
     assert "OneTwo" == streamed.text
     assert "One" == types.GenerateContentResponse.from_response(chunks[0]).text
+
+
+def test_a_models_own_key_is_kept_from_sight() -> None:
+    model = GenerativeModel("openai/gpt-5", api_key="sk-sentinel")
+
+    assert "sk-sentinel" not in repr(model)
+    assert b"sk-sentinel" not in pickle.dumps(model)

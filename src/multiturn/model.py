@@ -107,6 +107,7 @@ class GenerativeModel:
         retry: When a request that failed is made again.
         request_options: Time limit and retries of every call, and how the server is
             reached; what a chat or a call gives is put over it.
+        api_key: Short for ``request_options={"api_key": …}``; never shown or pickled.
 
     Raises:
         UsageError: An argument has no known form; the message names it.
@@ -124,7 +125,10 @@ class GenerativeModel:
         backend: Backend | None = None,
         retry: Retry | None = None,
         request_options: RequestOptionsLike = None,
+        api_key: str | None = None,
     ) -> None:
+        if api_key is not None:
+            request_options = {**(request_options or {}), "api_key": api_key}
         if model_name is not None and not isinstance(model_name, str):
             from multiturn.fallback import fallback_for
 
