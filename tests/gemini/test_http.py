@@ -253,6 +253,7 @@ async def test_packed_answers_are_unpacked(way: Way, stream: bool) -> None:
         (b"not gzip at all", "broken"),
         (gzip.compress(b"x")[:10] + b"\xff" * 40, "broken"),
     ],
+    ids=["cut", "not gzip", "garbled"],
 )
 async def test_broken_packing_is_an_error(way: Way, packed: bytes, message: str) -> None:
     with (
