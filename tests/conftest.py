@@ -28,6 +28,13 @@ settings.register_profile(
 settings.load_profile("nightly" if EFFORT == "nightly" else "quick")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Give the long runs of the night their time."""
+    if EFFORT == "nightly" and config.option.timeout is None:
+        config.option.timeout = 3600
+
+
 @pytest.fixture(params=[*WAYS])
 def way(request: pytest.FixtureRequest) -> Iterator[Way]:
     """One of the two ways of using a conversation."""
