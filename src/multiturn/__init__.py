@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from multiturn.schema import Injected
     from multiturn.store_errors import Conflict, OutcomeUnknown, StoreError
     from multiturn.stores.memory import MemoryStore
+    from multiturn.stores.postgres import PostgresStore
     from multiturn.stores.sqlite import SQLiteStore
     from multiturn.tool_functions import requires_approval
 
@@ -87,6 +88,7 @@ __all__ = [
     "MultiturnError",
     "OpenAIBackend",
     "OutcomeUnknown",
+    "PostgresStore",
     "Refusal",
     "ReplyError",
     "Retry",
@@ -132,6 +134,7 @@ _LAZY = {
     "MemoryStore": "multiturn.stores.memory",
     "OpenAIBackend": "multiturn.backends.openai_backend",
     "OutcomeUnknown": "multiturn.store_errors",
+    "PostgresStore": "multiturn.stores.postgres",
     "Refusal": "multiturn.calling",
     "SQLiteStore": "multiturn.stores.sqlite",
     "StoreError": "multiturn.store_errors",

@@ -20,8 +20,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from traffic import chat_in, judged
+from traffic import Echo, chat_in, double, judged
 
+from multiturn import GenerativeModel
 from multiturn.store_errors import StoreError
 from multiturn.stores.sqlite import SQLiteStore
 
@@ -82,6 +83,16 @@ WORK = {"append": append, "branch": branch}
 
 def shim() -> ctypes.CDLL:
     return ctypes.CDLL(os.environ["LD_PRELOAD"])
+
+
+def warm_up() -> None:
+    """Load what every child would load anew."""
+    import multiturn.durable_turn
+    import multiturn.stored_session
+    import multiturn.stores.verify  # noqa: F401
+
+    model = GenerativeModel(backend=Echo(), tools=[double])
+    model.start_chat(enable_automatic_function_calling=True).send_message("tool")
 
 
 def folder_of(path: str) -> bytes:
@@ -147,6 +158,7 @@ def judge(name: str, path: str, told: list[str]) -> Callable[[Tell], None]:
 def main() -> None:
     name, stride, seed = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     rng, counts = random.Random(seed), Counter[str]()
+    warm_up()
     folder = Path(tempfile.mkdtemp(dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
     try:
         template = folder / "template"

@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from points import LOG, STATES, WORK, append, folder_of, in_child, shim
+from points import LOG, STATES, WORK, append, folder_of, in_child, shim, warm_up
 from traffic import chat_in, judged
 
 from multiturn.stores.sqlite import SQLiteStore
@@ -134,6 +134,7 @@ def happen(call: Call, folder: str, files: dict[str, File]) -> None:
 def main() -> None:
     name, n_torn, seed = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     rng, images = random.Random(seed), 0
+    warm_up()
     folder = Path(tempfile.mkdtemp(dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
     try:
         path = str(folder / "chats.db")

@@ -1,0 +1,306 @@
+"""A store in PostgreSQL, shared by many machines; needs ``pip install multiturn[postgres]``.
+
+Works behind a pooler in transaction mode: every call is one transaction, nothing is kept
+in a server's session, and statements are not prepared there.  Tables lie in a schema of
+their own.  A call whose connection breaks is made again on another one: each is written
+so that doing it twice does it once, a commit by the turn's identity.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import random
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from multiturn.errors import InvalidContent, UsageError
+from multiturn.store_errors import (
+    Conflict,
+    DiskFull,
+    OutcomeUnknown,
+    SchemaTooNew,
+    StoreBusy,
+    StoreCorrupt,
+    StoreError,
+    StoreReadOnly,
+    StoreUnreachable,
+)
+from multiturn.stores.migrations import NEWEST, migrate
+from multiturn.stores.protocol import SessionState
+from multiturn.stores.sql import Execute, SqlStore
+
+try:
+    import psycopg
+    import psycopg_pool
+    from psycopg.conninfo import conninfo_to_dict
+except ImportError as error:
+    raise UsageError(
+        "PostgresStore needs psycopg and its pool: pip install 'multiturn[postgres]'"
+    ) from error
+
+T = TypeVar("T")
+_TYPES = {
+    "key": "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY",
+    "number": "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY",
+    "bytes": "BYTEA",
+    "text": 'TEXT COLLATE "C"',
+}
+_TABLE = re.compile(r"\b(sessions|turns|attempts|blobs|uses)\b")
+# Serialisation failure, deadlock (PostgreSQL, appendix A): the same call may succeed.
+_LOST_RACES = ("40001", "40P01")
+# "mtrn" in ASCII: the advisory lock under which one process at a time migrates.
+_MIGRATION_LOCK = 0x6D74726E
+_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.02, 1.0
+
+
+class _LostRaceError(StoreError):
+    """Another transaction was in the way; nothing was done."""
+
+
+class PostgresStore(SqlStore):
+    """Sessions in a PostgreSQL database (tested with 15).
+
+    May be shared by threads, and used in a child after ``fork()``.
+
+    Args:
+        conninfo: ``postgresql://user@host/database`` or keywords, as libpq takes them.
+        schema: Where the tables lie; made if it is not there.
+        max_connections: How many are open at once in this process.
+        reconnect_seconds: How long a call tries to reach a server that is away.
+        lease_seconds: As in ``SqlStore``; counted on the server's clock.
+    """
+
+    def __init__(
+        self,
+        conninfo: str,
+        *,
+        schema: str = "multiturn",
+        max_connections: int = 10,
+        reconnect_seconds: float = 10,
+        lease_seconds: float = 60,
+    ) -> None:
+        super().__init__(lease_seconds=lease_seconds)
+        if not re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", schema):
+            raise InvalidContent("$.schema", schema, "a lower-case name, as 'multiturn'")
+        self._conninfo, self.schema = conninfo, schema
+        self.max_connections, self.reconnect_seconds = max_connections, reconnect_seconds
+        self._pool: psycopg_pool.ConnectionPool[Any] | None = None
+        self._process_id = os.getpid()
+        self._is_prepared = False
+        self._translate = functools.cache(self._in_our_schema)
+
+    def _in_our_schema(self, statement: str) -> str:
+        return _TABLE.sub(rf"{self.schema}.\1", statement).replace("?", "%s")
+
+    @property
+    def address(self) -> str:
+        """Where it is, without a password."""
+        parts = conninfo_to_dict(self._conninfo)
+        place = f"{parts.get('user', '')}@{parts.get('host', '')}:{parts.get('port', 5432)}"
+        return f"postgresql://{place}/{parts.get('dbname', '')}#{self.schema}"
+
+    # -- connections ---------------------------------------------------------------------
+
+    def _connections(self) -> psycopg_pool.ConnectionPool[Any]:
+        if self._process_id != os.getpid():  # the parent's connections are the parent's
+            _inherited.append(self._pool)
+            self._pool, self._process_id = None, os.getpid()
+        if self._pool is None:
+            self._pool = psycopg_pool.ConnectionPool(
+                self._conninfo,
+                min_size=0,
+                max_size=self.max_connections,
+                timeout=max(self.reconnect_seconds, 1),
+                kwargs={"autocommit": True, "prepare_threshold": None},
+                open=True,
+            )
+        return self._pool
+
+    @contextmanager
+    def _transaction(self, *, is_durable: bool = True) -> Iterator[Execute]:
+        with self._translated(), self._connections().connection() as connection:
+            if not self._is_prepared:
+                self._prepare(connection)
+            with connection.transaction():
+                yield self._executing(connection)
+
+    @contextmanager
+    def _reading(self) -> Iterator[Execute]:
+        with self._transaction() as execute:
+            yield execute
+
+    def _executing(self, connection: psycopg.Connection[Any]) -> Execute:
+        translate = self._translate
+
+        def execute(statement: str, values: Any = ()) -> Any:
+            query: Any = translate(statement)
+            return connection.execute(query, values)
+
+        return execute
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except (psycopg.Error, psycopg_pool.PoolTimeout) as error:
+            raise self._store_error(error) from error
+
+    def _store_error(self, error: Exception) -> StoreError:
+        state = getattr(error, "sqlstate", None) or ""
+        text = f"{self.address}: {str(error).strip()}"
+        kinds: dict[str, tuple[type[StoreError], str]] = {
+            "53100": (DiskFull, "make room on the server and call again"),
+            "25006": (StoreReadOnly, "use the primary server"),
+            "42501": (StoreReadOnly, "grant this user the rights on the schema"),
+            "55P03": (StoreBusy, "call again"),
+            "XX001": (StoreCorrupt, "restore the database from a backup"),
+            "XX002": (StoreCorrupt, "REINDEX the database"),
+        }
+        if state in kinds:
+            kind, advice = kinds[state]
+            return kind(f"{text}; {advice}", store=self.address)
+        if state in _LOST_RACES or state == "23505":
+            return _LostRaceError(text, store=self.address)
+        # Class 08 and 57: the connection or the server went away.
+        if not state or state[:2] in ("08", "57", "53"):
+            return StoreUnreachable(f"{text}; see whether it runs", store=self.address)
+        return StoreError(text, store=self.address)
+
+    def _row(self, execute: Execute, state: SessionState) -> SessionState:
+        # Locked by a statement of its own: one that waits for the lock goes on with what it
+        # saw before it waited, in which the head that it now finds has not been said yet.
+        execute("SELECT 1 FROM sessions WHERE key = ? FOR UPDATE", (state.key,))
+        return super()._row(execute, state)
+
+    def _now(self, execute: Execute) -> float:
+        return float(execute("SELECT extract(epoch FROM clock_timestamp())").fetchone()[0])
+
+    def close(self) -> None:
+        """Close the connections; the next call opens others."""
+        pool, self._pool = self._pool, None
+        if pool is not None and self._process_id == os.getpid():
+            pool.close()
+
+    # -- tables --------------------------------------------------------------------------
+
+    def _prepare(self, connection: psycopg.Connection[Any]) -> None:
+        """Bring the tables up to date; of many that begin at once one does it."""
+        version = self._version(connection)
+        while version < NEWEST:
+            with connection.transaction():
+                connection.execute("SELECT pg_advisory_xact_lock(%s)", (_MIGRATION_LOCK,))
+                version = self._version(connection)
+                if version < NEWEST:
+                    self._step(connection, version)
+                    version += 1
+        if version > NEWEST:
+            raise SchemaTooNew(version, NEWEST, store=self.address)
+        self._is_prepared = True
+
+    def _version(self, connection: psycopg.Connection[Any]) -> int:
+        # Asked of the catalogue's rows: to_regclass() remembers what was not there before
+        # this transaction waited for another that made it.
+        there = connection.execute(
+            "SELECT 1 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n "
+            "ON n.oid = c.relnamespace WHERE n.nspname = %s AND c.relname = 'version'",
+            (self.schema,),
+        ).fetchone()
+        if there is None:
+            return 0
+        query: Any = f"SELECT max(version) FROM {self.schema}.version"
+        return int((connection.execute(query).fetchone() or (0,))[0])
+
+    def _step(self, connection: psycopg.Connection[Any], version: int) -> None:
+        execute = self._executing(connection)
+        execute(f"CREATE SCHEMA IF NOT EXISTS {self.schema}")
+        execute(f"CREATE TABLE IF NOT EXISTS {self.schema}.version (version INTEGER)")
+        migrate(execute, _TYPES, version)
+        execute(f"INSERT INTO {self.schema}.version VALUES (?)", (version + 1,))
+
+    # -- doing it again ------------------------------------------------------------------
+
+    def _again(self, work: Callable[..., T], *given: Any, **named: Any) -> T:
+        """Do work, and again on another connection while the server may come back."""
+        deadline, pause = time.monotonic() + self.reconnect_seconds, _FIRST_PAUSE_SECONDS
+        while True:
+            try:
+                return work(*given, **named)
+            except (StoreUnreachable, _LostRaceError):
+                if time.monotonic() + pause > deadline:
+                    raise
+            time.sleep(pause * random.uniform(0.5, 1.5))
+            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+
+    def commit(self, state: SessionState, turns: Any, blobs: Any) -> SessionState:
+        """Add turns and move the head; sent again until it is known to be done."""
+        lost = False
+
+        def work() -> SessionState:
+            nonlocal lost
+            try:
+                return super(PostgresStore, self).commit(state, turns, blobs)
+            except (StoreUnreachable, _LostRaceError):
+                lost = True
+                raise
+            except Conflict:
+                # What was sent first may have won the race against being sent again.
+                if lost and self._has(turns[-1].id):
+                    return self.state_of(state)
+                raise
+
+        try:
+            return self._again(work)
+        except (StoreUnreachable, _LostRaceError) as error:
+            raise OutcomeUnknown(turns[-1].id, store=self.address) from error
+
+    def _has(self, turn: str) -> bool:
+        with self._reading() as execute:
+            found = execute("SELECT 1 FROM turns WHERE id = ?", (bytes.fromhex(turn),)).fetchone()
+        return found is not None
+
+    def state_of(self, state: SessionState) -> SessionState:
+        """Return a session as it is now."""
+        with self._reading() as execute:
+            return self._row(execute, state)
+
+    def move(self, state: SessionState, head: Any, redo: Any = ()) -> SessionState:
+        """Point a session at another turn; once, even if it has to be sent again."""
+        lost = False
+
+        def work() -> SessionState:
+            nonlocal lost
+            try:
+                return super(PostgresStore, self).move(state, head, redo)
+            except (StoreUnreachable, _LostRaceError):
+                lost = True
+                raise
+            except Conflict:
+                now = self.state_of(state)
+                if lost and (now.head, now.redo) == (head, tuple(redo)):
+                    return now
+                raise
+
+        return self._again(work)
+
+
+def _make_again(name: str) -> None:
+    plain = getattr(SqlStore, name)
+
+    @functools.wraps(plain)
+    def again(self: PostgresStore, *given: Any, **named: Any) -> Any:
+        return self._again(plain, self, *given, **named)
+
+    setattr(PostgresStore, name, again)
+
+
+# Doing these twice is doing them once.
+for _name in (
+    *("open", "state", "sessions", "begin", "note", "renew", "settle"),
+    *("line", "tree", "attempts", "blobs", "check"),
+):
+    _make_again(_name)
+_inherited: list[Any] = []

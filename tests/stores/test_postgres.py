@@ -1,0 +1,212 @@
+"""PostgreSQL keeps the contract, whatever becomes of the connection or the server."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from multiturn import GenerativeModel
+from multiturn.errors import InvalidContent
+from multiturn.store_errors import SchemaTooNew, StoreUnreachable
+from multiturn.stores.conformance import StoreContract, say, texts
+from multiturn.stores.protocol import Store
+from multiturn.testing import ScriptedBackend
+from stores.cutting_proxy import CuttingProxy
+from stores.postgres_server import Server, binaries, server
+from stores.test_processes import NIGHTLY, run
+from ways import said
+
+pytest.importorskip("psycopg_pool", reason="PostgresStore needs multiturn[postgres]")
+
+from multiturn.stores.postgres import PostgresStore
+
+pytestmark = [
+    pytest.mark.skipif(
+        binaries() is None,
+        reason="NO POSTGRESQL HERE: install it (Debian: apt-get install postgresql)",
+    ),
+    pytest.mark.timeout(3000 if NIGHTLY else 120),
+]
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[Server]:
+    folder = Path(tempfile.mkdtemp(prefix="multiturn-pg-"))
+    folder.chmod(0o755)
+    try:
+        with server(folder) as cluster:
+            yield cluster
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def schema() -> str:
+    return f"t{uuid.uuid4().hex}"
+
+
+@pytest.fixture
+def make_store(postgres: Server, schema: str) -> Callable[[], PostgresStore]:
+    return lambda: PostgresStore(postgres.address, schema=schema)
+
+
+class TestPostgresStore(StoreContract):
+    @pytest.fixture
+    def store(self, make_store: Callable[[], PostgresStore]) -> Iterator[Store]:
+        with make_store() as store:
+            yield store
+
+
+def test_a_conversation_rests_in_postgres(make_store: Callable[[], PostgresStore]) -> None:
+    with make_store() as store:
+        model = GenerativeModel(backend=ScriptedBackend("one", "two", "three"))
+        chat = model.start_chat(session="ada", store=store)
+        for text in "ab":
+            chat.send_message(text)
+        chat.rewind()
+        chat.redo()
+        chat.fork("bob").send_message("c")
+    with make_store() as store:
+        again = model.start_chat(session="bob", store=store)
+        assert ["a", "one", "b", "two", "c", "three"] == said(again)
+
+
+def test_many_that_begin_at_once_make_the_tables_once(
+    make_store: Callable[[], PostgresStore],
+) -> None:
+    errors: list[BaseException] = []
+
+    def begin(i: int) -> None:
+        try:
+            with make_store() as store:
+                say(store, store.open(f"s{i}"), "a")
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=begin, args=(i,)) for i in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [] == errors
+    with make_store() as store:
+        assert 8 == len(store.sessions())
+
+
+def test_newer_tables_are_left_as_they_are(make_store: Callable[[], PostgresStore]) -> None:
+    with make_store() as store:
+        store.open("ada")
+        with store._transaction() as execute:
+            execute(f"INSERT INTO {store.schema}.version VALUES (99)")
+    with make_store() as store, pytest.raises(SchemaTooNew, match="99"):
+        store.open("ada")
+
+
+def test_connections_that_the_server_ends_are_replaced(
+    make_store: Callable[[], PostgresStore],
+) -> None:
+    kill = (
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        "WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"
+    )
+    with make_store() as store, make_store() as other:
+        state = store.open("ada")
+        for i in range(200 if NIGHTLY else 20):
+            with other._transaction() as execute:
+                execute(kill)
+            state = say(store, state, str(i))
+        assert [str(i) for i in range(state.turns)] == texts(store, "ada")
+        assert state.turns >= 20
+
+
+def test_a_server_that_crashes_and_comes_back_has_each_turn_once(
+    postgres: Server, make_store: Callable[[], PostgresStore]
+) -> None:
+    acknowledged: list[str] = []
+    done = threading.Event()
+
+    def talk() -> None:
+        with make_store() as store:
+            state, i = store.open("ada"), 0
+            while not done.is_set():
+                state = say(store, state, str(i))
+                acknowledged.append(str(i))
+                i += 1
+
+    thread = threading.Thread(target=talk)
+    thread.start()
+    for _ in range(50 if NIGHTLY else 1):
+        before = len(acknowledged)
+        while len(acknowledged) < before + 5:
+            done.wait(0.005)
+        postgres.stop()
+        postgres.start()
+    done.set()
+    thread.join()
+    with make_store() as store:
+        assert acknowledged == texts(store, "ada")
+        assert [] == store.check()
+
+
+def test_a_server_that_is_away_is_named_without_the_password() -> None:
+    store = PostgresStore("postgresql://ada:secret@127.0.0.1:1/x", reconnect_seconds=0.1)
+    with store, pytest.raises(StoreUnreachable) as caught:
+        store.open("ada")
+    assert "secret" not in str(caught.value) + repr(store)
+    assert "127.0.0.1:1" in str(caught.value)
+
+
+def test_a_schema_is_a_plain_name(postgres: Server) -> None:
+    with pytest.raises(InvalidContent, match="lower-case name"):
+        PostgresStore(postgres.address, schema='x"; DROP')
+
+
+def test_eight_processes_in_postgres_follow_each_other(postgres: Server) -> None:
+    turns = 200 if NIGHTLY else 10
+    assert {"turns": 8 * turns} == run("one_chat_crowd", postgres.address, 8, turns)
+
+
+def test_writers_killed_lose_nothing_in_postgres(postgres: Server) -> None:
+    times = 500 if NIGHTLY else 15
+    assert times == run("kill", postgres.address, times, os.getpid())["killed"]
+
+
+def test_a_connection_cut_at_any_message_stores_each_turn_once(
+    postgres: Server, schema: str, tmp_path: Path
+) -> None:
+    folder = Path(tempfile.mkdtemp(prefix="multiturn-px-"))
+    proxy = CuttingProxy(folder, postgres.folder / ".s.PGSQL.5432")
+    address = postgres.address.replace(str(postgres.folder), str(folder))
+    cuts, at, stride = 0, 0, 1 if NIGHTLY else 5
+    try:
+        with PostgresStore(f"{address}&sslmode=disable&gssencmode=disable", schema=schema) as store:
+            first = state = say(store, store.open("ada"), "start")
+            expected, missed = ["start"], 0
+            while missed < 2:
+                for delivers in (False, True):
+                    proxy.arm(at, delivers)
+                    text = f"{at} {delivers}"
+                    state = say(store, state, text)
+                    assert state.head is not None
+                    back = store.line(state.head, 2)[1].id
+                    store.move(store.move(state, back, (state.head,)), state.head)
+                    expected.append(text)
+                    missed = 0 if proxy.has_cut else missed + 1
+                    cuts += proxy.has_cut
+                at += stride
+            proxy.arm(-1, False)
+            assert expected == texts(store, "ada")
+            assert len(expected) == len(store.tree("ada"))
+            assert [] == store.check()
+            assert first.head != state.head
+    finally:
+        proxy.close()
+        shutil.rmtree(folder, ignore_errors=True)
+    assert cuts >= 40
