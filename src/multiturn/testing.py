@@ -12,11 +12,14 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 from multiturn.cancel import Cancel
 from multiturn.message import Object, copy_json
 from multiturn.request import Request
+
+if TYPE_CHECKING:
+    from multiturn.stores.conformance import StoreContract as StoreContract  # noqa: PLC0414
 
 
 class UnexpectedRequest(AssertionError):
@@ -204,3 +207,12 @@ def _played(reply: ScriptedReply) -> Iterator[Object | BaseException | Pause]:
             yield copy_json(dict(chunk))
         else:
             yield chunk
+
+
+def __getattr__(name: str) -> object:
+    # Loaded when first named: a test without a store can do without it.
+    if name == "StoreContract":
+        from multiturn.stores.conformance import StoreContract
+
+        return StoreContract
+    raise AttributeError(f"module 'multiturn.testing' has no attribute {name!r}")

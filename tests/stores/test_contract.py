@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from multiturn.stores.conformance import StoreContract
 from multiturn.stores.memory import MemoryStore
 from multiturn.stores.protocol import Store
 from multiturn.stores.sqlite import SQLiteStore
+from multiturn.testing import StoreContract
 
 
 class TestMemoryStore(StoreContract):
