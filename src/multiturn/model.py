@@ -371,8 +371,7 @@ class GenerativeModel:
             history: What was said before, oldest first; copied.
             enable_automatic_function_calling: Run the functions that the model calls.
             request_options: Of every message, over the model's and under the message's own.
-            session: Name of the session in the store; opened there, or begun.
-            store: Where the conversation rests; None keeps it in memory.
+            session, store: A name, and where the conversation rests; both or neither.
             **calling: How functions are run, as in ``CallingOptions``.
         """
         from multiturn.chat import ChatSession
