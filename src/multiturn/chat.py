@@ -15,9 +15,8 @@ from multiturn.gate import Busy, Gate
 from multiturn.history import Turn, head_from, path_of, turns_of
 from multiturn.journal import JournalEntry
 from multiturn.message import Object
-from multiturn.model import Overrides
 from multiturn.open_turn import OpenTurn, checked_calling
-from multiturn.request import Request
+from multiturn.request import Overrides, Request
 from multiturn.response import BaseGenerateContentResponse, GenerateContentResponse
 from multiturn.to_content import ContentLike, ContentsLike, to_content, to_contents
 

@@ -29,9 +29,8 @@ if TYPE_CHECKING:
     from multiturn.backends import Backend
     from multiturn.cancel import Cancel
     from multiturn.chat import ChatSession
-    from multiturn.model import Overrides
     from multiturn.pending import PendingTurn
-    from multiturn.request import Request
+    from multiturn.request import Overrides, Request
 
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.001, 0.05
 # What has arrived is recorded no more often, and costs no more than this share of the time.

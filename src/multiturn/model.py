@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Self, Unpack
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from multiturn.candidate import CountTokensResponse
 from multiturn.config import GenerationConfigLike, merged_config
@@ -12,7 +12,7 @@ from multiturn.errors import safe_repr
 from multiturn.exchange import Exchange
 from multiturn.history import Path, empty_path
 from multiturn.message import Object
-from multiturn.request import Request
+from multiturn.request import Overrides, Request
 from multiturn.response import GenerateContentResponse
 from multiturn.retry import Retry, RetryRule
 from multiturn.to_content import ROLES, ContentLike, ContentsLike, to_content, to_contents
@@ -27,65 +27,6 @@ if TYPE_CHECKING:
     from multiturn.options import RequestOptionsLike
     from multiturn.safety import SafetySettingsLike
     from multiturn.stores.protocol import Store
-
-
-class Overrides(NamedTuple):
-    """What one call says instead of its model; None leaves the model's own."""
-
-    generation_config: GenerationConfigLike = None
-    safety_settings: SafetySettingsLike = None
-    tools: Any = None
-    tool_config: Any = None
-    request_options: RequestOptionsLike = None
-
-    @property
-    def timeout_seconds(self) -> float | None:
-        """Total time for the call; None means the default."""
-        if self.request_options is None:
-            return None
-        from multiturn.options import timeout_seconds_of
-
-        return timeout_seconds_of(self.request_options)
-
-    def guarded(self) -> Object | None:
-        """The request options as they are kept: nobody sees a key in them."""
-        if self.request_options is None:
-            return None
-        from multiturn.options import guarded_options
-
-        return guarded_options(self.request_options)
-
-    def over(self, request_options: Object | None) -> Overrides:
-        """Return these overrides with their request options put over others."""
-        if request_options is None:
-            return self
-        from multiturn.options import merged_options
-
-        return self._replace(request_options=merged_options(request_options, self.request_options))
-
-    def access(self, default: Object) -> Object:
-        """How the server is reached, with the call's own over the model's."""
-        if self.request_options is None:
-            return default
-        from multiturn.options import access_of, merged_options
-
-        return access_of(merged_options(default, self.request_options))
-
-    def retry(self, default: RetryRule) -> RetryRule:
-        """When the call's requests are made again."""
-        if self.request_options is None:
-            return default
-        from multiturn.options import retry_of
-
-        return retry_of(self.request_options, default)
-
-    def safety(self, default: tuple[Object, ...]) -> tuple[Object, ...]:
-        """The model's safety settings with the call's merged over them."""
-        if self.safety_settings is None:
-            return default
-        from multiturn.safety import merged_safety
-
-        return merged_safety([dict(setting) for setting in default], self.safety_settings)
 
 
 class GenerativeModel:

@@ -17,8 +17,8 @@ from multiturn.turn import RunCalls, Steps, turn
 if TYPE_CHECKING:
     from multiturn.calling import CallingOptions
     from multiturn.chat import ChatSession
-    from multiturn.model import Overrides
     from multiturn.pending import PendingTurn
+    from multiturn.request import Overrides
     from multiturn.response import BaseGenerateContentResponse
     from multiturn.toolbox import Toolbox
 

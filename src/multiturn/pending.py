@@ -12,7 +12,7 @@ from multiturn.errors import UsageError
 from multiturn.message import Object
 
 if TYPE_CHECKING:
-    from multiturn.model import Overrides
+    from multiturn.request import Overrides
 
 
 class PendingTurn:

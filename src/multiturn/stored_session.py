@@ -147,8 +147,8 @@ class StoredSession:
     def _pending(self, attempt: StoredAttempt) -> PendingTurn:
         if self._found is None or self._found[0] != attempt.id:
             from multiturn.calls import calls_of
-            from multiturn.model import Overrides
             from multiturn.pending import PendingTurn
+            from multiturn.request import Overrides
 
             members = read(attempt.body, self.store.blobs)
             contents = tuple(Content.view(c, frozen=True) for c in members["contents"])
