@@ -147,6 +147,18 @@ def test_without_functions_to_call_nothing_is_said_of_them() -> None:
     assert "system" == messages_of(request())[0][0]
 
 
+def test_the_smallest_model_must_answer_when_it_has_results() -> None:
+    result = {"functionResponse": {"name": "add", "response": {"result": 3}}}
+    told = Content.view({"parts": [result], "role": "user"}, frozen=True)
+    asked = request()._replace(contents=empty_path().plus(told))
+    assert ["reply"] == options_of(sampling_of(asked).json_schema)
+    assert "system" == messages_of(asked)[0][0]
+    larger = asked._replace(model="larger.gguf")
+    assert ["add", "now", "reply"] == options_of(sampling_of(larger).json_schema)
+    forced = asked._replace(tool_config={"functionCallingConfig": {"mode": "ANY"}})
+    assert ["add", "now"] == options_of(sampling_of(forced).json_schema)
+
+
 def test_what_cannot_be_is_refused() -> None:
     declarations = request().tools[0]["functionDeclarations"]
     allowed = {"functionCallingConfig": {"mode": "ANY", "allowedFunctionNames": ["ad"]}}

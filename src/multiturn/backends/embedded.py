@@ -10,11 +10,12 @@ from multiturn import weights
 from multiturn.backends.embedded_chunks import chunks_for
 from multiturn.backends.gbnf import one_of
 from multiturn.backends.tool_grammar import (
-    answer_schema,
     call_text,
     declarations_of,
     instruction,
+    is_reply_only,
     result_text,
+    schema_for,
 )
 from multiturn.cancel import Cancel
 from multiturn.content import Content
@@ -163,9 +164,8 @@ def messages_of(request: Request) -> list[Message]:
     told: list[str] = []
     if request.system_instruction is not None:
         told.append(_text(request.system_instruction, "$.system_instruction"))
-    declarations = declarations_of(request.tools)
-    if declarations and answer_schema(declarations, request.tool_config) is not None:
-        told.append(instruction(declarations))
+    if schema_for(request) is not None:
+        told.append(instruction(declarations_of(request.tools)))
     if told:
         messages.append(("system", "\n\n".join(told)))
     for i, content in enumerate(request.contents):
@@ -215,14 +215,16 @@ def sampling_of(request: Request) -> Sampling:
     if (config.get("candidateCount") or 1) > 1:
         raise UsageError("the embedded model gives one answer; leave candidate_count at 1")
     schema, grammar = _shape(config)
-    answer = answer_schema(declarations_of(request.tools), request.tool_config)
-    if request.tools and answer is not None:
+    answer = schema_for(request)
+    if answer is not None:
         if schema is not None or grammar:
             raise UsageError(
                 "the embedded model cannot keep to a response_schema and call functions in one "
                 "turn; leave out one of them"
             )
         schema = answer
+    # Repeating is what JSON is made of, but for the one text of a reply.
+    is_text = grammar is None and (schema is None or (answer is not None and is_reply_only(answer)))
     seed = config.get("seed")
     return Sampling(
         temperature=config.get("temperature"),
@@ -233,7 +235,7 @@ def sampling_of(request: Request) -> Sampling:
         seed=None if seed is None else seed % _SEEDS,
         presence_penalty=config.get("presencePenalty"),
         frequency_penalty=config.get("frequencyPenalty"),
-        dry_multiplier=None if schema is not None or grammar else config.get("dry"),
+        dry_multiplier=config.get("dry") if is_text else None,
         json_schema=schema,
         grammar=grammar,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from multiturn.backends.tool_grammar import AnswerReader, answer_schema, declarations_of
+from multiturn.backends.tool_grammar import AnswerReader, schema_for
 from multiturn.engine import Piece
 from multiturn.message import Object
 from multiturn.request import Request
@@ -14,8 +14,7 @@ _FINISH = {"stop": "STOP", "length": "MAX_TOKENS"}
 
 def chunks_for(request: Request) -> TextChunks:
     """Return what turns the pieces of this request's answer into chunks."""
-    declarations = declarations_of(request.tools)
-    if declarations and answer_schema(declarations, request.tool_config) is not None:
+    if schema_for(request) is not None:
         return CallChunks(request.model)
     return TextChunks(request.model)
 
@@ -69,7 +68,9 @@ class CallChunks(TextChunks):
         elif self._reader.is_reply:
             yield self._last({"text": ""}, piece, _FINISH[piece.finish])
         else:
-            yield self._last({"text": ""}, piece, "MALFORMED_FUNCTION_CALL")
+            chunk = self._last({"text": ""}, piece, "MALFORMED_FUNCTION_CALL")
+            chunk["candidates"][0]["finishMessage"] = "the call did not fit in max_output_tokens"
+            yield chunk
 
 
 def _chunk(part: Object) -> Object:

@@ -14,15 +14,18 @@ from typing import Any
 
 from multiturn.errors import InvalidContent, UnknownName
 from multiturn.message import Object
+from multiturn.request import Request
 from multiturn.schema import for_dialect
 
+# Models that must answer when they have the results of their calls.
+_ANSWERS_RESULTS = ("smollm2",)
 _REPLY_START = re.compile(r'\s*\{\s*"reply"\s*:\s*"')
 # A piece of a JSON string: plain characters, or one whole escape.  A surrogate pair is
 # one; half a pair is what is known not to be followed by the other half.
 _STRING_PIECE = re.compile(
     r"""[^"\\]+
     | \\u[dD][89abAB][0-9a-fA-F]{2} \\u[dD][c-fC-F][0-9a-fA-F]{2}
-    | (?P<half> \\u[dD][89abAB][0-9a-fA-F]{2} (?= [^\\] | \\[^u] | \\u[^dD] | \\u[dD][^c-fC-F] )
+    | (?: \\u[dD][89abAB][0-9a-fA-F]{2} (?= [^\\] | \\[^u] | \\u[^dD] | \\u[dD][^c-fC-F] )
               | \\u[dD][c-fC-F][0-9a-fA-F]{2} )
     | \\u(?! [dD][89abAB] )[0-9a-fA-F]{4}
     | \\["\\/bfnrt]""",
@@ -78,8 +81,34 @@ def parameters_of(declaration: Object) -> Object:
     return for_dialect(schema, "grammar")
 
 
-def answer_schema(declarations: Iterable[Object], tool_config: Object | None) -> Object | None:
-    """Return the JSON Schema of an answer; None if no function may be called.
+def schema_for(request: Request) -> Object | None:
+    """Return the JSON Schema of the answer to a request; None if it is free text.
+
+    The smallest model repeats a call for ever instead of telling what came of it, so it
+    is left no call directly after results.
+
+    Raises:
+        InvalidContent: A tool is one that only a server can run.
+        UnknownName: As ``answer_schema``.
+    """
+    declarations = declarations_of(request.tools)
+    if not declarations:
+        return None
+    last = request.contents[-1].json_object.get("parts") or () if len(request.contents) else ()
+    has_results = any("functionResponse" in part for part in last)
+    may_call = not (has_results and request.model.lower() in _ANSWERS_RESULTS)
+    return answer_schema(declarations, request.tool_config, may_call=may_call)
+
+
+def answer_schema(
+    declarations: Iterable[Object], tool_config: Object | None, *, may_call: bool = True
+) -> Object | None:
+    """Return the JSON Schema of an answer; None if the rules allow no call.
+
+    Args:
+        declarations: The functions.
+        tool_config: The rules of calling; None lets the model decide.
+        may_call: Whether a call is left to a model that decides; else only a reply is.
 
     Raises:
         UnknownName: The rules of calling name a function that is not declared.
@@ -93,6 +122,8 @@ def answer_schema(declarations: Iterable[Object], tool_config: Object | None) ->
     for name in allowed:
         if name not in by_name:
             raise UnknownName("function", name, by_name)
+    if mode != "ANY" and not may_call:
+        allowed = []
     options: list[Object] = []
     definitions: Object = {}
     for name in allowed:
@@ -122,6 +153,11 @@ def _apart(schema: Object, name: str) -> tuple[Object, Object]:
     return renamed({key: value for key, value in schema.items() if key != "$defs"}), own
 
 
+def is_reply_only(schema: Object) -> bool:
+    """Return whether a schema of ``answer_schema`` leaves no call."""
+    return all("reply" in option["properties"] for option in schema["anyOf"])
+
+
 def _object(**members: Any) -> Object:
     return {
         "type": "object",
@@ -149,8 +185,7 @@ class AnswerReader:
             self._read_to = start.end()
         while not self._ended and (piece := _STRING_PIECE.match(self._written, self._read_to)):
             self._read_to = piece.end()
-            text = "\ufffd" if piece["half"] else json.loads(f'"{piece.group()}"', strict=False)
-            yield whole_text(text)
+            yield whole_text(json.loads(f'"{piece.group()}"', strict=False))
         if self._written[self._read_to : self._read_to + 1] == '"':
             self._ended = True
 
