@@ -24,7 +24,7 @@ def add(a: int, b: int) -> int:
 
 FORCED = {"function_calling_config": {"mode": "ANY"}}
 
-model = genai.GenerativeModel(tools=[weather, add], generation_config={"max_output_tokens": 80})
+model = genai.GenerativeModel(tools=[weather, add], generation_config={"max_output_tokens": 40})
 
 print("A call is forced, and the answer streamed:")
 chat = model.start_chat(enable_automatic_function_calling=True)
