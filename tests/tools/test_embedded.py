@@ -28,7 +28,7 @@ def test_the_embedded_model_calls_with_valid_arguments_and_answers(
         return {"temperature": 3}
 
     model = GenerativeModel(
-        tools=[weather], tool_config=mode, generation_config={"max_output_tokens": 20}
+        tools=[weather], tool_config=mode, generation_config={"max_output_tokens": 40}
     )
     chat = model.start_chat(enable_automatic_function_calling=True)
 
