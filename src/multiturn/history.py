@@ -160,14 +160,14 @@ class Path(Sequence[Content]):
                 buffer += piece
                 states.append(state)
                 ends.append(len(buffer))
-            state = states[end - 1] if end else fold.start
+            last: S = states[end - 1] if end else fold.start
             more = []
             for content in self._more:
-                piece, state = fold.step(state, content)
+                piece, last = fold.step(last, content)
                 more.append(piece)
             with memoryview(buffer) as view:
                 said = view[: ends[end - 1] if end else 0]
-                return b"".join((head, said, *more, fold.end(state), tail))
+                return b"".join((head, said, *more, fold.end(last), tail))
 
     @overload
     def __getitem__(self, index: int) -> Content: ...

@@ -10,7 +10,6 @@ import contextvars
 import queue
 import threading
 from collections.abc import Callable, Generator, Sequence
-from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
 from multiturn.async_values import finished, is_async_function, is_async_value
@@ -145,7 +144,7 @@ def _at_once(
 
     def work(context: contextvars.Context) -> None:
         while cancel.reason is None and (call := _next(waiting)) is not None:
-            done.put((call.index, outcome_of(partial(context.run, run_or_end, call))))
+            done.put((call.index, outcome_of(_bound(context, run_or_end, call))))
 
     def stop() -> None:
         done.put((-1, failed(TurnCancelled("the turn was cancelled while functions ran"))))
@@ -168,6 +167,12 @@ def _at_once(
 def _drain(waiting: queue.SimpleQueue[Call]) -> None:
     while _next(waiting) is not None:
         pass
+
+
+def _bound(
+    context: contextvars.Context, run: Callable[[Call], Object], call: Call
+) -> Callable[[], Object]:
+    return lambda: context.run(run, call)
 
 
 def _next(waiting: queue.SimpleQueue[Call]) -> Call | None:

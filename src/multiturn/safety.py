@@ -85,7 +85,8 @@ def safety_thresholds(settings: SafetySettingsLike) -> dict[HarmCategory, HarmBl
     if isinstance(settings, str | int):
         return dict.fromkeys(_RATED, to_block_threshold(settings))
     if isinstance(settings, Mapping):
-        return {to_harm_category(k): to_block_threshold(v) for k, v in settings.items()}
+        thresholds: Mapping[Any, Any] = settings
+        return {to_harm_category(k): to_block_threshold(v) for k, v in thresholds.items()}
     if not isinstance(settings, Iterable):
         raise InvalidContent(_PATH, settings, "a threshold, a dict of thresholds, or a list")
     pairs = [_pair(setting, f"{_PATH}[{i}]") for i, setting in enumerate(settings)]

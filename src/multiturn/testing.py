@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Self, TypeAlias, cast
 
 from multiturn.cancel import Cancel
 from multiturn.message import Object, copy_json
@@ -191,8 +191,8 @@ def _as_reply(line: Line) -> ScriptedReply:
     if isinstance(line, ScriptedReply):
         return line
     if isinstance(line, str | Mapping | BaseException | Pause):
-        return ScriptedReply((line,))
-    return ScriptedReply(tuple(line))  # type: ignore[arg-type]
+        return ScriptedReply((cast("Chunk", line),))
+    return ScriptedReply(tuple(cast("Iterable[Chunk]", line)))
 
 
 def _played(reply: ScriptedReply) -> Iterator[Object | BaseException | Pause]:

@@ -6,7 +6,7 @@ Nothing that is passed in is changed or kept: contents are made anew.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from multiturn.content import Blob, Content, FileData, FunctionCall, FunctionResponse, Part
 from multiturn.errors import InvalidContent
@@ -67,7 +67,7 @@ def to_contents(contents: ContentsLike, *, path: str = "$") -> list[Content]:
     if contents is None:
         return []
     if _is_iterable(contents):
-        items = list(contents)  # type: ignore[call-overload]
+        items: list[Any] = list(cast("Iterable[Any]", contents))
         if all(_is_content(item) for item in items):
             return [strict_to_content(item, path=f"{path}[{i}]") for i, item in enumerate(items)]
         contents = items

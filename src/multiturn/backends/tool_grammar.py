@@ -178,15 +178,16 @@ class AnswerReader:
     def feed(self, text: str) -> Iterator[str]:
         """Take in what was written; give what of it is a reply's text."""
         self._written += text
-        if self._read_to is None:
+        at = self._read_to
+        if at is None:
             start = _REPLY_START.match(self._written)
             if start is None:
                 return
-            self._read_to = start.end()
-        while not self._ended and (piece := _STRING_PIECE.match(self._written, self._read_to)):
-            self._read_to = piece.end()
+            at = self._read_to = start.end()
+        while not self._ended and (piece := _STRING_PIECE.match(self._written, at)):
+            at = self._read_to = piece.end()
             yield whole_text(json.loads(f'"{piece.group()}"', strict=False))
-        if self._written[self._read_to : self._read_to + 1] == '"':
+        if self._written[at : at + 1] == '"':
             self._ended = True
 
     @property
