@@ -42,7 +42,7 @@ def backend_for(model_name: str | None) -> tuple[Backend, str]:
             name of the catalogue of weights, a path to a GGUF file, or ``hf:owner/repo``
             mean the embedded engine; ``models/…``, ``gemini-…`` and the like mean the
             Gemini API; ``provider/model`` a server of the OpenAI protocol or a backend
-            of an installed package.
+            of an installed package; ``any/provider/model`` a provider of any-llm.
 
     Raises:
         UnknownName: Nobody is called so; the nearest name is suggested.
@@ -67,7 +67,7 @@ def provider_names() -> list[str]:
     """Return what may stand before the slash of a model's name."""
     from multiturn.backends.providers import PROVIDERS
 
-    return sorted({"embedded", "gemini", *PROVIDERS, *_entry_points()})
+    return sorted({"any", "embedded", "gemini", *PROVIDERS, *_entry_points()})
 
 
 def entry_point_names() -> list[str]:
@@ -95,6 +95,10 @@ def _of_provider(provider: str, model: str, name: str) -> tuple[Backend, str]:
         from multiturn.backends.openai_backend import backend_named
 
         return backend_named(provider), model
+    if provider == "any":
+        from multiturn.backends import any_llm_backend
+
+        return any_llm_backend.backend(), model
     with _lock:
         if provider in _plugins:
             return _plugins[provider], model
