@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from multiturn.fallback import FallbackBackend
     from multiturn.files import delete_file, get_file, list_files, upload_file
     from multiturn.generation_config import GenerationConfig
+    from multiturn.mcp_tools import McpTools
     from multiturn.models import get_base_model, get_model, list_models
     from multiturn.schema import Injected
     from multiturn.store_errors import Conflict, OutcomeUnknown, StoreError
@@ -83,6 +84,7 @@ __all__ = [
     "Injected",
     "InvalidContent",
     "MalformedReply",
+    "McpTools",
     "MemoryStore",
     "MissingKey",
     "MultiturnError",
@@ -131,6 +133,7 @@ _LAZY = {
     "FallbackBackend": "multiturn.fallback",
     "GenerationConfig": "multiturn.generation_config",
     "Injected": "multiturn.schema",
+    "McpTools": "multiturn.mcp_tools",
     "MemoryStore": "multiturn.stores.memory",
     "OpenAIBackend": "multiturn.backends.openai_backend",
     "OutcomeUnknown": "multiturn.store_errors",

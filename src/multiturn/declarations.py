@@ -127,6 +127,14 @@ class CallableFunctionDeclaration(FunctionDeclaration):
         return answered
 
 
+class FunctionSource:
+    """Where several functions come from, as an MCP server; for ``tools=[…]``."""
+
+    def declarations(self) -> list[CallableFunctionDeclaration]:
+        """Return the functions."""
+        raise NotImplementedError
+
+
 def _described(function: Callable[..., Any], descriptions: Mapping[str, str]) -> Object:
     from multiturn.schema import declaration_of
 

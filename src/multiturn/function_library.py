@@ -6,7 +6,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
 
 from multiturn.content import FunctionCall, FunctionResponse, Part
-from multiturn.declarations import DeclarationLike, FunctionDeclaration, to_declaration
+from multiturn.declarations import (
+    DeclarationLike,
+    FunctionDeclaration,
+    FunctionSource,
+    to_declaration,
+)
 from multiturn.errors import InvalidContent, UnknownName
 from multiturn.message import Message
 from multiturn.tool_messages import (
@@ -20,7 +25,8 @@ from multiturn.tool_messages import FunctionDeclaration as WireDeclaration
 from multiturn.tool_messages import Tool as WireTool
 
 ToolLike: TypeAlias = (
-    "str | Tool | WireTool | Mapping[str, Any] | Iterable[DeclarationLike] | DeclarationLike"
+    "str | Tool | WireTool | FunctionSource | Mapping[str, Any] | Iterable[DeclarationLike] "
+    "| DeclarationLike"
 )
 ToolsLike: TypeAlias = "FunctionLibrary | Iterable[ToolLike] | ToolLike | None"
 Declaration: TypeAlias = "FunctionDeclaration | WireDeclaration"
@@ -166,20 +172,27 @@ def _message(declared: Declaration) -> WireDeclaration:
 def _listed(tools: ToolsLike) -> list[Tool]:
     if isinstance(tools, str | Mapping | Message) or not isinstance(tools, Iterable):
         return [_tool(tools, "$.tools")]
-    listed = [_tool(one, f"$.tools[{i}]") for i, one in enumerate(tools)]
-    only = [
-        tool for tool in listed if list(tool.to_proto().json_object) == ["functionDeclarations"]
-    ]
-    if len(only) > 1 and all(len(tool.function_declarations) == 1 for tool in only):
+    given = list(tools)
+    listed = [_tool(one, f"$.tools[{i}]") for i, one in enumerate(given)]
+    only, is_loose = [], True
+    for one, tool in zip(given, listed, strict=True):
+        if list(tool.to_proto().json_object) == ["functionDeclarations"]:
+            only.append(tool)
+            single = len(tool.function_declarations) == 1
+            is_loose = is_loose and (single or isinstance(one, FunctionSource))
+    if len(only) > 1 and is_loose:
         # As one tool: models know functions of several tools worse, and some refuse them.
-        joined = Tool(function_declarations=[tool.function_declarations[0] for tool in only])
-        return [joined, *(tool for tool in listed if tool not in only)]
+        joined = [declared for tool in only for declared in tool.function_declarations]
+        rest = [tool for tool in listed if tool not in only]
+        return [Tool(function_declarations=joined), *rest]
     return listed
 
 
 def _tool(given: Any, path: str) -> Tool:
     if isinstance(given, Tool):
         return given
+    if isinstance(given, FunctionSource):
+        return Tool(function_declarations=given.declarations())
     if isinstance(given, str):
         if given.lower() not in _NAMED:
             raise UnknownName("tool of the server", given, _NAMED)
