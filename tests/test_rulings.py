@@ -260,3 +260,17 @@ async def test_cancelling_a_reply_that_has_ended_does_nothing(way: Way) -> None:
     assert "One" == response.text
     assert response.error is None
     assert 2 == len(chat.history)
+
+
+async def test_a_reply_that_was_cancelled_and_then_left_is_journalled_as_cancelled(
+    way: Way,
+) -> None:
+    chat, _ = conversation(["One", "Two", "Three"])
+    response = await way.send(chat, "a", stream=True)
+    async for _chunk in way.read(response):
+        response.cancel()
+        break
+    await way.idle()
+
+    assert "cancelled" == chat.journal[-1].outcome
+    assert [] == chat.history

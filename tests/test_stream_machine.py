@@ -136,7 +136,7 @@ class Stream(RuleBasedStateMachine):
     def drop_a_reader(self, data: Any) -> None:
         self.readers.pop(data.draw(st.integers(0, len(self.readers) - 1)))
         if not self.readers and not self.done:
-            self.end(BrokenResponseError)
+            self.end(TurnCancelled if self.is_cancelled else BrokenResponseError)
 
     @precondition(lambda self: self.done)
     @rule()

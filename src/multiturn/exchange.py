@@ -125,7 +125,7 @@ class Exchange:
         try:
             yield from drive(steps, backend, self)
         except BaseException as error:
-            self.settle(outcome_of(error), error)
+            self._end(error)
             raise
         self.settle("answered")
 
@@ -138,9 +138,15 @@ class Exchange:
             finally:
                 await chunks.aclose()
         except BaseException as error:
-            self.settle(outcome_of(error), error)
+            self._end(error)
             raise
         self.settle("answered")
+
+    def _end(self, error: BaseException) -> None:
+        """Note what ended the call; what was cancelled before it was left, was cancelled."""
+        if isinstance(error, GeneratorExit) and self.cancel.reason is not None:
+            error = TurnCancelled(self.cancel.reason)
+        self.settle(outcome_of(error), error)
 
     def shown_as(self, response: object) -> None:
         """Take note of the reply that the user gets."""
@@ -229,12 +235,13 @@ class Exchange:
         """
         if self.outcome != "open":
             return
+        was_cancelled = self.cancel.is_set()
         if self.process_id == os.getpid():
             self.cancel.set(reason)
-        if error is None:
-            self.settle("abandoned", BrokenResponseError(reason, None))
+        if error is not None or was_cancelled:
+            self._end(error or GeneratorExit())
         else:
-            self.settle(outcome_of(error), error)
+            self.settle("abandoned", BrokenResponseError(reason, None))
         generator = self._generator() if self._generator else None
         if hasattr(generator, "close") and not self.is_running and self.process_id == os.getpid():
             generator.close()  # type: ignore[union-attr]

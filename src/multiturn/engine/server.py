@@ -35,8 +35,9 @@ _HAS_MEMORY_FILES = sys.platform == "linux"
 _SOCKET_SECONDS = 600
 _LONGEST_SOCKET_PATH = 100
 # libgomp spins before it sleeps; with its default a busy machine decodes 0.3 instead of
-# 34 tokens a second (two threads, two other busy processes).
-_SPIN_COUNT = "10000"
+# 34 tokens a second (two threads, two other busy processes).  Three engines at once on two
+# cores need 14 to 18 s for what takes them 27 to 76 s at 10,000; alone, both are as fast.
+_SPIN_COUNT = "1000"
 
 
 @dataclass(frozen=True, slots=True)
