@@ -35,7 +35,7 @@ def test_an_answer_with_characters_of_several_tokens_is_not_evaluated_again(
     fresh_engine: LlamaEngine,
 ) -> None:
     talk = Conversation(
-        fresh_engine, Sampling(max_tokens=30, grammar='root ::= "😊🎉 日本🦜" "."*')
+        fresh_engine, Sampling(temperature=0, max_tokens=30, grammar='root ::= "😊🎉 日本🦜" "."*')
     )
     for question in QUESTIONS[:3]:
         assert "😊🎉 日本🦜" in talk.ask(question)
