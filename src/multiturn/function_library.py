@@ -13,7 +13,7 @@ from multiturn.declarations import (
     to_declaration,
 )
 from multiturn.errors import InvalidContent, UnknownName
-from multiturn.message import Message
+from multiturn.message import Message, Object
 from multiturn.tool_messages import (
     CodeExecution,
     GoogleSearch,
@@ -127,6 +127,11 @@ class FunctionLibrary:
         self._tools = _listed(tools)
         declared = [one for tool in self._tools for one in tool.function_declarations]
         self._by_name = _by_name(declared)
+        # What ``tool_functions.py`` found out about them; made when first wanted.
+        self.functions: dict[str, Any] | None = None
+
+    def __getstate__(self) -> Object:
+        return {**self.__dict__, "functions": None}
 
     def __getitem__(self, name: str | FunctionCall) -> Declaration:
         return self._by_name[name if isinstance(name, str) else name.name]

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from multiturn.caching import CachedContent
     from multiturn.calling import CallingOptions
     from multiturn.chat import ChatSession
+    from multiturn.function_library import FunctionLibrary
     from multiturn.options import RequestOptionsLike
     from multiturn.safety import SafetySettingsLike
     from multiturn.stores.protocol import Store
@@ -83,12 +84,15 @@ class GenerativeModel:
         self._generation_config = merged_config(generation_config)
         self._cached_content: str | None = None
         self._tools = list(tools) if isinstance(tools, Iterator) else tools
+        self._library: FunctionLibrary | None = None
         self._tool_objects: tuple[Object, ...] = ()
         self._tool_config: Object | None = None
         if tools is not None or tool_config is not None:
+            from multiturn.function_library import to_function_library
             from multiturn.tools import tool_config_object, tool_objects
 
-            self._tool_objects = tool_objects(self._tools)
+            self._library = to_function_library(self._tools)
+            self._tool_objects = tool_objects(self._library)
             self._tool_config = tool_config_object(tool_config)
         self._system_instruction = (
             to_content(
@@ -178,8 +182,8 @@ class GenerativeModel:
         )
 
     def tools_for(self, overrides: Overrides) -> Any:
-        """Return what the model may call, as it was given."""
-        return self._tools if overrides.tools is None else overrides.tools
+        """Return what the model may call in a call."""
+        return self._library if overrides.tools is None else overrides.tools
 
     def retry_for(self, overrides: Overrides) -> RetryRule:
         """Return when a call's requests are made again."""

@@ -57,11 +57,15 @@ class ToolFunction(NamedTuple):
 def functions_in(tools: Any) -> dict[str, ToolFunction]:
     """Return the functions among tools of any form, by the names the model knows."""
     library = to_function_library(tools)
-    found: dict[str, ToolFunction] = {}
-    for declared in library.declarations if library else ():
-        if isinstance(declared, CallableFunctionDeclaration):
-            found[declared.name] = _tool_function(declared)
-    return found
+    if library is None:
+        return {}
+    if library.functions is None:
+        library.functions = {
+            declared.name: _tool_function(declared)
+            for declared in library.declarations
+            if isinstance(declared, CallableFunctionDeclaration)
+        }
+    return library.functions
 
 
 def _tool_function(declared: CallableFunctionDeclaration) -> ToolFunction:

@@ -11,6 +11,7 @@ from multiturn.schema.result import to_json
 
 # Text that JSON text cannot be larger than, for each byte of inline media (base64).
 _MEDIA_FACTOR = 16
+_NO_PICTURES = frozenset({str, int, float, bool, type(None), dict, list, tuple})
 
 
 def tool_result(value: Any, max_bytes: int) -> tuple[Object, list[Object]]:
@@ -59,6 +60,8 @@ def _reference(value: Any, media: list[Object]) -> Any:
 
 
 def _picture(value: Any) -> Blob | None:
+    if type(value) in _NO_PICTURES:
+        return None
     if isinstance(value, Part) and "inline_data" in value:
         return value.inline_data
     if isinstance(value, Blob):

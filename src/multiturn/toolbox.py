@@ -191,14 +191,14 @@ class Toolbox:
 
     def _invocation(self, call: Call, function: ToolFunction) -> Invoke:
         """Return the call with the function's own arguments."""
-        injected = dict(self.calling.injected)
-        for name in function.wants_call:
-            injected.setdefault(name, call)
-        for name in function.wants_session:
-            injected.setdefault(name, self.session)
+        injected = self.calling.injected
+        if function.wants_call or function.wants_session:
+            own = dict.fromkeys(function.wants_call, call)
+            injected = {**own, **dict.fromkeys(function.wants_session, self.session), **injected}
+        # The function may change what it is given, and others see the call, too.
+        is_seen = self.calling.after_call is not None or function.wants_call
         try:
-            # A copy, since the function may change what it is given.
-            args, kwargs = function.bind(copy_json(call.args), injected)
+            args, kwargs = function.bind(copy_json(call.args) if is_seen else call.args, injected)
         except ArgumentMismatch as mismatch:
             raise Declined("ArgumentMismatch", str(mismatch)) from None
         limit = self.calling.max_result_bytes

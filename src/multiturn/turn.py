@@ -252,7 +252,8 @@ class NamelessCall(BrokenResponseError):
 
 def require_names(content: Content, reply: Reply) -> None:
     """Raise NamelessCall if a call has no name."""
-    if not all(call.name for call in calls_of(content)):
+    parts = content.json_object["parts"]
+    if not all(part["functionCall"].get("name") for part in parts if "functionCall" in part):
         response = GenerateContentResponse.view(reply.whole())
         raise NamelessCall(
             "the model called a function without saying which; send the message again", response
