@@ -189,8 +189,8 @@ async def test_history_is_a_new_list_each_time(way: Way) -> None:
     [
         (None, []),
         ([], []),
-        ("Hi", [("", ["Hi"])]),
-        (["a", "b"], [("", ["a", "b"])]),
+        ("Hi", [("user", ["Hi"])]),
+        (["a", "b"], [("user", ["a", "b"])]),
         ({"role": "user", "parts": "Hi"}, [("user", ["Hi"])]),
         ([{"role": "user", "parts": ["Hi"]}], [("user", ["Hi"])]),
         (

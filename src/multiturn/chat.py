@@ -10,7 +10,7 @@ from weakref import ReferenceType
 
 from multiturn.config import GenerationConfigLike
 from multiturn.content import Content
-from multiturn.errors import InvalidContent, UsageError, safe_repr
+from multiturn.errors import InvalidContent, NoSuchTurn, UsageError, safe_repr
 from multiturn.gate import Busy, Gate
 from multiturn.history import Turn, head_from, path_of, turns_of
 from multiturn.journal import JournalEntry
@@ -76,7 +76,7 @@ class ChatSession:
         self.enable_automatic_function_calling = enable_automatic_function_calling
         self._busy: Busy = busy
         self._stored: StoredSession | None = None
-        contents = to_contents(history, path="$.history")
+        contents = to_contents(history, path="$.history", role="user")
         if session is None and store is None:
             self._head = head_from(contents)
         else:
@@ -238,7 +238,7 @@ class ChatSession:
 
     @history.setter
     def history(self, contents: Iterable[Content | Mapping[str, Any]] | ContentsLike) -> None:
-        given = to_contents(contents, path="$.history")
+        given = to_contents(contents, path="$.history", role="user")
         with self._gate.held():
             self._head = head_from(given) if self._stored is None else self._stored.replace(given)
             self._redo, self._last, self._arriving, self._pending = (), None, None, None
@@ -282,7 +282,7 @@ class ChatSession:
             an empty content stands for one that is missing.
 
         Raises:
-            IndexError: The history has fewer turns.
+            NoSuchTurn: The history has fewer turns.
         """
         if not isinstance(n, int) or n < 1:
             raise InvalidContent("$.n", n, "how many turns to take off, at least 1")
@@ -290,7 +290,7 @@ class ChatSession:
             first, last = self.turn_before(n - 1), self._head
             if first is None or last is None:
                 count = len(self.turns)
-                raise IndexError(f"cannot rewind {n} turn(s): the history has {count}")
+                raise NoSuchTurn(f"cannot rewind {n} turn(s): the history has {count}", count)
             self._move(first.parent, (*self._left, last))
         said, answered = first.contents[0], last.contents[-1]
         return (
@@ -302,12 +302,13 @@ class ChatSession:
         """Go forward again to where the last ``rewind`` was called.
 
         Raises:
-            IndexError: Nothing was rewound since the last turn.
+            NoSuchTurn: Nothing was rewound since the last turn.
         """
         with self._gate.held():
             left = self._left
             if not left:
-                raise IndexError("nothing to redo: no turn was rewound since the last answer")
+                reason = "nothing to redo: no turn was rewound since the last answer"
+                raise NoSuchTurn(reason, len(self.turns))
             self._move(left[-1], left[:-1])
 
     def edit(

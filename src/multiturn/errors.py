@@ -10,6 +10,7 @@
     │   ├─ InvalidResult                       JSON cannot hold it   .path .value .expected
     │   ├─ IncompleteIterationError            the reply is still arriving
     │   ├─ MissingKey                          the model's server wants a key; none is set
+    │   ├─ NoSuchTurn (also IndexError)        .turns
     │   └─ SessionBusy (also RuntimeError)     another turn of this session is open
     ├─ BackendError                            the model could not be asked   .backend .retryable
     │   ├─ ContextTooLong                      .prompt_tokens .context_tokens
@@ -207,6 +208,14 @@ class MissingKey(UsageError):
     """The model's server wants an API key or credentials, and none are set."""
 
 
+class NoSuchTurn(UsageError, IndexError):
+    """The history, which has ``turns`` turns, has none to go back or forward to."""
+
+    def __init__(self, message: str, turns: int) -> None:
+        super().__init__(message)
+        self.turns = turns
+
+
 class SessionBusy(UsageError, RuntimeError):
     """Another turn of this session is open, and this one may not wait for it."""
 
@@ -242,8 +251,8 @@ class ContextTooLong(BackendError):
     def __init__(self, prompt_tokens: int, context_tokens: int, *, backend: str = "") -> None:
         super().__init__(
             f"the conversation has {prompt_tokens} tokens and the model's context window holds "
-            f"{context_tokens}; rewind or shorten the history, or load the model with a larger "
-            "context_tokens",
+            f"{context_tokens}; rewind or shorten the history, or give the model a larger one: "
+            "backend=multiturn.EmbeddedBackend(context_tokens=…)",
             backend=backend,
         )
         self.prompt_tokens, self.context_tokens = prompt_tokens, context_tokens
@@ -429,12 +438,7 @@ class BrokenResponseError(ReplyError):
 
 
 class TooManyRounds(ReplyError):
-    """The model went on calling functions beyond the limit of rounds.
-
-    Attributes:
-        rounds: The limit.
-        calls: What it wanted to call next.
-    """
+    """The model went on calling: ``calls``, beyond the limit of ``rounds``."""
 
     def __init__(self, rounds: int, calls: tuple[Call, ...]) -> None:
         super().__init__(
@@ -457,9 +461,8 @@ class ToolError(MultiturnError):
     """
 
     def __init__(self, call: Call, reason: str, result: dict[str, Any] | None = None) -> None:
-        super().__init__(
-            f"the function {call.name!r} failed: {reason}; nothing was added to the history"
-        )
+        told = f"the function {call.name!r} failed: {reason}"
+        super().__init__(f"{told}; nothing was added to the history")
         self.call, self.result = call, result or {}
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 from multiturn.candidate import CountTokensResponse
 from multiturn.config import GenerationConfigLike, merged_config
 from multiturn.content import Content
-from multiturn.errors import safe_repr
+from multiturn.errors import InvalidContent, safe_repr
 from multiturn.exchange import Exchange
 from multiturn.history import Path, empty_path
 from multiturn.message import Object
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from multiturn.calling import CallingOptions
     from multiturn.chat import ChatSession
     from multiturn.function_library import FunctionLibrary
+    from multiturn.gate import Busy
     from multiturn.options import RequestOptionsLike
     from multiturn.safety import SafetySettingsLike
     from multiturn.stores.protocol import Store
@@ -72,6 +73,8 @@ class GenerativeModel:
         if api_key is not None:
             request_options = {**(request_options or {}), "api_key": api_key}
         if model_name is not None and not isinstance(model_name, str):
+            if not isinstance(model_name, Sequence):
+                raise InvalidContent("$.model_name", model_name, "a name, a list of names, or None")
             from multiturn.fallback import fallback_for
 
             backend, model_name = fallback_for(model_name, backend)
@@ -308,6 +311,7 @@ class GenerativeModel:
         request_options: RequestOptionsLike = None,
         session: str | None = None,
         store: Store | None = None,
+        busy: Busy = "wait",
         **calling: Unpack[CallingOptions],
     ) -> ChatSession:
         """Begin a conversation.
@@ -317,6 +321,7 @@ class GenerativeModel:
             enable_automatic_function_calling: Run the functions that the model calls.
             request_options: Of every message, over the model's and under the message's own.
             session, store: A name, and where the conversation rests; both or neither.
+            busy: "wait" for the open turn of another thread or task, or "raise" SessionBusy.
             **calling: How functions are run, as in ``CallingOptions``.
         """
         from multiturn.chat import ChatSession
@@ -328,6 +333,7 @@ class GenerativeModel:
             request_options=request_options,
             session=session,
             store=store,
+            busy=busy,
             **calling,
         )
 

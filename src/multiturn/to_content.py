@@ -62,8 +62,16 @@ def to_content(
     return Content.view(object_)
 
 
-def to_contents(contents: ContentsLike, *, path: str = "$") -> list[Content]:
-    """Return contents, oldest first; what is not a list of contents becomes one content."""
+def to_contents(
+    contents: ContentsLike, *, path: str = "$", role: str | None = None
+) -> list[Content]:
+    """Return contents, oldest first; what is not a list of contents becomes one content.
+
+    Args:
+        contents: In any form; None makes none.
+        path: Where the value stands, for error messages.
+        role: Given to what becomes one content and has none; None leaves it without.
+    """
     if contents is None:
         return []
     if _is_iterable(contents):
@@ -71,7 +79,7 @@ def to_contents(contents: ContentsLike, *, path: str = "$") -> list[Content]:
         if all(_is_content(item) for item in items):
             return [strict_to_content(item, path=f"{path}[{i}]") for i, item in enumerate(items)]
         contents = items
-    return [to_content(contents, path=path)]
+    return [to_content(contents, role=role, path=path)]
 
 
 def strict_to_content(content: Content | Mapping[str, Any], *, path: str = "$") -> Content:

@@ -140,7 +140,7 @@ def _fetch(name: str, reference: Reference, force: bool) -> Path:
         ]
     except UsageError:
         raise
-    except (OSError, ValueError, library.errors.HfHubHTTPError) as error:
+    except Exception as error:  # its HTTP library has changed with its releases
         first_line = re.sub(r"\s+", " ", str(error))[:300]
         gated = isinstance(error, library.errors.GatedRepoError)
         raise DownloadFailed(
