@@ -32,6 +32,8 @@ def tool_result(value: Any, max_bytes: int) -> tuple[Object, list[Object]]:
     """
     media: list[Object] = []
     response = to_json(_with_references(value, media), size_limit=max_bytes)
+    if not media:
+        return (response if isinstance(response, dict) else {"result": response}), media
     size = sum(len(part["inlineData"].get("data") or "") for part in media)
     if size > max_bytes * _MEDIA_FACTOR:
         limit = max_bytes * _MEDIA_FACTOR
@@ -42,9 +44,14 @@ def tool_result(value: Any, max_bytes: int) -> tuple[Object, list[Object]]:
 
 def _with_references(value: Any, media: list[Object]) -> Any:
     """Put pictures among the media, and a reference in the place of each."""
-    if type(value) is list or type(value) is tuple:
+    kind = type(value)
+    if kind is list or kind is tuple:
+        if _NO_PICTURES.issuperset(map(type, value)):
+            return value
         return [_reference(item, media) for item in value]
-    if type(value) is dict:
+    if kind is dict:
+        if _NO_PICTURES.issuperset(map(type, value.values())):
+            return value
         return {name: _reference(member, media) for name, member in value.items()}
     return _reference(value, media)
 

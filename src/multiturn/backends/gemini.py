@@ -103,7 +103,7 @@ class Contents:
         parts = _sendable(content.json_object)
         if self._is_signed:
             parts = _signed(parts)
-        joined = b",".join([_bytes(part, f"$.parts[{i}]") for i, part in enumerate(parts)])
+        joined = _joined(parts)
         place: Place = "results" if all("functionResponse" in p for p in parts) else "words"
         if state == place == "results":
             return b"," + joined, place
@@ -161,6 +161,14 @@ def _bytes(value: Any, path: str) -> bytes:
         return _dumps(value).encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidContent(path, value, f"what JSON can hold ({error})") from None
+
+
+def _joined(parts: list[Object]) -> bytes:
+    """Return parts as JSON, without the brackets; an error names the part."""
+    try:
+        return _dumps(parts)[1:-1].encode()
+    except (TypeError, ValueError, RecursionError):
+        return b",".join([_bytes(part, f"$.parts[{i}]") for i, part in enumerate(parts)])
 
 
 # -- what comes ----------------------------------------------------------------------------
