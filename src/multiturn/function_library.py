@@ -24,10 +24,8 @@ from multiturn.tool_messages import (
 from multiturn.tool_messages import FunctionDeclaration as WireDeclaration
 from multiturn.tool_messages import Tool as WireTool
 
-ToolLike: TypeAlias = (
-    "str | Tool | WireTool | FunctionSource | Mapping[str, Any] | Iterable[DeclarationLike] "
-    "| DeclarationLike"
-)
+FunctionsLike: TypeAlias = "DeclarationLike | Iterable[DeclarationLike]"
+ToolLike: TypeAlias = "str | Tool | WireTool | FunctionSource | Mapping[str, Any] | FunctionsLike"
 ToolsLike: TypeAlias = "FunctionLibrary | Iterable[ToolLike] | ToolLike | None"
 Declaration: TypeAlias = "FunctionDeclaration | WireDeclaration"
 
