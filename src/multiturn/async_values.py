@@ -10,6 +10,9 @@ from typing import Any
 
 from multiturn.errors import InvalidResult
 
+# What most functions return; asked first, since asking an abstract class is slow.
+_PLAIN = frozenset({dict, list, tuple, str, int, float, bool, type(None)})
+
 
 def is_async_function(function: Any) -> bool:
     """Return whether calling a function gives async code, as far as can be told before."""
@@ -23,6 +26,8 @@ def is_async_function(function: Any) -> bool:
 
 def is_async_value(value: Any) -> bool:
     """Return whether a value is async code that has to be run."""
+    if type(value) in _PLAIN:
+        return False
     return inspect.isawaitable(value) or hasattr(type(value), "__aiter__")
 
 
