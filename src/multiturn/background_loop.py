@@ -16,6 +16,7 @@ import threading
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from multiturn import tool_threads
 from multiturn.cancel import Cancel
 from multiturn.errors import TurnCancelled
 from multiturn.outcome import Outcome, TookTooLong, outcome_of, outcome_of_async
@@ -84,7 +85,7 @@ def _beside(work: Awaitable[T]) -> T:
     def run() -> None:
         done.put(outcome_of(lambda: context.run(asyncio.run, _awaited(work))))
 
-    threading.Thread(target=run, name="multiturn-tool", daemon=True).start()
+    tool_threads.start(run)
     return done.get()()
 
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import contextvars
 import queue
-import threading
 from collections.abc import Callable, Generator, Sequence
+from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
+from multiturn import tool_threads
 from multiturn.async_values import finished, is_async_function, is_async_value
 from multiturn.calls import Call
 from multiturn.cancel import Cancel
@@ -113,7 +114,7 @@ def _within(step: Invoke, seconds: float, cancel: Cancel) -> Any:
     def stop() -> None:
         done.put(failed(TurnCancelled("the turn was cancelled while functions ran")))
 
-    threading.Thread(target=work, name="multiturn-tool", daemon=True).start()
+    tool_threads.start(work)
     cancel.call(stop)
     try:
         return done.get(timeout=seconds)()
@@ -150,8 +151,7 @@ def _at_once(
         done.put((-1, failed(TurnCancelled("the turn was cancelled while functions ran"))))
 
     for _ in range(min(limit, len(calls))):
-        context = contextvars.copy_context()
-        threading.Thread(target=work, args=(context,), name="multiturn-tool", daemon=True).start()
+        tool_threads.start(partial(work, contextvars.copy_context()))
     cancel.call(stop)
     parts: dict[int, Object] = {}
     try:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import threading
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from typing import Any, TypeVar
 
+from multiturn import tool_threads
 from multiturn.async_values import finished, is_async_function, is_async_value
 from multiturn.calls import Call
 from multiturn.cancel import Cancel
@@ -139,7 +139,7 @@ def _in_thread(step: Invoke) -> asyncio.Future[Outcome[Any]]:
         except RuntimeError:
             return  # the loop was closed meanwhile: nobody waits for this any more
 
-    threading.Thread(target=work, name="multiturn-tool", daemon=True).start()
+    tool_threads.start(work)
     return done
 
 
