@@ -1,0 +1,141 @@
+"""What a model may call, in every form a person may write it, as the wire has it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import multiturn as genai
+from multiturn import protos
+from multiturn.errors import InvalidContent, UnknownName
+from multiturn.function_library import FunctionLibrary, to_function_library
+from multiturn.tools import tool_config_object, tool_objects
+
+
+def weather(city: str) -> str:
+    """Weather now.
+
+    Args:
+        city: Name of the city.
+    """
+    return city
+
+
+def clock() -> str:
+    """The time.
+    """  # fmt: skip
+    return "noon"
+
+
+CITY = {"type": "STRING", "description": "Name of the city."}
+WEATHER = {
+    "name": "weather",
+    "description": "Weather now.",
+    "parameters": {"type": "OBJECT", "properties": {"city": CITY}, "required": ["city"]},
+}
+CLOCK = {"name": "clock", "description": "The time."}
+BY_HAND: dict[str, Any] = {
+    "name": "weather",
+    "description": "Weather now.",
+    "parameters": {
+        "type": "object",
+        "properties": {"city": {"type": "string", "description": "Name of the city."}},
+        "required": ["city"],
+    },
+}
+
+FORMS: dict[str, tuple[Any, list[Any]]] = {
+    "nothing": (None, []),
+    "a function": (weather, [{"functionDeclarations": [WEATHER]}]),
+    "functions": ([weather, clock], [{"functionDeclarations": [WEATHER, CLOCK]}]),
+    "a declaration": (
+        genai.types.FunctionDeclaration(**BY_HAND),
+        [{"functionDeclarations": [WEATHER]}],
+    ),
+    "from a function": (
+        genai.types.FunctionDeclaration.from_function(weather),
+        [{"functionDeclarations": [WEATHER]}],
+    ),
+    "a dict": (BY_HAND, [{"functionDeclarations": [WEATHER]}]),
+    "a dict of a tool": (
+        {"function_declarations": [BY_HAND]},
+        [{"functionDeclarations": [WEATHER]}],
+    ),
+    "a tool": (
+        genai.types.Tool(function_declarations=[weather, clock]),
+        [{"functionDeclarations": [WEATHER, CLOCK]}],
+    ),
+    "a message": (
+        protos.Tool(function_declarations=[protos.FunctionDeclaration(**CLOCK)]),
+        [{"functionDeclarations": [CLOCK]}],
+    ),
+    "two tools": (
+        [[weather, clock], {"google_search": {}}],
+        [{"functionDeclarations": [WEATHER, CLOCK]}, {"googleSearch": {}}],
+    ),
+    "code execution": ("code_execution", [{"codeExecution": {}}]),
+    "the old search": (
+        {"google_search_retrieval": {"dynamic_retrieval_config": {"mode": "dynamic"}}},
+        [{"googleSearchRetrieval": {"dynamicRetrievalConfig": {"mode": "MODE_DYNAMIC"}}}],
+    ),
+    "search": ("google_search", [{"googleSearch": {}}]),
+    "pages": ([{"url_context": {}}], [{"urlContext": {}}]),
+    "maps": ([{"google_maps": {"enable_widget": True}}], [{"googleMaps": {"enableWidget": True}}]),
+    "files": (
+        [{"file_search": {"file_search_store_names": ["fileSearchStores/x"], "top_k": 3}}],
+        [{"fileSearch": {"fileSearchStoreNames": ["fileSearchStores/x"], "topK": 3}}],
+    ),
+    "a computer": (
+        [{"computer_use": {"environment": "ENVIRONMENT_BROWSER"}}],
+        [{"computerUse": {"environment": "ENVIRONMENT_BROWSER"}}],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", [*FORMS])
+def test_every_form_becomes_what_the_wire_has(name: str) -> None:
+    given, expected = FORMS[name]
+    assert expected == list(tool_objects(given))
+    library = to_function_library(given)
+    assert expected == list(tool_objects(library))
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("any", {"mode": "ANY"}),
+        (2, {"mode": "ANY"}),
+        ({"mode": "mode_none"}, {"mode": "NONE"}),
+        ({"function_calling_config": "auto"}, {"mode": "AUTO"}),
+        (
+            {"function_calling_config": {"mode": "any", "allowed_function_names": ["weather"]}},
+            {"mode": "ANY", "allowedFunctionNames": ["weather"]},
+        ),
+    ],
+    ids=str,
+)
+def test_every_form_of_the_rules_becomes_what_the_wire_has(given: Any, expected: Any) -> None:
+    assert {"functionCallingConfig": expected} == tool_config_object(given)
+
+
+def test_what_is_no_tool_is_refused_by_name() -> None:
+    with pytest.raises(UnknownName, match="did you mean 'google_search'"):
+        tool_objects("google_serch")
+    with pytest.raises(InvalidContent, match=r"\$\.tools\[1\]|\$\.tools is 3|3"):
+        tool_objects([weather, 3])
+    with pytest.raises(InvalidContent, match="different names"):
+        tool_objects([weather, weather])
+
+
+def test_a_library_finds_and_runs_functions_by_name() -> None:
+    library = FunctionLibrary([weather, {"name": "door", "description": "Opens."}])
+    call = protos.FunctionCall(name="weather", args={"city": "Oslo"}, id="7")
+    part = library(call)
+    assert part is not None
+    assert {"name": "weather", "response": {"result": "Oslo"}, "id": "7"} == dict(
+        part.json_object["functionResponse"]
+    )
+    assert None is library(protos.FunctionCall(name="door"))
+    with pytest.raises(KeyError):
+        library["window"]
