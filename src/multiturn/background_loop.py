@@ -42,12 +42,14 @@ def background_loop() -> asyncio.AbstractEventLoop:
 
 
 def in_background(
-    work: Awaitable[T], seconds: float | None = None, cancel: Cancel | None = None
+    begin: Callable[[], Awaitable[T]],
+    seconds: float | None = None,
+    cancel: Cancel | None = None,
 ) -> T:
     """Run async code to its end in the background, with the caller's context variables.
 
     Args:
-        work: A coroutine or whatever can be awaited.
+        begin: Makes what is awaited.
         seconds: Longest time; None means no limit.
         cancel: Gives the work up when it is set.
 
@@ -56,10 +58,10 @@ def in_background(
         TurnCancelled: ``cancel`` was set; the work is cancelled.
     """
     if threading.current_thread() is _thread:
-        return _beside(work)  # this very loop waits for us: it could not run the work
+        return _beside(begin)  # this very loop waits for us: it could not run the work
     loop = background_loop()
     # Started by call_soon_threadsafe, so the work has this context.
-    future = asyncio.run_coroutine_threadsafe(outcome_of_async(work), loop)
+    future = asyncio.run_coroutine_threadsafe(outcome_of_async(begin), loop)
     stop: Callable[[], object] = future.cancel
     if cancel is not None:
         cancel.call(stop)
@@ -77,20 +79,20 @@ def in_background(
     return outcome()
 
 
-def _beside(work: Awaitable[T]) -> T:
+def _beside(begin: Callable[[], Awaitable[T]]) -> T:
     """Run async code to its end in a loop and a thread of its own."""
     context = contextvars.copy_context()
     done: queue.SimpleQueue[Outcome[T]] = queue.SimpleQueue()
 
     def run() -> None:
-        done.put(outcome_of(lambda: context.run(asyncio.run, _awaited(work))))
+        done.put(outcome_of(lambda: context.run(asyncio.run, _awaited(begin))))
 
     tool_threads.start(run)
     return done.get()()
 
 
-async def _awaited(work: Awaitable[T]) -> T:
-    return await work
+async def _awaited(begin: Callable[[], Awaitable[T]]) -> T:
+    return await begin()
 
 
 def _replace_if_blocked(loop: asyncio.AbstractEventLoop) -> None:

@@ -101,13 +101,13 @@ class McpTools(FunctionSource):
             ConnectionFailed: The server cannot be reached.
         """
         if self._declared is None:
-            in_background(self._connected())
+            in_background(self._connected)
         assert self._declared is not None
         return list(self._declared)
 
     def open(self) -> Self:
         """Connect, blocking; does nothing if it is connected."""
-        in_background(self._connected())
+        in_background(self._connected)
         return self
 
     def close(self) -> None:
@@ -115,7 +115,7 @@ class McpTools(FunctionSource):
         loop, keeper = self._loop, self._keeper
         if loop is not None and keeper is not None and self._process_id == os.getpid():
             with suppress(TimeoutError):
-                in_background(self._closed(), _CLOSE_SECONDS)
+                in_background(self._closed, _CLOSE_SECONDS)
 
     def __enter__(self) -> Self:
         return self.open()

@@ -19,14 +19,14 @@ def outcome_of(work: Callable[[], T]) -> Outcome[T]:
     return lambda: value
 
 
-async def outcome_of_async(work: Awaitable[T]) -> Outcome[T]:
-    """The same for async code.
+async def outcome_of_async(begin: Callable[[], Awaitable[T]]) -> Outcome[T]:
+    """The same for async code, which ``begin`` makes: a task may be cancelled before it begins.
 
     An event loop is stopped by Ctrl-C and exit that a task raises; kept, they reach the
     task that waits.
     """
     try:
-        value = await work
+        value = await begin()
     except BaseException as error:
         return failed(error)
     return lambda: value

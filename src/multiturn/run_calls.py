@@ -100,7 +100,8 @@ def _completed(step: Invoke, seconds: float | None, cancel: Cancel) -> Any:
         return step.finish(value)
     from multiturn.background_loop import in_background
 
-    return in_background(finished(value, step.finish, step.max_bytes), seconds, cancel)
+    begin = partial(finished, value, step.finish, step.max_bytes)
+    return in_background(begin, seconds, cancel)
 
 
 def _within(step: Invoke, seconds: float, cancel: Cancel) -> Any:

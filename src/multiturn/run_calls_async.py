@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 from collections.abc import Awaitable, Callable, Generator, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 from multiturn import tool_threads
@@ -71,9 +72,7 @@ async def _at_once(
         for call in waiting:
             parts[call.index] = await run(call)
 
-    workers = [
-        asyncio.ensure_future(outcome_of_async(work())) for _ in range(min(limit, len(calls)))
-    ]
+    workers = [asyncio.ensure_future(outcome_of_async(work)) for _ in range(min(limit, len(calls)))]
     try:
         for worker in asyncio.as_completed(workers):
             (await worker)()
@@ -108,14 +107,17 @@ async def _carry_out(
 
 async def _invoked(step: Invoke, seconds: float | None, cancel: Cancel) -> Any:
     """Run a step: async code in this event loop, other code in a thread."""
-    if is_async_function(step.function):
-        value = step.function(*step.args, **step.kwargs)
-    else:
+    make: Callable[[], Any] = partial(step.function, *step.args, **step.kwargs)
+    if not is_async_function(step.function):
         value = (await _first(_in_thread(step), seconds, cancel))()
         if not is_async_value(value):
             return value
-    work = outcome_of_async(finished(value, step.finish, step.max_bytes))
-    return (await _first(asyncio.ensure_future(work), seconds, cancel))()
+        make = lambda: value  # noqa: E731
+
+    def begin() -> Awaitable[Any]:
+        return finished(make(), step.finish, step.max_bytes)
+
+    return (await _first(asyncio.ensure_future(outcome_of_async(begin)), seconds, cancel))()
 
 
 def _in_thread(step: Invoke) -> asyncio.Future[Outcome[Any]]:
