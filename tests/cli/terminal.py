@@ -37,7 +37,9 @@ class Terminal:
             **os.environ, "SCRIPT": json.dumps(script), "TERM": "xterm-256color",
             "XDG_STATE_HOME": str(state), "PROMPT_TOOLKIT_NO_CPR": "1", "PYTHONUTF8": "1",
         }  # fmt: skip
-        environment.pop("NO_COLOR", None)
+        # Side by side, tests are given a size of their own, which is not this terminal's.
+        for name in ("NO_COLOR", "COLUMNS", "LINES"):
+            environment.pop(name, None)
         self.process = subprocess.Popen(
             [sys.executable, str(TALKER), "chat", *arguments],
             stdin=slave, stdout=slave, stderr=slave, env=environment, start_new_session=True,
