@@ -7,6 +7,7 @@ import sqlite3
 import stat
 import threading
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -170,6 +171,33 @@ def test_many_that_open_a_new_file_at_once_all_succeed(tmp_path: Path) -> None:
     assert [] == errors
     with SQLiteStore(tmp_path / "chats.db") as store:
         assert 12 == len(store.sessions())
+
+
+class _Slow(SQLiteStore):
+    """A store that another one overtakes between two reads of its first look at the file."""
+
+    def _prepare(self, database: sqlite3.Connection) -> None:
+        with SQLiteStore(self.path) as other:
+            begun = threading.Thread(target=other.open, args=("ada",))
+
+            class Overtaken:
+                def execute(self, sql: str) -> Any:
+                    result = database.execute(sql)
+                    if sql == "PRAGMA user_version" and begun.ident is None:
+                        begun.start()
+                        begun.join(0.2)  # until it is done, or waits for us to be
+                    return result
+
+                def __getattr__(self, name: str) -> Any:
+                    return getattr(database, name)
+
+            super()._prepare(cast("sqlite3.Connection", Overtaken()))
+            begun.join()
+
+
+def test_a_file_that_another_makes_while_we_look_at_it_is_ours(tmp_path: Path) -> None:
+    with _Slow(tmp_path / "chats.db") as store:
+        assert ["ada"] == [session.name for session in store.sessions()]
 
 
 def test_a_child_after_fork_uses_the_store_and_leaves_the_parents_alone(tmp_path: Path) -> None:

@@ -199,7 +199,7 @@ class SQLiteStore(SqlStore):
         """Look whether the file is ours before anything is written, then bring it up to date."""
         for setting in _SETTINGS:
             database.execute(setting)
-        if self._version(database) == NEWEST and self._journal(database) == self._wanted_journal:
+        if self._seen_version(database) == NEWEST and self._has_wanted_journal(database):
             return
         with self._writers.held():
             database.execute(f"PRAGMA journal_mode = {self._wanted_journal}")
@@ -219,8 +219,19 @@ class SQLiteStore(SqlStore):
                     if database.in_transaction:
                         database.execute("ROLLBACK")
 
+    def _seen_version(self, database: sqlite3.Connection) -> int:
+        """Return the version at one moment, in which no other process is half done."""
+        database.execute("BEGIN")
+        try:
+            return self._version(database)
+        finally:
+            database.execute("ROLLBACK")
+
     def _version(self, database: sqlite3.Connection) -> int:
-        """Return the version of the tables, 0 for an empty file; refuse foreign and newer ones."""
+        """Return the version of the tables, 0 for an empty file; refuse foreign and newer ones.
+
+        Three reads, which only a transaction makes one look.
+        """
         (application,) = database.execute("PRAGMA application_id").fetchone()
         (version,) = database.execute("PRAGMA user_version").fetchone()
         (objects,) = database.execute("SELECT count(*) FROM sqlite_master").fetchone()
@@ -241,9 +252,8 @@ class SQLiteStore(SqlStore):
         is_safe = write_lock.EXISTS or sqlite3.sqlite_version_info >= _LOG_IS_SAFE
         return "wal" if is_safe else "truncate"
 
-    @staticmethod
-    def _journal(database: sqlite3.Connection) -> str:
-        return str(database.execute("PRAGMA journal_mode").fetchone()[0])
+    def _has_wanted_journal(self, database: sqlite3.Connection) -> bool:
+        return database.execute("PRAGMA journal_mode").fetchone() == (self._wanted_journal,)
 
     def _broken_file(self, execute: Execute) -> Iterator[str]:
         for row in execute("PRAGMA integrity_check").fetchall():
