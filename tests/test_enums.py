@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from multiturn import protos
-from multiturn.enums import OpenEnum
+from multiturn.messages.enums import OpenEnum
 
 
 class Colour(OpenEnum):

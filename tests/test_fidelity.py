@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from multiturn import GenerativeModel, Retry, protos
-from multiturn.candidate import FinishReason
 from multiturn.errors import (
     BackendError,
     BlockedPromptException,
     StopCandidateException,
     TurnCancelled,
 )
+from multiturn.messages.candidate import FinishReason
 from multiturn.testing import ScriptedBackend, ScriptedReply
 from ways import (
     BLOCKED,

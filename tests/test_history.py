@@ -12,8 +12,8 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from multiturn.content import Content
 from multiturn.history import Path, Turn, empty_path, head_from, path_of, turns_of
+from multiturn.messages.content import Content
 
 
 def content(text: str, role: str = "user") -> Content:

@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from multiturn import candidate, content, protos, settings
+from multiturn import protos
 from multiturn.errors import FrozenContent, InvalidContent, UnknownName
-from multiturn.message import Message
+from multiturn.messages import candidate, content, settings
+from multiturn.messages.message import Message
 
 ALL: list[type[Message]] = sorted(
     {

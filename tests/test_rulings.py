@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from multiturn import protos
-from multiturn.candidate import FinishReason
 from multiturn.errors import (
     BackendError,
     BlockedPromptException,
@@ -19,6 +18,7 @@ from multiturn.errors import (
     StopCandidateException,
     TurnCancelled,
 )
+from multiturn.messages.candidate import FinishReason
 from multiturn.testing import ScriptedReply
 from ways import (
     BLOCKED,

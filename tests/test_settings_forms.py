@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from multiturn import GenerationConfig, Retry, protos, types
-from multiturn.candidate import HarmCategory
 from multiturn.config import merged_config
 from multiturn.errors import BackendError, InvalidContent, UnknownName
+from multiturn.messages.candidate import HarmCategory
+from multiturn.messages.settings import HarmBlockThreshold
 from multiturn.options import RequestOptions, retry_of, timeout_seconds_of
 from multiturn.retry import NO_RETRY
 from multiturn.safety import merged_safety, safety_thresholds, to_block_threshold, to_harm_category
-from multiturn.settings import HarmBlockThreshold
 
 # -- configuration ------------------------------------------------------------------------
 

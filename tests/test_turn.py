@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from multiturn.calls import Call, CallRules
-from multiturn.content import Content
 from multiturn.errors import (
     BackendError,
     BlockedPromptException,
@@ -17,7 +16,8 @@ from multiturn.errors import (
     TooManyRounds,
     TurnCancelled,
 )
-from multiturn.message import Object
+from multiturn.messages.content import Content
+from multiturn.messages.message import Object
 from multiturn.reply import Reply
 from multiturn.request import Request
 from multiturn.retry import Retry

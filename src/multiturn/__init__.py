@@ -49,19 +49,19 @@ if TYPE_CHECKING:
     from multiturn.access import configure
     from multiturn.backends.embedded import EmbeddedBackend
     from multiturn.backends.openai_backend import OpenAIBackend
-    from multiturn.calling import Refusal
     from multiturn.embedding import embed_content, embed_content_async
     from multiturn.fallback import FallbackBackend
     from multiturn.files import delete_file, get_file, list_files, upload_file
     from multiturn.generation_config import GenerationConfig
-    from multiturn.mcp_tools import McpTools
     from multiturn.models import get_base_model, get_model, list_models
     from multiturn.schema import Injected
-    from multiturn.store_errors import Conflict, OutcomeUnknown, StoreError
+    from multiturn.stores.errors import Conflict, OutcomeUnknown, StoreError
     from multiturn.stores.memory import MemoryStore
     from multiturn.stores.postgres import PostgresStore
     from multiturn.stores.sqlite import SQLiteStore
-    from multiturn.tool_functions import requires_approval
+    from multiturn.tools.calling import Refusal
+    from multiturn.tools.functions import requires_approval
+    from multiturn.tools.mcp import McpTools
 
 __version__ = "0.1.0"
 
@@ -130,19 +130,19 @@ __all__ = [
 
 # Loaded when first named, since a conversation can do without: name, then its module.
 _LAZY = {
-    "Conflict": "multiturn.store_errors",
+    "Conflict": "multiturn.stores.errors",
     "EmbeddedBackend": "multiturn.backends.embedded",
     "FallbackBackend": "multiturn.fallback",
     "GenerationConfig": "multiturn.generation_config",
     "Injected": "multiturn.schema",
-    "McpTools": "multiturn.mcp_tools",
+    "McpTools": "multiturn.tools.mcp",
     "MemoryStore": "multiturn.stores.memory",
     "OpenAIBackend": "multiturn.backends.openai_backend",
-    "OutcomeUnknown": "multiturn.store_errors",
+    "OutcomeUnknown": "multiturn.stores.errors",
     "PostgresStore": "multiturn.stores.postgres",
-    "Refusal": "multiturn.calling",
+    "Refusal": "multiturn.tools.calling",
     "SQLiteStore": "multiturn.stores.sqlite",
-    "StoreError": "multiturn.store_errors",
+    "StoreError": "multiturn.stores.errors",
     "configure": "multiturn.access",
     "delete_file": "multiturn.files",
     "embed_content": "multiturn.embedding",
@@ -152,7 +152,7 @@ _LAZY = {
     "get_model": "multiturn.models",
     "list_files": "multiturn.files",
     "list_models": "multiturn.models",
-    "requires_approval": "multiturn.tool_functions",
+    "requires_approval": "multiturn.tools.functions",
     "upload_file": "multiturn.files",
 }
 _LAZY_MODULES = ("caching", "protos", "types")

@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Self
 
-from multiturn.candidate import GenerateContentResponse as WireResponse
 from multiturn.errors import TurnCancelled
 from multiturn.exchange import Exchange, runner
-from multiturn.message import Object
+from multiturn.messages.candidate import GenerateContentResponse as WireResponse
+from multiturn.messages.message import Object
 from multiturn.response import (
     BaseGenerateContentResponse,
     GenerateContentResponse,

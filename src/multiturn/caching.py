@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, Self
 
-from multiturn import resources
 from multiturn.errors import InvalidContent, UsageError
-from multiturn.function_library import ToolsLike
-from multiturn.message import Object
+from multiturn.messages import resources
+from multiturn.messages.message import Object
 from multiturn.to_content import ROLES, ContentLike, ContentsLike, to_content, to_contents
-from multiturn.tools import ToolConfigLike, tool_config_object, tool_objects
+from multiturn.tools.accepted import ToolConfigLike, tool_config_object, tool_objects
+from multiturn.tools.function_library import ToolsLike
 from multiturn.types.caching_types import (
     ExpireTimeTypes,
     TTLTypes,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, NamedTuple, TypeAlias
 
-from multiturn.content import Content
-from multiturn.message import Object, copy_json
+from multiturn.messages.content import Content
+from multiturn.messages.message import Object, copy_json
 
 OnLimit: TypeAlias = Literal["raise", "answer"]
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 from weakref import ReferenceType
 
 from multiturn.config import GenerationConfigLike
-from multiturn.content import Content
 from multiturn.errors import InvalidContent, NoSuchTurn, UsageError, safe_repr
 from multiturn.gate import Busy, Gate
 from multiturn.history import Turn, head_from, path_of, turns_of
 from multiturn.journal import JournalEntry
-from multiturn.message import Object
+from multiturn.messages.content import Content
+from multiturn.messages.message import Object
 from multiturn.open_turn import OpenTurn, checked_calling
 from multiturn.request import Overrides, Request
 from multiturn.response import BaseGenerateContentResponse, GenerateContentResponse
@@ -22,13 +22,13 @@ from multiturn.to_content import ContentLike, ContentsLike, to_content, to_conte
 
 if TYPE_CHECKING:
     from multiturn.async_response import AsyncGenerateContentResponse
-    from multiturn.calling import CallingOptions
     from multiturn.model import GenerativeModel
     from multiturn.options import RequestOptionsLike
     from multiturn.pending import PendingTurn
     from multiturn.safety import SafetySettingsLike
     from multiturn.stored_session import StoredSession
     from multiturn.stores.protocol import Store
+    from multiturn.tools.calling import CallingOptions
     from multiturn.tree import Tree
 
 

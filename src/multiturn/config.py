@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from multiturn import settings
 from multiturn.errors import InvalidContent
-from multiturn.message import Object
+from multiturn.messages import settings
+from multiturn.messages.message import Object
 
 if TYPE_CHECKING:
     from multiturn.generation_config import GenerationConfig

@@ -8,7 +8,7 @@ from multiturn.errors import UsageError
 from multiturn.gate import Gate
 from multiturn.history import Turn
 from multiturn.journal import JournalEntry
-from multiturn.message import Object
+from multiturn.messages.message import Object
 
 if TYPE_CHECKING:
     from multiturn.chat import ChatSession

@@ -9,9 +9,9 @@ from typing import Any, Protocol
 
 from multiturn.backends import Backend
 from multiturn.cancel import Cancel
-from multiturn.content import Content
 from multiturn.errors import TurnCancelled
-from multiturn.message import Object
+from multiturn.messages.content import Content
+from multiturn.messages.message import Object
 from multiturn.reply import Reply
 from multiturn.request import Request
 from multiturn.turn import AskModel, Commit, Note, Pause, RunCalls, Steps, Wait

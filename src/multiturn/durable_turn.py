@@ -10,18 +10,18 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from multiturn.calls import Call, calls_of
-from multiturn.content import Content
 from multiturn.errors import MultiturnError, SessionBusy
 from multiturn.exchange import Outcome
 from multiturn.history import Turn
-from multiturn.message import Object
+from multiturn.messages.content import Content
+from multiturn.messages.message import Object
 from multiturn.open_turn import OpenTurn
 from multiturn.reply import Reply
-from multiturn.store_errors import Conflict
 from multiturn.stored_session import StoredSession, row_of
+from multiturn.stores.errors import Conflict
 from multiturn.stores.protocol import SessionState, StoredTurn
 from multiturn.stores.record import Record, recorded
-from multiturn.toolbox import Invoke, Toolbox
+from multiturn.tools.toolbox import Invoke, Toolbox
 from multiturn.turn import RunCalls, Steps, judged
 from multiturn.worker import result_of
 

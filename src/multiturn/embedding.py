@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
 
-from multiturn import resources
-from multiturn.bodies import TaskType
-from multiturn.content import Content
 from multiturn.errors import InvalidContent, MalformedReply, UnknownName
-from multiturn.message import Message, Object
+from multiturn.messages import resources
+from multiturn.messages.bodies import TaskType
+from multiturn.messages.content import Content
+from multiturn.messages.message import Message, Object
 from multiturn.options import RequestOptionsLike
 from multiturn.to_content import ContentLike, to_content
 from multiturn.types.model_types import Model, make_model_name

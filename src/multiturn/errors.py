@@ -30,7 +30,7 @@
     │   ├─ BrokenResponseError
     │   └─ TooManyRounds                       .rounds .calls
     ├─ ToolError                               a function raised   .call
-    ├─ StoreError                              a store failed, see store_errors.py   .store
+    ├─ StoreError                              a store failed, see stores/errors.py  .store
     ├─ ApprovalNeeded                          calls wait for approval   .calls
     └─ TurnCancelled                           .partial_text
 
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from multiturn.calls import Call
-    from multiturn.candidate import Candidate
+    from multiturn.messages.candidate import Candidate
 
 ErrorT = TypeVar("ErrorT", bound=BaseException)
 

@@ -11,7 +11,6 @@ from typing import Any, Literal, TypeAlias
 
 from multiturn.backends import Backend
 from multiturn.cancel import Cancel
-from multiturn.content import Content
 from multiturn.drive import drive, drive_async
 from multiturn.errors import (
     ApprovalNeeded,
@@ -20,7 +19,8 @@ from multiturn.errors import (
     StopCandidateException,
     TurnCancelled,
 )
-from multiturn.message import Object
+from multiturn.messages.content import Content
+from multiturn.messages.message import Object
 from multiturn.reply import Reply
 from multiturn.turn import RunCalls, Steps
 
@@ -165,7 +165,7 @@ class Exchange:
     @property
     def runs_the_caller(self) -> bool:
         """Whether the caller is a function that this call runs."""
-        caller = sys.modules.get("multiturn.caller")
+        caller = sys.modules.get("multiturn.tools.caller")
         return caller is not None and bool(caller.is_called_by(self))
 
     def note(self, contents: tuple[Content, ...]) -> None:

@@ -17,7 +17,7 @@ from multiturn.errors import (
     TimedOut,
     UsageError,
 )
-from multiturn.message import Object
+from multiturn.messages.message import Object
 from multiturn.request import Request
 
 # Statuses with which a server says that it is down, overloaded, or will not answer this

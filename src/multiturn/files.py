@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 
-from multiturn import resources
 from multiturn.errors import BackendError, InvalidContent, MalformedReply
-from multiturn.message import Object
+from multiturn.messages import resources
+from multiturn.messages.message import Object
 from multiturn.options import RequestOptionsLike, retry_of
 from multiturn.retry import Retry
 from multiturn.types.file_types import File

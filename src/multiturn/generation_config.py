@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from multiturn import settings
+from multiturn.messages import settings
 
 
 @dataclass

@@ -14,7 +14,7 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol, TypeAlias, TypeVar, overload
 
-from multiturn.content import Content
+from multiturn.messages.content import Content
 
 Encoder: TypeAlias = Callable[[Content], bytes]
 S = TypeVar("S")

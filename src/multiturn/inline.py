@@ -11,7 +11,7 @@ import mimetypes
 from pathlib import Path
 from typing import Any
 
-from multiturn.content import Blob
+from multiturn.messages.content import Blob
 
 # First bytes of the formats that models read (their specifications' magic numbers).
 _MAGIC = {

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from multiturn.content import Content
 from multiturn.errors import picklable
 from multiturn.exchange import Outcome
 from multiturn.history import Turn
-from multiturn.message import Object
+from multiturn.messages.content import Content
+from multiturn.messages.message import Object
 
 
 class JournalEntry:

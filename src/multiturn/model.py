@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
-from multiturn.candidate import CountTokensResponse
 from multiturn.config import GenerationConfigLike, merged_config
-from multiturn.content import Content
 from multiturn.errors import InvalidContent, safe_repr
 from multiturn.exchange import Exchange
 from multiturn.history import Path, empty_path
-from multiturn.message import Object
+from multiturn.messages.candidate import CountTokensResponse
+from multiturn.messages.content import Content
+from multiturn.messages.message import Object
 from multiturn.request import Overrides, Request
 from multiturn.response import GenerateContentResponse
 from multiturn.retry import Retry, RetryRule
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from multiturn.async_response import AsyncGenerateContentResponse
     from multiturn.backends import Backend
     from multiturn.caching import CachedContent
-    from multiturn.calling import CallingOptions
     from multiturn.chat import ChatSession
-    from multiturn.function_library import FunctionLibrary
     from multiturn.gate import Busy
     from multiturn.options import RequestOptionsLike
     from multiturn.safety import SafetySettingsLike
     from multiturn.stores.protocol import Store
+    from multiturn.tools.calling import CallingOptions
+    from multiturn.tools.function_library import FunctionLibrary
 
 
 class GenerativeModel:
@@ -91,8 +91,8 @@ class GenerativeModel:
         self._tool_objects: tuple[Object, ...] = ()
         self._tool_config: Object | None = None
         if tools is not None or tool_config is not None:
-            from multiturn.function_library import to_function_library
-            from multiturn.tools import tool_config_object, tool_objects
+            from multiturn.tools.accepted import tool_config_object, tool_objects
+            from multiturn.tools.function_library import to_function_library
 
             self._library = to_function_library(self._tools)
             self._tool_objects = tool_objects(self._library)
@@ -166,7 +166,7 @@ class GenerativeModel:
             config = {**config, **merged_config(overrides.generation_config)}
         tools, tool_config = self._tool_objects, self._tool_config
         if overrides.tools is not None or overrides.tool_config is not None:
-            from multiturn.tools import tool_config_object, tool_objects
+            from multiturn.tools.accepted import tool_config_object, tool_objects
 
             tools = tools if overrides.tools is None else tool_objects(overrides.tools)
             tool_config = tool_config_object(overrides.tool_config) or tool_config

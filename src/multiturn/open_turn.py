@@ -6,21 +6,21 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 from multiturn.calls import Call, calls_of
-from multiturn.content import Content
 from multiturn.errors import ApprovalNeeded, UsageError, without_traceback
 from multiturn.exchange import Exchange, Outcome
 from multiturn.history import Turn
 from multiturn.journal import JournalEntry
-from multiturn.message import Object
+from multiturn.messages.content import Content
+from multiturn.messages.message import Object
 from multiturn.turn import RunCalls, Steps, turn
 
 if TYPE_CHECKING:
-    from multiturn.calling import CallingOptions
     from multiturn.chat import ChatSession
     from multiturn.pending import PendingTurn
     from multiturn.request import Overrides
     from multiturn.response import BaseGenerateContentResponse
-    from multiturn.toolbox import Toolbox
+    from multiturn.tools.calling import CallingOptions
+    from multiturn.tools.toolbox import Toolbox
 
 # How long a call waits for another thread's open turn when it gives no time limit; the
 # old SDK's deadline for a whole call.
@@ -34,7 +34,7 @@ def checked_calling(options: CallingOptions) -> CallingOptions:
         InvalidContent: An option is not known, or has no known form.
     """
     if options:
-        from multiturn.calling import calling_of
+        from multiturn.tools.calling import calling_of
 
         calling_of(options)
     return options
@@ -86,7 +86,7 @@ class OpenTurn(Exchange):
         retry = session.model.retry_for(self._overrides)
         rules = None
         if session.enable_automatic_function_calling and request.tools:
-            from multiturn.toolbox import toolbox_for
+            from multiturn.tools.toolbox import toolbox_for
 
             tools = session.model.tools_for(self._overrides)
             self._toolbox = toolbox_for(tools, session.calling, session)
@@ -120,8 +120,8 @@ class OpenTurn(Exchange):
     def run_calls(self, step: RunCalls) -> list[Object] | None:
         """Run functions, in this thread unless they have a time limit."""
         assert self._toolbox is not None
-        from multiturn.caller import called_by
-        from multiturn.run_calls import run_calls
+        from multiturn.tools.caller import called_by
+        from multiturn.tools.run_calls import run_calls
 
         with called_by(self):
             return run_calls(step, self._toolbox, self.cancel, self.note_call)
@@ -129,8 +129,8 @@ class OpenTurn(Exchange):
     async def run_calls_async(self, step: RunCalls) -> list[Object] | None:
         """Run functions, those that are not async in a thread."""
         assert self._toolbox is not None
-        from multiturn.caller import called_by
-        from multiturn.run_calls_async import run_calls_async
+        from multiturn.tools.caller import called_by
+        from multiturn.tools.run_calls_async import run_calls_async
 
         with called_by(self):
             return await run_calls_async(step, self._toolbox, self.cancel, self.note_call)

@@ -7,9 +7,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from multiturn.calls import Call
-from multiturn.content import Content
 from multiturn.errors import UsageError
-from multiturn.message import Object
+from multiturn.messages.content import Content
+from multiturn.messages.message import Object
 
 if TYPE_CHECKING:
     from multiturn.request import Overrides

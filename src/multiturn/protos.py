@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from multiturn.bodies import (
+from multiturn.messages.bodies import (
     BatchEmbedContentsRequest,
     BatchEmbedContentsResponse,
     ContentEmbedding,
@@ -14,7 +14,7 @@ from multiturn.bodies import (
     GenerateContentRequest,
     TaskType,
 )
-from multiturn.candidate import (
+from multiturn.messages.candidate import (
     Candidate,
     CitationMetadata,
     CitationSource,
@@ -24,7 +24,7 @@ from multiturn.candidate import (
     ModalityTokenCount,
     SafetyRating,
 )
-from multiturn.content import (
+from multiturn.messages.content import (
     Blob,
     CodeExecutionResult,
     Content,
@@ -37,7 +37,7 @@ from multiturn.content import (
     ToolCall,
     ToolResponse,
 )
-from multiturn.grounding import (
+from multiturn.messages.grounding import (
     AttributionSourceId,
     GroundingAttribution,
     GroundingChunk,
@@ -50,10 +50,10 @@ from multiturn.grounding import (
     UrlContextMetadata,
     UrlMetadata,
 )
-from multiturn.resources import CachedContent, File, Model, Status, VideoMetadata
-from multiturn.service_messages import NAMES as _SERVICE_NAMES
-from multiturn.settings import GenerationConfig, SafetySetting, Schema, Type
-from multiturn.speech import (
+from multiturn.messages.resources import CachedContent, File, Model, Status, VideoMetadata
+from multiturn.messages.service_messages import NAMES as _SERVICE_NAMES
+from multiturn.messages.settings import GenerationConfig, SafetySetting, Schema, Type
+from multiturn.messages.speech import (
     ImageConfig,
     MultiSpeakerVoiceConfig,
     PrebuiltVoiceConfig,
@@ -62,7 +62,7 @@ from multiturn.speech import (
     ThinkingConfig,
     VoiceConfig,
 )
-from multiturn.tool_messages import (
+from multiturn.messages.tool_messages import (
     CodeExecution,
     DynamicRetrievalConfig,
     FileSearch,
@@ -148,7 +148,7 @@ __all__ = [  # noqa: PLE0604  (the rest is made when first named)
 
 def __getattr__(name: str) -> Any:
     if name in _SERVICE_NAMES:
-        from multiturn import service_messages
+        from multiturn.messages import service_messages
 
         return getattr(service_messages, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

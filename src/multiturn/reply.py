@@ -10,7 +10,7 @@ from __future__ import annotations
 import operator
 
 from multiturn.errors import MalformedReply, shown
-from multiturn.message import Object, copy_json
+from multiturn.messages.message import Object, copy_json
 
 # Members of a candidate whose lists grow from chunk to chunk.
 _GROWING_LISTS = ("topCandidates", "chosenCandidates")

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from multiturn.content import Content
 from multiturn.history import Path, empty_path
-from multiturn.message import Object
+from multiturn.messages.content import Content
+from multiturn.messages.message import Object
 
 if TYPE_CHECKING:
     from multiturn.config import GenerationConfigLike

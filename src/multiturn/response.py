@@ -10,15 +10,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Any, Generic, Self, TypeVar
 
-from multiturn.candidate import (
-    Candidate,
-    PromptFeedback,
-    UsageMetadata,
-)
-from multiturn.candidate import (
-    GenerateContentResponse as WireResponse,
-)
-from multiturn.content import Part
 from multiturn.errors import (
     IncompleteIterationError,
     TurnCancelled,
@@ -26,8 +17,17 @@ from multiturn.errors import (
     picklable,
 )
 from multiturn.exchange import Exchange, runner
-from multiturn.items import Items
-from multiturn.message import Object
+from multiturn.messages.candidate import (
+    Candidate,
+    PromptFeedback,
+    UsageMetadata,
+)
+from multiturn.messages.candidate import (
+    GenerateContentResponse as WireResponse,
+)
+from multiturn.messages.content import Part
+from multiturn.messages.items import Items
+from multiturn.messages.message import Object
 from multiturn.reply import Reply
 
 SourceT = TypeVar("SourceT")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias, TypeVar
 
-from multiturn.candidate import HarmCategory
-from multiturn.enums import OpenEnum
 from multiturn.errors import InvalidContent, UnknownName
-from multiturn.message import Object
-from multiturn.settings import HarmBlockThreshold, SafetySetting
+from multiturn.messages.candidate import HarmCategory
+from multiturn.messages.enums import OpenEnum
+from multiturn.messages.message import Object
+from multiturn.messages.settings import HarmBlockThreshold, SafetySetting
 
 SafetySettingsLike: TypeAlias = (
     str | int | Mapping[Any, Any] | Iterable[SafetySetting | Mapping[str, Any]] | None

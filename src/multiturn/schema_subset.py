@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from multiturn.errors import InvalidContent, UsageError
-from multiturn.message import Object
-from multiturn.plain import plain_json
-from multiturn.settings import Schema, Type
+from multiturn.messages.message import Object, plain_json
+from multiturn.messages.settings import Schema, Type
 
 # Members of Schema that servers of the Gemini API refuse within function parameters.
 _REFUSED = ("additionalProperties", "defs", "ref")

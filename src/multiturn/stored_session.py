@@ -7,12 +7,12 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from multiturn.content import Content
 from multiturn.errors import BackendError, UsageError
 from multiturn.history import Turn, head_from, turns_of
 from multiturn.journal import JournalEntry
-from multiturn.message import Object
-from multiturn.store_errors import SessionMissing, StoreCorrupt
+from multiturn.messages.content import Content
+from multiturn.messages.message import Object
+from multiturn.stores.errors import SessionMissing, StoreCorrupt
 from multiturn.stores.protocol import SessionState, StoredAttempt, StoredTurn, require_name
 from multiturn.stores.record import Record, read, recorded, turn_id
 from multiturn.worker import Worker, worker_of

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, cast
 
 from multiturn.cancel import Cancel
-from multiturn.message import Object, copy_json
+from multiturn.messages.message import Object, copy_json
 from multiturn.request import Request
 
 if TYPE_CHECKING:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from multiturn.candidate import Candidate, FinishReason
-from multiturn.content import Part
 from multiturn.errors import UsageError
+from multiturn.messages.candidate import Candidate, FinishReason
+from multiturn.messages.content import Part
 
 _MEANINGS = {
     FinishReason.SAFETY: "it was found unsafe",

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
-from multiturn.content import Blob, Content, FileData, FunctionCall, FunctionResponse, Part
 from multiturn.errors import InvalidContent
-from multiturn.message import Message, Object
+from multiturn.messages.content import Blob, Content, FileData, FunctionCall, FunctionResponse, Part
+from multiturn.messages.message import Message, Object
 
 if TYPE_CHECKING:
     from pathlib import Path

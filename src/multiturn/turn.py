@@ -12,8 +12,6 @@ from collections.abc import Generator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 from multiturn.calls import Call, CallRules, calls_of, forced_first, with_mode
-from multiturn.candidate import Candidate, FinishReason, GenerateContentResponse
-from multiturn.content import Content
 from multiturn.errors import (
     BackendError,
     BlockedPromptException,
@@ -22,7 +20,9 @@ from multiturn.errors import (
     TooManyRounds,
     TurnCancelled,
 )
-from multiturn.message import Object
+from multiturn.messages.candidate import Candidate, FinishReason, GenerateContentResponse
+from multiturn.messages.content import Content
+from multiturn.messages.message import Object
 from multiturn.reply import Reply
 from multiturn.request import Request
 from multiturn.retry import RetryRule

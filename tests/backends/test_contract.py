@@ -16,8 +16,8 @@ from multiturn.backends import Backend
 from multiturn.backends.embedded import backend as embedded_backend
 from multiturn.backends.gemini_backend import Gemini
 from multiturn.cancel import Cancel
-from multiturn.content import Content
 from multiturn.history import empty_path
+from multiturn.messages.content import Content
 from multiturn.protos import Candidate
 from multiturn.request import Request
 from openai import test_backend as openai

@@ -17,8 +17,8 @@ from multiturn import BackendError, InvalidContent, MalformedReply, MultiturnErr
 from multiturn.backends import gemini, wire_json
 from multiturn.backends.gemini_errors import error_from, error_in
 from multiturn.backends.sse import SseDecoder
-from multiturn.content import Content
 from multiturn.history import empty_path, head_from
+from multiturn.messages.content import Content
 from multiturn.request import Request
 from ways import Way
 

@@ -11,11 +11,11 @@ import pytest
 from multiturn import GenerativeModel
 from multiturn.backends.openai import Style, body
 from multiturn.config import merged_config
-from multiturn.content import Content
 from multiturn.errors import InvalidContent, UnknownName, UsageError
 from multiturn.history import Turn, empty_path
+from multiturn.messages.content import Content
 from multiturn.request import Request
-from multiturn.tools import tool_config_object, tool_objects
+from multiturn.tools.accepted import tool_config_object, tool_objects
 
 PNG = base64.b64encode(b"\x89PNG").decode()
 

@@ -21,7 +21,7 @@ from multiturn.backends.projection import (
     project,
     projected,
 )
-from multiturn.content import Content
+from multiturn.messages.content import Content
 
 names = st.sampled_from(["weather", "time", ""])
 ids = st.sampled_from(["", "a", "b", "call00000", "x" * 41])

@@ -10,7 +10,7 @@ import jsonschema
 import llguidance
 import xllamacpp
 
-from multiturn import settings
+from multiturn.messages import settings
 
 Object = dict[str, Any]
 

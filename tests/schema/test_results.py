@@ -19,9 +19,9 @@ from uuid import UUID
 
 import pytest
 
-from multiturn import settings
-from multiturn.content import Part
 from multiturn.errors import InvalidResult, UsageError
+from multiturn.messages import settings
+from multiturn.messages.content import Part
 from multiturn.schema import to_json
 
 from .battery import Address, Color, Crate, Guest, Level, Position, Thing, Unit

@@ -13,7 +13,7 @@ from traffic import Echo
 
 from multiturn import GenerativeModel, durable_turn, worker
 from multiturn.stores.sqlite import SQLiteStore
-from multiturn.tool_functions import requires_approval
+from multiturn.tools.functions import requires_approval
 
 
 def note(path: str, what: str) -> int:

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from multiturn.errors import SessionBusy
-from multiturn.store_errors import Conflict, SessionExists, SessionMissing
 from multiturn.stores.conformance import EMPTY, error_of, new_attempt, texts, turn_after
+from multiturn.stores.errors import Conflict, SessionExists, SessionMissing
 from multiturn.stores.memory import MemoryStore
 from multiturn.stores.protocol import SessionState
 from multiturn.stores.sqlite import SQLiteStore

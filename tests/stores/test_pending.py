@@ -11,7 +11,7 @@ import pytest
 
 from multiturn import ChatSession, GenerativeModel, UsageError
 from multiturn.stores.sqlite import SQLiteStore
-from multiturn.tool_functions import requires_approval
+from multiturn.tools.functions import requires_approval
 from ways import said
 
 sys.path.insert(0, str(Path(__file__).parent))

@@ -14,8 +14,8 @@ import pytest
 
 from multiturn import GenerativeModel
 from multiturn.errors import InvalidContent
-from multiturn.store_errors import SchemaTooNew, StoreUnreachable
 from multiturn.stores.conformance import StoreContract, say, texts
+from multiturn.stores.errors import SchemaTooNew, StoreUnreachable
 from multiturn.stores.protocol import Store
 from multiturn.testing import ScriptedBackend
 from stores.cutting_proxy import CuttingProxy

@@ -13,7 +13,7 @@ import pytest
 
 from multiturn import ChatSession, GenerativeModel, SessionBusy, UsageError
 from multiturn.errors import BackendError
-from multiturn.store_errors import Conflict, SessionExists, SessionMissing
+from multiturn.stores.errors import Conflict, SessionExists, SessionMissing
 from multiturn.stores.memory import MemoryStore
 from multiturn.stores.protocol import Store
 from multiturn.stores.sqlite import SQLiteStore

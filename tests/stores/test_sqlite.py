@@ -12,7 +12,9 @@ from typing import Any, cast
 import pytest
 
 from multiturn.errors import InvalidContent
-from multiturn.store_errors import (
+from multiturn.stores import migrations
+from multiturn.stores.conformance import say, texts
+from multiturn.stores.errors import (
     ForeignFile,
     SchemaTooNew,
     StoreBusy,
@@ -20,8 +22,6 @@ from multiturn.store_errors import (
     StoreError,
     StoreReadOnly,
 )
-from multiturn.stores import migrations
-from multiturn.stores.conformance import say, texts
 from multiturn.stores.sqlite import APPLICATION_ID, SQLiteStore
 from multiturn.stores.write_lock import WriteLock
 

@@ -16,7 +16,6 @@ import pytest
 import multiturn as genai
 from multiturn import ChatSession, Injected, Refusal, requires_approval
 from multiturn.calls import Call
-from multiturn.content import Blob
 from multiturn.errors import (
     ApprovalNeeded,
     BackendError,
@@ -27,6 +26,7 @@ from multiturn.errors import (
     TurnCancelled,
     UsageError,
 )
+from multiturn.messages.content import Blob
 from multiturn.testing import function_calls
 from tools.pairing import breaches
 from tools.talking import CALL, calling, results

@@ -9,8 +9,8 @@ import pytest
 import multiturn as genai
 from multiturn import protos
 from multiturn.errors import InvalidContent, UnknownName
-from multiturn.function_library import FunctionLibrary, to_function_library
-from multiturn.tools import tool_config_object, tool_objects
+from multiturn.tools.accepted import tool_config_object, tool_objects
+from multiturn.tools.function_library import FunctionLibrary, to_function_library
 
 
 def weather(city: str) -> str:

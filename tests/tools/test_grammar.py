@@ -19,12 +19,12 @@ from multiturn.backends.tool_grammar import (
     instruction,
     result_text,
 )
-from multiturn.content import Content
 from multiturn.engine import Piece
 from multiturn.errors import InvalidContent, UnknownName, UsageError
 from multiturn.history import empty_path
+from multiturn.messages.content import Content
 from multiturn.request import Request
-from multiturn.tools import tool_objects
+from multiturn.tools.accepted import tool_objects
 
 hostile = st.text(
     st.sampled_from('"\\/{}[]:,\n\r\t\x00\x7f\u2028u0dDabcf9 é漢😀\ud83d\ude00\ud800\udfff')

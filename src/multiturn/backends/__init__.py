@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from multiturn.cancel import Cancel
-from multiturn.message import Object
+from multiturn.messages.message import Object
 
 if TYPE_CHECKING:
     from multiturn.request import Request

@@ -26,7 +26,7 @@ from multiturn.cancel import Cancel
 from multiturn.errors import BackendError, UsageError
 from multiturn.google_errors import MethodNotImplemented, as_google
 from multiturn.http import TOTAL_SECONDS
-from multiturn.message import Object
+from multiturn.messages.message import Object
 from multiturn.request import Request
 
 if TYPE_CHECKING:

@@ -18,11 +18,11 @@ from multiturn.backends.tool_grammar import (
     schema_for,
 )
 from multiturn.cancel import Cancel
-from multiturn.content import Content
 from multiturn.engine import Engine, Message, Sampling, open_engine
 from multiturn.engine.protocol import Role
 from multiturn.errors import InvalidContent, UsageError
-from multiturn.message import Object
+from multiturn.messages.content import Content
+from multiturn.messages.message import Object
 from multiturn.request import Request
 from multiturn.schema import for_dialect
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from multiturn.backends.tool_grammar import AnswerReader, schema_for
 from multiturn.engine import Piece
-from multiturn.message import Object
+from multiturn.messages.message import Object
 from multiturn.request import Request
 
 _FINISH = {"stop": "STOP", "length": "MAX_TOKENS"}

@@ -13,11 +13,11 @@ from typing import Any, Literal, TypeAlias
 
 from multiturn.backends.sse import SseDecoder
 from multiturn.backends.wire_json import parsed
-from multiturn.content import Content
 from multiturn.errors import InvalidContent, MalformedReply
 from multiturn.history import Fold
 from multiturn.http import BODY_BYTES
-from multiturn.message import Object
+from multiturn.messages.content import Content
+from multiturn.messages.message import Object
 from multiturn.request import Request
 
 # What the API's guide names for a function call that no Gemini model made: plain text

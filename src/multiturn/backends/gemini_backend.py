@@ -25,7 +25,7 @@ from multiturn.http import (
 )
 from multiturn.http.client import Http
 from multiturn.http.foreign import as_http_client
-from multiturn.message import Object
+from multiturn.messages.message import Object
 from multiturn.request import Request
 
 _http = Http()

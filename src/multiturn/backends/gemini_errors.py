@@ -9,7 +9,7 @@ from typing import Any
 
 from multiturn.errors import StatusError
 from multiturn.google_errors import class_for
-from multiturn.message import Object
+from multiturn.messages.message import Object
 
 # The statuses on which the providers' own clients ask again.  409 only when aborted.
 _RETRIED = (408, 429, 500, 502, 503, 504, 529)

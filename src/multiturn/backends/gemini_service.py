@@ -20,7 +20,7 @@ from multiturn.backends.gemini_backend import (
 from multiturn.cancel import Cancel
 from multiturn.errors import BackendError, MalformedReply, UsageError
 from multiturn.http import Headers
-from multiturn.message import Object
+from multiturn.messages.message import Object
 from multiturn.options import RequestOptionsLike, access_of, retry_of, timeout_seconds_of
 from multiturn.request import Request
 from multiturn.retry import Retry, RetryRule

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from multiturn.message import Object
+from multiturn.messages.message import Object
 
 # Members that mean the same under the same name.
 _SAME = (

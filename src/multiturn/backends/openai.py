@@ -15,9 +15,9 @@ from multiturn.backends import projection
 from multiturn.backends.json_schema import json_schema_of
 from multiturn.backends.openai_parts import note, user_parts
 from multiturn.backends.projection import Located, Message, Result, Said
-from multiturn.content import Content
 from multiturn.errors import InvalidContent, UnknownName, UsageError
-from multiturn.message import Object
+from multiturn.messages.content import Content
+from multiturn.messages.message import Object
 from multiturn.request import Request
 
 Unsendable: TypeAlias = Literal["raise", "note"]

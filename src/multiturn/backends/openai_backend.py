@@ -18,7 +18,7 @@ from multiturn.errors import InvalidContent, MalformedReply, MissingKey, UsageEr
 from multiturn.google_errors import MethodNotImplemented
 from multiturn.http import TOTAL_SECONDS, HttpHead
 from multiturn.http.route import split
-from multiturn.message import Object
+from multiturn.messages.message import Object
 from multiturn.request import Request
 
 # Request options that say how the server is reached, and what Access calls them.

@@ -18,7 +18,7 @@ from multiturn.google_errors import as_google
 from multiturn.http import CONNECT_SECONDS, TOTAL_SECONDS, Headers, HttpHead, HttpRequest
 from multiturn.http.client import Http
 from multiturn.http.foreign import as_http_client
-from multiturn.message import Object
+from multiturn.messages.message import Object
 from multiturn.request import Request
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import json
 from collections.abc import Collection
 from typing import Any
 
-from multiturn.message import Object
+from multiturn.messages.message import Object
 
 
 class _Call:

@@ -14,7 +14,7 @@ from typing import Any
 
 from multiturn.errors import BackendError, ContextTooLong
 from multiturn.google_errors import class_for
-from multiturn.message import Object
+from multiturn.messages.message import Object
 
 # The statuses on which the providers' own clients ask again.  409 is a lock at OpenAI.
 _RETRIED = (408, 409, 429, 500, 502, 503, 504, 529)

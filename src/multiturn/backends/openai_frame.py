@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from multiturn.backends.wire_json import parsed
-from multiturn.message import Object
+from multiturn.messages.message import Object
 
 _BEGINNINGS = (b'"content":"', b'"content": "')
 # Some servers change the bytes around the text with every chunk; they are not followed.

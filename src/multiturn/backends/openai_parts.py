@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from typing import Literal
 
 from multiturn.backends.projection import Located
-from multiturn.content import Content
 from multiturn.errors import InvalidContent
-from multiturn.message import Object
+from multiturn.messages.content import Content
+from multiturn.messages.message import Object
 
 # OpenAI's reference of ``input_audio``: the formats by name.
 _AUDIO = {

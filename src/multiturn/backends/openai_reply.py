@@ -14,7 +14,7 @@ from multiturn.backends.openai_frame import Frame
 from multiturn.backends.sse import SseDecoder
 from multiturn.backends.wire_json import parsed
 from multiturn.errors import MalformedReply
-from multiturn.message import Object
+from multiturn.messages.message import Object
 
 # Finish reasons that mean what one of the wire's own means; others are kept as they came.
 # "eos…", "stop_sequence": Hugging Face's server; "model_length": Mistral; "end_turn",

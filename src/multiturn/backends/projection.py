@@ -22,8 +22,8 @@ import json
 from collections.abc import Sequence
 from typing import Literal, NamedTuple, TypeAlias
 
-from multiturn.content import Content
-from multiturn.message import Object
+from multiturn.messages.content import Content
+from multiturn.messages.message import Object
 
 Role: TypeAlias = Literal["user", "model"]
 LONGEST_ID = 40

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from multiturn.errors import InvalidContent, UnknownName
-from multiturn.message import Object
+from multiturn.messages.message import Object
 from multiturn.request import Request
 from multiturn.schema import for_dialect
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 from multiturn.errors import UsageError
 
 if TYPE_CHECKING:
-    from multiturn.content import Blob
+    from multiturn.messages.content import Blob
 
 # What the Gemini API takes inline in one request.
 _MOST_BYTES = 20 * 1024 * 1024

@@ -12,7 +12,7 @@ from multiturn.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from multiturn.content import Content, Part
+    from multiturn.messages.content import Content, Part
 
 
 def transcript(model_name: str, system: Content | None, history: Iterable[Content]) -> str:

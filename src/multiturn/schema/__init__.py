@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from multiturn.errors import ArgumentMismatch, SchemaError
-from multiturn.message import Object
+from multiturn.messages.message import Object
 from multiturn.schema import dialect as _dialect
 from multiturn.schema.annotations import ShapeBuilder
 from multiturn.schema.classes import module_scope

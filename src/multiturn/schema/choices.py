@@ -7,7 +7,7 @@ import functools
 from collections.abc import Iterable
 from typing import Any
 
-from multiturn.message import Object
+from multiturn.messages.message import Object
 from multiturn.schema.shape import Definitions, Mismatch, Refusal, Shape
 
 _JSON_TYPES = {str: "string", bool: "boolean", int: "integer", float: "number"}

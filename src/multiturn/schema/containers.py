@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from multiturn.message import Object
+from multiturn.messages.message import Object
 from multiturn.schema.shape import Definitions, Mismatch, Refusal, Shape
 from multiturn.schema.words import numbered
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from multiturn.errors import shown
-from multiturn.message import Object
+from multiturn.messages.message import Object
 from multiturn.schema.shape import MAX_SCHEMAS, Refusal, with_annotations
 
 _TYPE_OF = {

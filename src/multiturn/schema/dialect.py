@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias
 
-from multiturn.message import Object
+from multiturn.messages.message import Object
 from multiturn.schema.core import core_schema, reachable
 from multiturn.schema.gemini_form import gemini_form
 from multiturn.schema.readers import EVERY_LIMIT, RULES, Rules

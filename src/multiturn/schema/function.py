@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from multiturn.errors import ArgumentMismatch, SchemaError, UsageError
-from multiturn.message import Object, copy_json
+from multiturn.messages.message import Object, copy_json
 from multiturn.schema.annotations import ShapeBuilder, resolved
 from multiturn.schema.dialect import Dialect, for_dialect
 from multiturn.schema.docstrings import parse_docstring

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from multiturn.message import Object
+from multiturn.messages.message import Object
 from multiturn.schema.words import described
 
 _INTEGERS_AS_TEXT = ("minItems", "maxItems", "minLength", "maxLength", "minProperties")

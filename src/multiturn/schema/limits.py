@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from multiturn.message import Object
+from multiturn.messages.message import Object
 from multiturn.schema.shape import Definitions, Mismatch, Refusal, Shape, with_annotations
 from multiturn.schema.unions import UnionShape
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from multiturn.message import Object, copy_json
+from multiturn.messages.message import Object, copy_json
 from multiturn.schema.core import core_schema
 from multiturn.schema.shape import Definitions, Mismatch, Refusal, Shape
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from multiturn.message import Object, copy_json
+from multiturn.messages.message import Object, copy_json
 from multiturn.schema.shape import (
     MISSING,
     Definitions,

@@ -14,10 +14,9 @@ from pathlib import PurePath
 from typing import Any
 from uuid import UUID
 
-from multiturn.enums import OpenEnum
 from multiturn.errors import InvalidResult
-from multiturn.message import Message
-from multiturn.plain import MAX_DEPTH
+from multiturn.messages.enums import OpenEnum
+from multiturn.messages.message import MAX_DEPTH, Message
 from multiturn.schema.choices import enum_json
 from multiturn.schema.scalars import duration_text
 from multiturn.schema.shape import Mismatch

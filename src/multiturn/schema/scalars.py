@@ -14,7 +14,7 @@ from pathlib import Path, PurePath
 from typing import Any
 from uuid import UUID
 
-from multiturn.message import Object, copy_json
+from multiturn.messages.message import Object, copy_json
 from multiturn.schema.shape import Definitions, Mismatch, Shape
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from multiturn.message import Object
+from multiturn.messages.message import Object
 
 # A type written out into more schemas than this is refused: no provider takes it
 # (OpenAI's limit of properties), and types that multiply would fill the memory.

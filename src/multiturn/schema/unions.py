@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from multiturn.message import Object
+from multiturn.messages.message import Object
 from multiturn.schema.scalars import ANY, NULL
 from multiturn.schema.shape import Definitions, Mismatch, Shape
 

@@ -6,7 +6,7 @@ import json
 import math
 from typing import Any
 
-from multiturn.message import Object
+from multiturn.messages.message import Object
 
 _WORDS = {
     "minLength": "at least {} characters",

@@ -17,8 +17,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from multiturn.errors import InvalidContent, MultiturnError, SessionBusy
-from multiturn.message import Object
-from multiturn.store_errors import Conflict, SessionExists, SessionMissing
+from multiturn.messages.message import Object
+from multiturn.stores.errors import Conflict, SessionExists, SessionMissing
 from multiturn.stores.protocol import SessionState, Store, StoredTurn
 from multiturn.stores.record import Record, read, recorded, turn_id
 

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from multiturn.errors import InvalidContent, UsageError
-from multiturn.store_errors import (
+from multiturn.stores.errors import (
     Conflict,
     DiskFull,
     OutcomeUnknown,

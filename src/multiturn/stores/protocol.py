@@ -88,7 +88,7 @@ class Store(Protocol):
     """Where conversations rest.
 
     Methods block; each is one transaction, may be called from any thread and process,
-    and either has happened or has not.  They raise the errors of ``store_errors.py``.
+    and either has happened or has not.  They raise the errors of ``errors.py`` beside it.
     """
 
     @property

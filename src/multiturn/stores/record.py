@@ -17,8 +17,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from multiturn.errors import InvalidContent
-from multiturn.message import Object
-from multiturn.store_errors import StoreCorrupt
+from multiturn.messages.message import Object
+from multiturn.stores.errors import StoreCorrupt
 
 # Shorter ones cost less within the record than as a row of their own.
 _BLOB_CHARACTERS = 1024

@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager
 from typing import Any, Self
 
 from multiturn.errors import SessionBusy
-from multiturn.store_errors import Conflict, SessionExists, SessionMissing
+from multiturn.stores.errors import Conflict, SessionExists, SessionMissing
 from multiturn.stores.holder import lives, this_process, under_way
 from multiturn.stores.protocol import (
     Blobs,

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Literal
 
 from multiturn.errors import InvalidContent
-from multiturn.store_errors import ForeignFile, SchemaTooNew, StoreError, StoreReadOnly
 from multiturn.stores import write_lock
+from multiturn.stores.errors import ForeignFile, SchemaTooNew, StoreError, StoreReadOnly
 from multiturn.stores.migrations import NEWEST, migrate
 from multiturn.stores.sql import Execute, SqlStore
 from multiturn.stores.sqlite_errors import os_error, store_error
@@ -253,7 +253,7 @@ class SQLiteStore(SqlStore):
         return "wal" if is_safe else "truncate"
 
     def _has_wanted_journal(self, database: sqlite3.Connection) -> bool:
-        return database.execute("PRAGMA journal_mode").fetchone() == (self._wanted_journal,)
+        return bool(database.execute("PRAGMA journal_mode").fetchone()[0] == self._wanted_journal)
 
     def _broken_file(self, execute: Execute) -> Iterator[str]:
         for row in execute("PRAGMA integrity_check").fetchall():

@@ -6,7 +6,7 @@ import errno
 import sqlite3
 from pathlib import Path
 
-from multiturn.store_errors import (
+from multiturn.stores.errors import (
     DiskFull,
     ForeignFile,
     StoreBusy,

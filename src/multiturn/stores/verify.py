@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterator
 from typing import Any
 
-from multiturn.store_errors import StoreCorrupt
+from multiturn.stores.errors import StoreCorrupt
 from multiturn.stores.record import read, turn_id
 
 

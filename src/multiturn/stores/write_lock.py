@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from multiturn.store_errors import StoreBusy
+from multiturn.stores.errors import StoreBusy
 
 try:
     import fcntl

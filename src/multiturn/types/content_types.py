@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypedDict
 
-from multiturn.content import Blob, Content, FileData, FunctionCall, FunctionResponse, Part
-from multiturn.declarations import (
-    CallableFunctionDeclaration,
-    FunctionDeclaration,
-)
 from multiturn.errors import InvalidContent
-from multiturn.function_library import FunctionLibrary, Tool, to_function_library, to_mode
 from multiturn.inline import to_blob_from
+from multiturn.messages.content import Blob, Content, FileData, FunctionCall, FunctionResponse, Part
+from multiturn.messages.tool_messages import CallingMode as FunctionCallingMode
+from multiturn.messages.tool_messages import (
+    FunctionCallingConfig,
+    GoogleSearchRetrieval,
+    ToolConfig,
+)
+from multiturn.messages.tool_messages import FunctionDeclaration as _WireDeclaration
+from multiturn.messages.tool_messages import RetrievalMode as Mode
+from multiturn.messages.tool_messages import Tool as _WireTool
 from multiturn.to_content import (
     strict_to_content,
     to_blob,
@@ -20,20 +24,16 @@ from multiturn.to_content import (
     to_contents,
     to_part,
 )
-from multiturn.tool_messages import CallingMode as FunctionCallingMode
-from multiturn.tool_messages import (
-    FunctionCallingConfig,
-    GoogleSearchRetrieval,
-    ToolConfig,
-)
-from multiturn.tool_messages import FunctionDeclaration as _WireDeclaration
-from multiturn.tool_messages import RetrievalMode as Mode
-from multiturn.tool_messages import Tool as _WireTool
-from multiturn.tools import (
+from multiturn.tools.accepted import (
     to_function_calling_config,
     to_function_calling_mode,
     to_tool_config,
 )
+from multiturn.tools.declarations import (
+    CallableFunctionDeclaration,
+    FunctionDeclaration,
+)
+from multiturn.tools.function_library import FunctionLibrary, Tool, to_function_library, to_mode
 from multiturn.types.file_types import File, FileDataDict
 from multiturn.types.schema_dicts import (
     add_object_type,

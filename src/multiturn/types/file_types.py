@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, TypedDict
 
-from multiturn import resources
-from multiturn.content import FileData
 from multiturn.errors import InvalidContent
-from multiturn.message import Object
-from multiturn.resources import FileState, Status, VideoMetadata
+from multiturn.messages import resources
+from multiturn.messages.content import FileData
+from multiturn.messages.message import Object
+from multiturn.messages.resources import FileState, Status, VideoMetadata
 
 __all__ = [
     "File",

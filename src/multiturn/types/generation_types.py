@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypedDict
 
-from multiturn import settings
 from multiturn.async_response import AsyncGenerateContentResponse
 from multiturn.config import merged_config
 from multiturn.errors import (
@@ -16,7 +15,8 @@ from multiturn.errors import (
     StopCandidateException,
 )
 from multiturn.generation_config import GenerationConfig
-from multiturn.message import Object
+from multiturn.messages import settings
+from multiturn.messages.message import Object
 from multiturn.response import BaseGenerateContentResponse, GenerateContentResponse
 
 __all__ = [

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from multiturn import resources
 from multiturn.errors import InvalidContent
+from multiturn.messages import resources
 
 __all__ = [
     "AnyModelNameOptions",

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, TypedDict
 
-from multiturn import service_messages
-from multiturn.candidate import HarmCategory, HarmProbability
-from multiturn.message import Object
+from multiturn.messages import service_messages
+from multiturn.messages.candidate import HarmCategory, HarmProbability
+from multiturn.messages.message import Object
+from multiturn.messages.settings import HarmBlockThreshold
 from multiturn.safety import (
     SafetySettingsLike,
     safety_thresholds,
     to_block_threshold,
     to_harm_category,
 )
-from multiturn.settings import HarmBlockThreshold
 
 __all__ = [
     "BlockedReason",

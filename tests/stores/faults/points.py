@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from traffic import Echo, chat_in, double, judged
 
 from multiturn import GenerativeModel
-from multiturn.store_errors import StoreError
+from multiturn.stores.errors import StoreError
 from multiturn.stores.sqlite import SQLiteStore
 
 MODES = {

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 
 from multiturn.cancel import Cancel
 from multiturn.errors import UnknownName
-from multiturn.message import Object
+from multiturn.messages.message import Object
 from multiturn.request import Request
 
 MODELS = ("plain", "loud")

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
-from multiturn.content import FunctionCall, FunctionResponse
 from multiturn.errors import InvalidContent
-from multiturn.message import Object
+from multiturn.messages.content import FunctionCall, FunctionResponse
+from multiturn.messages.message import Object
+from multiturn.messages.settings import Schema
+from multiturn.messages.tool_messages import FunctionDeclaration as WireDeclaration
 from multiturn.schema_subset import schema_or_json
-from multiturn.settings import Schema
-from multiturn.tool_messages import FunctionDeclaration as WireDeclaration
 
 DeclarationLike: TypeAlias = (
     "FunctionDeclaration | WireDeclaration | Mapping[str, Any] | Callable[..., Any]"

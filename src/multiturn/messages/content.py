@@ -9,12 +9,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from multiturn.enums import OpenEnum
-from multiturn.fields import Bytes, EnumField, Flag, JsonValue, Nested, Repeated, String, Struct
-from multiturn.message import Message
+from multiturn.messages.enums import OpenEnum
+from multiturn.messages.fields import (
+    Bytes,
+    EnumField,
+    Flag,
+    JsonValue,
+    Nested,
+    Repeated,
+    String,
+    Struct,
+)
+from multiturn.messages.message import Message
 
 if TYPE_CHECKING:
-    from multiturn.resources import VideoMetadata
+    from multiturn.messages.resources import VideoMetadata
 
 
 class Language(OpenEnum):
@@ -125,7 +134,7 @@ class ToolResponse(Message):
 
 
 def _video_metadata() -> type[VideoMetadata]:
-    from multiturn.resources import VideoMetadata
+    from multiturn.messages.resources import VideoMetadata
 
     return VideoMetadata
 

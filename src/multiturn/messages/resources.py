@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from multiturn.content import Content
-from multiturn.enums import OpenEnum
-from multiturn.fields import (
+from multiturn.messages.content import Content
+from multiturn.messages.enums import OpenEnum
+from multiturn.messages.fields import (
     Bytes,
     EnumField,
     Flag,
@@ -16,9 +16,9 @@ from multiturn.fields import (
     Repeated,
     String,
 )
-from multiturn.message import Message
-from multiturn.tool_messages import Tool, ToolConfig
-from multiturn.well_known import Duration, Timestamp
+from multiturn.messages.message import Message
+from multiturn.messages.tool_messages import Tool, ToolConfig
+from multiturn.messages.well_known import Duration, Timestamp
 
 
 class VideoMetadata(Message):

@@ -19,12 +19,12 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
 
-from multiturn.background_loop import background_loop, in_background
-from multiturn.content import Blob
-from multiturn.declarations import CallableFunctionDeclaration, FunctionSource
 from multiturn.errors import ConnectionFailed, InvalidContent, UsageError
-from multiturn.message import Object
-from multiturn.tool_functions import requires_approval as mark_for_approval
+from multiturn.messages.content import Blob
+from multiturn.messages.message import Object
+from multiturn.tools.background_loop import background_loop, in_background
+from multiturn.tools.declarations import CallableFunctionDeclaration, FunctionSource
+from multiturn.tools.functions import requires_approval as mark_for_approval
 
 T = TypeVar("T")
 

@@ -5,24 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
 
-from multiturn.content import FunctionCall, FunctionResponse, Part
-from multiturn.declarations import (
-    DeclarationLike,
-    FunctionDeclaration,
-    FunctionSource,
-    to_declaration,
-)
 from multiturn.errors import InvalidContent, UnknownName
-from multiturn.message import Message, Object
-from multiturn.tool_messages import (
+from multiturn.messages.content import FunctionCall, FunctionResponse, Part
+from multiturn.messages.message import Message, Object
+from multiturn.messages.tool_messages import (
     CodeExecution,
     GoogleSearch,
     GoogleSearchRetrieval,
     RetrievalMode,
     UrlContext,
 )
-from multiturn.tool_messages import FunctionDeclaration as WireDeclaration
-from multiturn.tool_messages import Tool as WireTool
+from multiturn.messages.tool_messages import FunctionDeclaration as WireDeclaration
+from multiturn.messages.tool_messages import Tool as WireTool
+from multiturn.tools.declarations import (
+    DeclarationLike,
+    FunctionDeclaration,
+    FunctionSource,
+    to_declaration,
+)
 
 FunctionsLike: TypeAlias = "DeclarationLike | Iterable[DeclarationLike]"
 ToolLike: TypeAlias = "str | Tool | WireTool | FunctionSource | Mapping[str, Any] | FunctionsLike"
@@ -125,7 +125,7 @@ class FunctionLibrary:
         self._tools = _listed(tools)
         declared = [one for tool in self._tools for one in tool.function_declarations]
         self._by_name = _by_name(declared)
-        # What ``tool_functions.py`` found out about them; made when first wanted.
+        # What ``functions.py`` found out about them; made when first wanted.
         self.functions: dict[str, Any] | None = None
 
     def __getstate__(self) -> Object:

@@ -7,11 +7,10 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Generic, Self, TypeVar, cast, overload
 
-from multiturn.enums import OpenEnum
 from multiturn.errors import InvalidContent
-from multiturn.items import Items
-from multiturn.message import Message, Object, Unknown, copy_json
-from multiturn.plain import plain_json
+from multiturn.messages.enums import OpenEnum
+from multiturn.messages.items import Items
+from multiturn.messages.message import Message, Object, Unknown, copy_json, plain_json
 
 T = TypeVar("T")
 M = TypeVar("M", bound=Message)

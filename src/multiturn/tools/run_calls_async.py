@@ -11,15 +11,15 @@ from collections.abc import Awaitable, Callable, Generator, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
-from multiturn import tool_threads
-from multiturn.async_values import finished, is_async_function, is_async_value
 from multiturn.calls import Call
 from multiturn.cancel import Cancel
 from multiturn.errors import ToolError
-from multiturn.message import Object
-from multiturn.outcome import Outcome, TookTooLong, outcome_of, outcome_of_async
-from multiturn.run_calls import Note, known_parts, require_go
-from multiturn.toolbox import Invoke, Toolbox
+from multiturn.messages.message import Object
+from multiturn.tools import threads as tool_threads
+from multiturn.tools.async_values import finished, is_async_function, is_async_value
+from multiturn.tools.outcome import Outcome, TookTooLong, outcome_of, outcome_of_async
+from multiturn.tools.run_calls import Note, known_parts, require_go
+from multiturn.tools.toolbox import Invoke, Toolbox
 from multiturn.turn import RunCalls
 
 T = TypeVar("T")

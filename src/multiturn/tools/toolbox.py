@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from multiturn.calling import Calling, CallingOptions, Refusal, calling_of
 from multiturn.calls import Call, CallRules, result_part
 from multiturn.errors import ArgumentMismatch, InvalidContent, ToolError, UsageError
-from multiturn.message import Object, copy_json
-from multiturn.tool_functions import ToolFunction, functions_in
-from multiturn.tool_result import tool_result
+from multiturn.messages.message import Object, copy_json
+from multiturn.tools.calling import Calling, CallingOptions, Refusal, calling_of
+from multiturn.tools.functions import ToolFunction, functions_in
+from multiturn.tools.result import tool_result
 
 if TYPE_CHECKING:
     from multiturn.chat import ChatSession

@@ -13,17 +13,21 @@ be written to.  The interface (construction from a dict or keywords, ``"text" in
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from multiturn.errors import FrozenContent, InvalidContent, UnknownName
+from multiturn.messages.enums import OpenEnum
 
 if TYPE_CHECKING:
-    from multiturn.fields import Field
+    from multiturn.messages.fields import Field
 
 # A JSON object as json.loads returns it.
 Object = dict[str, Any]
 Unknown = Literal["refuse", "drop", "keep"]
+# Deeper nesting is refused: json's C parser and encoder recurse, and so do servers'.
+MAX_DEPTH = 200
 
 
 def copy_json(value: Any) -> Any:
@@ -296,3 +300,30 @@ class Message(metaclass=MessageType):
 
 def _restore(message_type: type[Message], object_: Object) -> Message:
     return message_type.view(object_)
+
+
+def plain_json(value: Any, path: str, depth: int = 0) -> Any:
+    """Return a value as JSON, made anew, or raise InvalidContent with the path.
+
+    Accepts what JSON has, tuples, sets and other iterables as lists, enumerations by
+    name, messages as their object.
+    """
+    if depth > MAX_DEPTH:
+        raise InvalidContent(path, value, f"nesting of at most {MAX_DEPTH} levels, without cycles")
+    if value is None or isinstance(value, str | bool) or type(value) is int:
+        return value
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise InvalidContent(path, value, "a finite number; JSON has no NaN or infinity")
+        return value
+    if isinstance(value, Message):
+        return copy_json(value._json)
+    if isinstance(value, OpenEnum):
+        return value.wire
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, Mapping):
+        return {str(k): plain_json(v, f"{path}.{k}", depth + 1) for k, v in value.items()}
+    if isinstance(value, Iterable) and not isinstance(value, bytes | bytearray):
+        return [plain_json(v, f"{path}[{i}]", depth + 1) for i, v in enumerate(value)]
+    raise InvalidContent(path, value, "a value that JSON can hold")

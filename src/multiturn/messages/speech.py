@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from multiturn.fields import Flag, Integer, JsonValue, Nested, Repeated, String
-from multiturn.message import Message
+from multiturn.messages.fields import Flag, Integer, JsonValue, Nested, Repeated, String
+from multiturn.messages.message import Message
 
 
 class PrebuiltVoiceConfig(Message):

@@ -11,8 +11,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from multiturn.errors import InvalidContent
-from multiturn.fields import Field
-from multiturn.message import Message, Unknown
+from multiturn.messages.fields import Field
+from multiturn.messages.message import Message, Unknown
 
 _RFC_3339 = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(\.\d+)?([Zz]|[+-]\d\d:\d\d)?$")
 _SECONDS = re.compile(r"(-?)(\d+)(?:\.(\d{1,9}))?s$")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from multiturn.content import Blob, Part
 from multiturn.errors import InvalidResult
-from multiturn.message import Object
+from multiturn.messages.content import Blob, Part
+from multiturn.messages.message import Object
 from multiturn.schema.result import to_json
 
 # Text that JSON text cannot be larger than, for each byte of inline media (base64).

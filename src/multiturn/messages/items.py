@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from multiturn.errors import FrozenContent
 
 if TYPE_CHECKING:
-    from multiturn.fields import Field
+    from multiturn.messages.fields import Field
 
 T = TypeVar("T")
 

@@ -12,14 +12,14 @@ from collections.abc import Callable, Generator, Sequence
 from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
-from multiturn import tool_threads
-from multiturn.async_values import finished, is_async_function, is_async_value
 from multiturn.calls import Call
 from multiturn.cancel import Cancel
 from multiturn.errors import ToolError, TurnCancelled
-from multiturn.message import Object
-from multiturn.outcome import Outcome, TookTooLong, failed, outcome_of
-from multiturn.toolbox import Invoke, Toolbox
+from multiturn.messages.message import Object
+from multiturn.tools import threads as tool_threads
+from multiturn.tools.async_values import finished, is_async_function, is_async_value
+from multiturn.tools.outcome import Outcome, TookTooLong, failed, outcome_of
+from multiturn.tools.toolbox import Invoke, Toolbox
 from multiturn.turn import RunCalls
 
 T = TypeVar("T")
@@ -98,7 +98,7 @@ def _completed(step: Invoke, seconds: float | None, cancel: Cancel) -> Any:
     value = step.function(*step.args, **step.kwargs)
     if not is_async_value(value):
         return step.finish(value)
-    from multiturn.background_loop import in_background
+    from multiturn.tools.background_loop import in_background
 
     begin = partial(finished, value, step.finish, step.max_bytes)
     return in_background(begin, seconds, cancel)

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from multiturn.content import Content
-from multiturn.enums import OpenEnum
-from multiturn.fields import Bytes, EnumField, Float, Integer, JsonValue, Nested, Repeated, String
-from multiturn.message import Message
+from multiturn.messages.content import Content
+from multiturn.messages.enums import OpenEnum
+from multiturn.messages.fields import (
+    Bytes,
+    EnumField,
+    Float,
+    Integer,
+    JsonValue,
+    Nested,
+    Repeated,
+    String,
+)
+from multiturn.messages.message import Message
 
 
 class Segment(Message):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from multiturn.candidate import HarmCategory
-from multiturn.enums import OpenEnum
-from multiturn.fields import (
+from multiturn.messages.candidate import HarmCategory
+from multiturn.messages.enums import OpenEnum
+from multiturn.messages.fields import (
     EnumField,
     Flag,
     Float,
@@ -18,10 +18,10 @@ from multiturn.fields import (
     Repeated,
     String,
 )
-from multiturn.message import Message
+from multiturn.messages.message import Message
 
 if TYPE_CHECKING:
-    from multiturn import speech
+    from multiturn.messages import speech
 
 
 class Type(OpenEnum):
@@ -86,19 +86,19 @@ class MediaResolution(OpenEnum):
 
 
 def _speech_config() -> type[speech.SpeechConfig]:
-    from multiturn.speech import SpeechConfig
+    from multiturn.messages.speech import SpeechConfig
 
     return SpeechConfig
 
 
 def _thinking_config() -> type[speech.ThinkingConfig]:
-    from multiturn.speech import ThinkingConfig
+    from multiturn.messages.speech import ThinkingConfig
 
     return ThinkingConfig
 
 
 def _image_config() -> type[speech.ImageConfig]:
-    from multiturn.speech import ImageConfig
+    from multiturn.messages.speech import ImageConfig
 
     return ImageConfig
 

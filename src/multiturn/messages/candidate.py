@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from multiturn.content import Content
-from multiturn.enums import OpenEnum
-from multiturn.fields import (
+from multiturn.messages.content import Content
+from multiturn.messages.enums import OpenEnum
+from multiturn.messages.fields import (
     Bytes,
     EnumField,
     Flag,
@@ -17,10 +17,10 @@ from multiturn.fields import (
     Repeated,
     String,
 )
-from multiturn.message import Message
+from multiturn.messages.message import Message
 
 if TYPE_CHECKING:
-    from multiturn import grounding
+    from multiturn.messages import grounding
 
 
 class FinishReason(OpenEnum):
@@ -120,25 +120,25 @@ class CitationMetadata(Message):
 
 
 def _grounding_attribution() -> type[grounding.GroundingAttribution]:
-    from multiturn.grounding import GroundingAttribution
+    from multiturn.messages.grounding import GroundingAttribution
 
     return GroundingAttribution
 
 
 def _grounding_metadata() -> type[grounding.GroundingMetadata]:
-    from multiturn.grounding import GroundingMetadata
+    from multiturn.messages.grounding import GroundingMetadata
 
     return GroundingMetadata
 
 
 def _logprobs_result() -> type[grounding.LogprobsResult]:
-    from multiturn.grounding import LogprobsResult
+    from multiturn.messages.grounding import LogprobsResult
 
     return LogprobsResult
 
 
 def _url_context_metadata() -> type[grounding.UrlContextMetadata]:
-    from multiturn.grounding import UrlContextMetadata
+    from multiturn.messages.grounding import UrlContextMetadata
 
     return UrlContextMetadata
 

@@ -16,10 +16,10 @@ import threading
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from multiturn import tool_threads
 from multiturn.cancel import Cancel
 from multiturn.errors import TurnCancelled
-from multiturn.outcome import Outcome, TookTooLong, outcome_of, outcome_of_async
+from multiturn.tools import threads as tool_threads
+from multiturn.tools.outcome import Outcome, TookTooLong, outcome_of, outcome_of_async
 
 T = TypeVar("T")
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from multiturn.candidate import ModalityTokenCount
-from multiturn.content import Content
-from multiturn.enums import OpenEnum
-from multiturn.fields import (
+from multiturn.messages.candidate import ModalityTokenCount
+from multiturn.messages.content import Content
+from multiturn.messages.enums import OpenEnum
+from multiturn.messages.fields import (
     Bytes,
     EnumField,
     Flag,
@@ -16,9 +16,9 @@ from multiturn.fields import (
     Repeated,
     String,
 )
-from multiturn.message import Message
-from multiturn.settings import GenerationConfig, SafetySetting
-from multiturn.tool_messages import Tool, ToolConfig
+from multiturn.messages.message import Message
+from multiturn.messages.settings import GenerationConfig, SafetySetting
+from multiturn.messages.tool_messages import Tool, ToolConfig
 
 
 class GenerateContentRequest(Message):

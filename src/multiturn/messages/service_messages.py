@@ -10,9 +10,9 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-from multiturn import message
-from multiturn.enums import OpenEnum
-from multiturn.fields import (
+from multiturn.messages import message
+from multiturn.messages.enums import OpenEnum
+from multiturn.messages.fields import (
     EnumField,
     Field,
     Flag,
@@ -24,7 +24,7 @@ from multiturn.fields import (
     Repeated,
     String,
 )
-from multiturn.well_known import Timestamp
+from multiturn.messages.well_known import Timestamp
 
 # A line is a message and its members, each as name:type, where [] is a list, ? a member
 # whose default differs from being unset, |x an alternative of the group x.  Text has no type.

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from multiturn.enums import OpenEnum
-from multiturn.fields import EnumField, Flag, Float, Integer, JsonValue, Nested, Repeated, String
-from multiturn.message import Message
-from multiturn.settings import Schema
-from multiturn.well_known import Timestamp
+from multiturn.messages.enums import OpenEnum
+from multiturn.messages.fields import (
+    EnumField,
+    Flag,
+    Float,
+    Integer,
+    JsonValue,
+    Nested,
+    Repeated,
+    String,
+)
+from multiturn.messages.message import Message
+from multiturn.messages.settings import Schema
+from multiturn.messages.well_known import Timestamp
 
 
 class Behavior(OpenEnum):

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 from multiturn.errors import InvalidContent, UnknownName
-from multiturn.function_library import ToolsLike, to_function_library
-from multiturn.message import Object
-from multiturn.tool_messages import CallingMode, FunctionCallingConfig, ToolConfig
+from multiturn.messages.message import Object
+from multiturn.messages.tool_messages import CallingMode, FunctionCallingConfig, ToolConfig
+from multiturn.tools.function_library import ToolsLike, to_function_library
 
 CallingModeLike: TypeAlias = CallingMode | str | int
 CallingConfigLike: TypeAlias = CallingModeLike | Mapping[str, Any] | FunctionCallingConfig

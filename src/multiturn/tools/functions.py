@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from multiturn.calls import Call
-from multiturn.declarations import CallableFunctionDeclaration
 from multiturn.errors import UsageError, safe_repr
-from multiturn.function_library import to_function_library
-from multiturn.message import Object
+from multiturn.messages.message import Object
+from multiturn.tools.declarations import CallableFunctionDeclaration
+from multiturn.tools.function_library import to_function_library
 
 Bind: TypeAlias = Callable[[Object, Mapping[str, Any]], tuple[Sequence[Any], Mapping[str, Any]]]
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
