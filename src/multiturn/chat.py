@@ -130,7 +130,7 @@ class ChatSession:
         overrides = Overrides(
             generation_config, safety_settings, tools, tool_config, request_options
         )
-        return self._run(self._opened(content, overrides, stream), stream)
+        return self._opened(content, overrides, stream).ask(self)
 
     async def send_message_async(
         self,
@@ -147,7 +147,7 @@ class ChatSession:
         overrides = Overrides(
             generation_config, safety_settings, tools, tool_config, request_options
         )
-        return await self._run_async(self._opened(content, overrides, stream), stream)
+        return await self._opened(content, overrides, stream).ask_async(self)
 
     @property
     def pending(self) -> PendingTurn | None:
@@ -167,32 +167,11 @@ class ChatSession:
         Raises:
             UsageError: No turn waits, or a call is not decided on.
         """
-        return self._run(self._resumed(stream), stream)
+        return self._resumed(stream).ask(self)
 
     async def resume_async(self, *, stream: bool = False) -> AsyncGenerateContentResponse:
         """Do as ``resume``, without blocking the event loop."""
-        return await self._run_async(self._resumed(stream), stream)
-
-    def _run(self, opened: OpenTurn, stream: bool) -> GenerateContentResponse:
-        try:
-            self._gate.enter(opened, self._busy, opened.wait_seconds)
-            chunks = opened.run(opened.begin(self), self.model.backend)
-            return GenerateContentResponse.begin(opened, chunks, stream=stream)
-        except BaseException as error:
-            opened.abandon("the call was interrupted", error)
-            raise
-
-    async def _run_async(self, opened: OpenTurn, stream: bool) -> AsyncGenerateContentResponse:
-        from multiturn import async_response
-
-        begin = async_response.AsyncGenerateContentResponse.begin
-        try:
-            await self._gate.enter_async(opened, self._busy, opened.wait_seconds)
-            chunks = opened.run_async(await opened.begin_async(self), self.model.backend)
-            return await begin(opened, chunks, stream=stream)
-        except BaseException as error:
-            opened.abandon("the call was interrupted", error)
-            raise
+        return await self._resumed(stream).ask_async(self)
 
     def _opened(
         self, content: ContentLike, overrides: Overrides, stream: bool, steps_back: int = 0
@@ -318,13 +297,13 @@ class ChatSession:
 
         Options are those of ``send_message``.  If the model cannot answer, nothing changes.
         """
-        return self._run(self._opened(content, Overrides(**options), stream, 1), stream)
+        return self._opened(content, Overrides(**options), stream, 1).ask(self)
 
     async def edit_async(
         self, content: ContentLike, *, stream: bool = False, **options: Any
     ) -> AsyncGenerateContentResponse:
         """Do as ``edit``, without blocking the event loop."""
-        return await self._run_async(self._opened(content, Overrides(**options), stream, 1), stream)
+        return await self._opened(content, Overrides(**options), stream, 1).ask_async(self)
 
     def retry(self, *, stream: bool = False, **options: Any) -> GenerateContentResponse:
         """Ask for the last answer again; both stay in the tree."""

@@ -12,9 +12,11 @@ from multiturn.history import Turn
 from multiturn.journal import JournalEntry
 from multiturn.messages.content import Content
 from multiturn.messages.message import Object
+from multiturn.response import GenerateContentResponse
 from multiturn.turn import RunCalls, Steps, turn
 
 if TYPE_CHECKING:
+    from multiturn.async_response import AsyncGenerateContentResponse
     from multiturn.chat import ChatSession
     from multiturn.pending import PendingTurn
     from multiturn.request import Overrides
@@ -77,6 +79,29 @@ class OpenTurn(Exchange):
         self._toolbox: Toolbox | None = None
         self._response: weakref.ref[BaseGenerateContentResponse[Any]] | None = None
         super().__init__()
+
+    def ask(self, session: ChatSession) -> GenerateContentResponse:
+        """Wait until the session is free, ask, and return the reply or its beginning."""
+        try:
+            session._gate.enter(self, session._busy, self.wait_seconds)
+            chunks = self.run(self.begin(session), session.model.backend)
+            return GenerateContentResponse.begin(self, chunks, stream=self._stream)
+        except BaseException as error:
+            self.abandon("the call was interrupted", error)
+            raise
+
+    async def ask_async(self, session: ChatSession) -> AsyncGenerateContentResponse:
+        """The same without blocking the event loop."""
+        from multiturn import async_response
+
+        begin = async_response.AsyncGenerateContentResponse.begin
+        try:
+            await session._gate.enter_async(self, session._busy, self.wait_seconds)
+            chunks = self.run_async(await self.begin_async(session), session.model.backend)
+            return await begin(self, chunks, stream=self._stream)
+        except BaseException as error:
+            self.abandon("the call was interrupted", error)
+            raise
 
     def begin(self, session: ChatSession) -> Steps:
         """Note the try in the journal and return the steps of the turn."""

@@ -343,7 +343,7 @@ def test_a_waiting_turn_is_resumed_once() -> None:
     late = chat._resumed(False)
     chat.resume()
     with pytest.raises(UsageError, match="does not wait any more"):
-        chat._run(late, False)
+        late.ask(chat)
     assert [1] == runs
 
 

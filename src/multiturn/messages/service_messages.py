@@ -195,7 +195,7 @@ def _type_named(name: str) -> Any:
             _made[name] = _enum(name) if name in _NUMBERS else _message(name)
         return _made[name]
     for module in _DECLARED:
-        found = getattr(import_module(f"multiturn.{module}"), name, None)
+        found = getattr(import_module(f"multiturn.messages.{module}"), name, None)
         if found is not None:
             return found
     raise AttributeError(f"module 'multiturn.protos' has no attribute {name!r}")
