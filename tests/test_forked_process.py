@@ -100,7 +100,7 @@ def test_a_child_of_a_waiting_and_a_working_thread_is_free() -> None:
 
     in_child(child)
     for thread in threads:
-        thread.join(5)
+        thread.join(60)
     assert ["a", "One", "b", "Two."] == said(chat)
 
 
@@ -112,19 +112,19 @@ def test_a_child_is_free_though_a_thread_was_encoding_the_history() -> None:
 
     def slowly(content: object) -> bytes:
         encoding.set()
-        go_on.wait(5)
+        go_on.wait(60)
         return b"x"
 
     thread = threading.Thread(target=lambda: chat.turns[-1].path.encoded(slowly))
     thread.start()
-    assert encoding.wait(5)
+    assert encoding.wait(60)
 
     def child() -> None:
         done: list[str] = []
         worker = threading.Thread(target=lambda: done.append(chat.send_message("c").text))
         worker.daemon = True
         worker.start()
-        worker.join(2)
+        worker.join(60)
         assert ["Two."] == done
 
     try:

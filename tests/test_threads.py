@@ -255,7 +255,7 @@ class Reader:
         self.go_on, self.has_begun = threading.Event(), threading.Event()
         self.thread = threading.Thread(target=self._run, args=(chat,))
         self.thread.start()
-        assert self.has_begun.wait(5)
+        assert self.has_begun.wait(60)
 
     def _run(self, chat: ChatSession) -> None:
         for _ in chat.send_message("a", stream=True):
@@ -311,11 +311,11 @@ def test_a_stream_whose_thread_dies_while_others_wait_gives_way() -> None:
     def hold() -> None:
         kept.append(iter(chat.send_message("a", stream=True)))
         begun.set()
-        end.wait(5)
+        end.wait(60)
 
     thread = threading.Thread(target=hold)
     thread.start()
-    begun.wait(5)
+    begun.wait(60)
     timer = threading.Timer(0.005, end.set)
     timer.start()
     chat.send_message("b")
@@ -399,7 +399,7 @@ def test_a_task_that_waited_in_a_loop_which_was_closed_keeps_nobody_out() -> Non
     thread.start()
     until(lambda: len(chat._gate._waiting) == 2)
     reader.finish()
-    thread.join(5)
+    thread.join(60)
     assert not thread.is_alive()
     assert ["a", "OneTwo", "b", "Fine."] == said(chat)
     del task

@@ -17,8 +17,7 @@ from typing import Any, BinaryIO, TypeAlias
 from multiturn.errors import BackendError, InvalidContent, MalformedReply
 from multiturn.messages import resources
 from multiturn.messages.message import Object
-from multiturn.options import RequestOptionsLike, retry_of
-from multiturn.retry import Retry
+from multiturn.options import RequestOptionsLike
 from multiturn.types.file_types import File
 
 Progress: TypeAlias = "bool | Callable[[int, int], None]"
@@ -48,7 +47,7 @@ def upload_file(
         resumable: Go on after a cut; False sends everything in one piece, once.
         progress: True draws a bar to standard error if that is a terminal; or a function
             that is called with the bytes sent and the bytes in all.
-        request_options: Time limit of each step, retries, and how the server is reached.
+        request_options: Time limit of each step with its retries, and how the server is reached.
 
     Raises:
         UsageError: There is nothing to upload, or its type is unknown.
@@ -136,8 +135,8 @@ def _uploaded(
     upload.begin(about)
     while upload.result is None:
         upload.send(_PIECE_BYTES if resumable else max(size_bytes, 1))
-        if upload.failures and not resumable:
-            raise upload.failures[-1]
+        if upload.error is not None and not resumable:
+            raise upload.error
     file = upload.result.get("file")
     if not isinstance(file, dict):
         raise MalformedReply("the server ended an upload without its file", upload.result)
@@ -149,7 +148,7 @@ class _Upload:
 
     Attributes:
         result: The server's last answer, None before it.
-        failures: Errors since the last piece that arrived.
+        error: Why the last step failed, None if it did not.
     """
 
     def __init__(
@@ -162,12 +161,18 @@ class _Upload:
     ) -> None:
         self._source, self._start, self._size_bytes = source, start, size_bytes
         self._options, self._meter = options, meter
-        self._retry = retry_of(options, Retry())
+        self._begin_step()
         self._target = ""
         self._sent_bytes = 0
         self._granularity_bytes = 1
         self.result: Object | None = None
-        self.failures: list[BackendError] = []
+
+    def _begin_step(self) -> None:
+        """Give the next step all its tries and its whole time."""
+        from multiturn.backends.gemini_service import attempts_for
+
+        self._attempts = attempts_for(self._options)
+        self.error: BackendError | None = None
 
     def begin(self, about: Object) -> None:
         """Ask where the bytes go."""
@@ -183,12 +188,13 @@ class _Upload:
                 continue
             self._target = step[0].get("x-goog-upload-url", "")
             self._granularity_bytes = int(step[0].get("x-goog-upload-chunk-granularity") or 1)
+            self._begin_step()
             if not self._target:
                 raise MalformedReply("the server did not say where the upload goes", step[0])
 
     def send(self, piece_bytes: int) -> None:
         """Send one piece; after a cut, ask first how many bytes have arrived."""
-        if self.failures and not self._asked_how_far():
+        if self.error is not None and not self._asked_how_far():
             return
         rest = self._size_bytes - self._sent_bytes
         whole = max(piece_bytes // self._granularity_bytes, 1) * self._granularity_bytes
@@ -205,7 +211,7 @@ class _Upload:
         step = self._tried(self._target, said, piece)
         if step is None:
             return
-        self.failures.clear()
+        self._begin_step()
         self._sent_bytes += count
         self._meter(self._sent_bytes, self._size_bytes)
         if command != "upload":
@@ -235,15 +241,11 @@ class _Upload:
         from multiturn.backends.gemini_service import upload_step
 
         try:
-            return upload_step(target, said, content, self._options)
+            return upload_step(target, said, content, self._options, self._attempts.seconds_left)
         except BackendError as error:
-            self.failures.append(error)
-            error.attempts = len(self.failures)
-            pause_seconds = self._retry.pause_seconds(len(self.failures), error)
-            if pause_seconds is None:
-                raise
-            time.sleep(pause_seconds)
-            return None
+            self.error, pause_seconds = error, self._attempts.pause_seconds(error)
+        time.sleep(pause_seconds)
+        return None
 
 
 def _meter(progress: Progress) -> Callable[[int, int], None]:

@@ -20,6 +20,7 @@ from multiturn.turn import answer
 
 if TYPE_CHECKING:
     from multiturn.async_response import AsyncGenerateContentResponse
+    from multiturn.attempts import Attempts
     from multiturn.backends import Backend
     from multiturn.caching import CachedContent
     from multiturn.chat import ChatSession
@@ -283,8 +284,13 @@ class GenerativeModel:
         overrides = Overrides(
             generation_config, safety_settings, tools, tool_config, request_options
         )
+        from multiturn.attempts import asked
+
         request = self._loose_request(contents, overrides, False, may_be_empty=True)
-        return CountTokensResponse.view(self.backend.count_tokens(request))
+        backend, attempts = self.backend, self._attempts(request, overrides)
+        return CountTokensResponse.view(
+            asked(lambda s: backend.count_tokens(request._replace(timeout_seconds=s)), attempts)
+        )
 
     async def count_tokens_async(
         self,
@@ -300,8 +306,22 @@ class GenerativeModel:
         overrides = Overrides(
             generation_config, safety_settings, tools, tool_config, request_options
         )
+        from multiturn.attempts import asked_async
+
         request = self._loose_request(contents, overrides, False, may_be_empty=True)
-        return CountTokensResponse.view(await self.backend.count_tokens_async(request))
+        backend, attempts = self.backend, self._attempts(request, overrides)
+        return CountTokensResponse.view(
+            await asked_async(
+                lambda s: backend.count_tokens_async(request._replace(timeout_seconds=s)), attempts
+            )
+        )
+
+    def _attempts(self, request: Request, overrides: Overrides) -> Attempts:
+        """Return how often and how long a request outside a conversation may be made."""
+        from multiturn.attempts import Attempts
+
+        default: float | None = getattr(self.backend, "default_timeout_seconds", None)
+        return Attempts(self.retry_for(overrides), request.timeout_seconds or default)
 
     def start_chat(
         self,

@@ -57,7 +57,7 @@ class Tunnel:
                 back = threading.Thread(target=_pump, args=(plain, secure), daemon=True)
                 back.start()
                 _pump(secure, plain)
-                back.join(5)
+                back.join(60)
 
     def close(self) -> None:
         with suppress(OSError):

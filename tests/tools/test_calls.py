@@ -540,7 +540,7 @@ class Meeting:
 
     def come(self, n: int) -> int:
         with self:
-            self.together.wait(5)
+            self.together.wait(60)
         return n
 
     async def come_async(self, n: int) -> int:
@@ -623,7 +623,7 @@ def test_a_turn_is_cancelled_while_functions_run(mode: str, limit: float | None,
     )
 
     def cancel() -> None:
-        assert running.wait(5)
+        assert running.wait(60)
         chat._gate.holder.cancel.set("enough")  # type: ignore[union-attr]
 
     canceller = threading.Thread(target=cancel)

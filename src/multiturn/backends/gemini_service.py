@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from multiturn import attempts
 from multiturn.access import Secret
+from multiturn.attempts import Attempts
 from multiturn.backends import gemini_address
 from multiturn.backends.gemini_backend import (
     Gemini,
@@ -18,12 +19,12 @@ from multiturn.backends.gemini_backend import (
     carried_out_async,
 )
 from multiturn.cancel import Cancel
-from multiturn.errors import BackendError, MalformedReply, UsageError
+from multiturn.errors import MalformedReply, UsageError
 from multiturn.http import Headers
 from multiturn.messages.message import Object
 from multiturn.options import RequestOptionsLike, access_of, retry_of, timeout_seconds_of
 from multiturn.request import Request
-from multiturn.retry import Retry, RetryRule
+from multiturn.retry import Retry
 
 _NO_OBJECT: Object = {}
 
@@ -37,7 +38,8 @@ class ServiceCall(MethodCall):
         place: The resource, with its method if it has one.
         asked: What the URL says behind the question mark.
         content: What is sent; None sends nothing.
-        options: Time limit, and how the server is reached.
+        options: How the server is reached.
+        timeout_seconds: Time limit; None means the default.
     """
 
     def __init__(
@@ -48,10 +50,9 @@ class ServiceCall(MethodCall):
         asked: Mapping[str, Any],
         content: Object | bytes | None,
         options: RequestOptionsLike,
+        timeout_seconds: float | None,
     ) -> None:
-        request = Request(
-            model=place, timeout_seconds=timeout_seconds_of(options), options=access_of(options)
-        )
+        request = Request(model=place, timeout_seconds=timeout_seconds, options=access_of(options))
         super().__init__(owner, request, Cancel())
         if gemini_address.is_vertex(self.access):
             raise UsageError(f"{place} is not offered on Vertex AI; use the Gemini API for it")
@@ -84,8 +85,9 @@ class UploadCall(ServiceCall):
         said: Headers,
         content: Object | bytes | None,
         options: RequestOptionsLike,
+        timeout_seconds: float | None,
     ) -> None:
-        super().__init__(owner, "POST", "files", {}, content, options)
+        super().__init__(owner, "POST", "files", {}, content, options, timeout_seconds)
         self._target, self._said = target, said
         self._answered = bytearray()
 
@@ -129,14 +131,12 @@ def ask(
     Raises:
         BackendError: It could not be asked, or refused.
     """
-    retry, attempt = retry_of(options, Retry()), 0
-    while True:
-        attempt += 1
-        try:
-            call = ServiceCall(backend(), verb, place, asked, content, options)
-            return _only(list(carried_out(call)))
-        except BackendError as error:
-            time.sleep(_pause_seconds(retry, attempt, error))
+
+    def once(seconds: float | None) -> Object:
+        call = ServiceCall(backend(), verb, place, asked, content, options, seconds)
+        return _only(list(carried_out(call)))
+
+    return attempts.asked(once, attempts_for(options))
 
 
 async def ask_async(
@@ -148,20 +148,18 @@ async def ask_async(
     options: RequestOptionsLike = None,
 ) -> Object:
     """The same without blocking the event loop."""
-    import asyncio
 
-    retry, attempt = retry_of(options, Retry()), 0
-    while True:
-        attempt += 1
-        try:
-            call = ServiceCall(backend(), verb, place, asked, content, options)
-            return _only([chunk async for chunk in _chunks(call)])
-        except BackendError as error:
-            await asyncio.sleep(_pause_seconds(retry, attempt, error))
+    async def once(seconds: float | None) -> Object:
+        call = ServiceCall(backend(), verb, place, asked, content, options, seconds)
+        return _only([chunk async for chunk in carried_out_async(call)])
+
+    return await attempts.asked_async(once, attempts_for(options))
 
 
-def _chunks(call: MethodCall) -> AsyncIterator[Object]:
-    return carried_out_async(call)
+def attempts_for(options: RequestOptionsLike) -> Attempts:
+    """Return how often and how long something may be asked with these options."""
+    seconds = timeout_seconds_of(options) or Gemini.default_timeout_seconds
+    return Attempts(retry_of(options, Retry()), seconds)
 
 
 def listed(
@@ -193,20 +191,13 @@ def upload_step(
     said: Headers,
     content: Object | bytes | None,
     options: RequestOptionsLike = None,
+    timeout_seconds: float | None = None,
 ) -> tuple[dict[str, str], Object]:
-    """Carry out one step of an upload; return the headers and the object of its answer."""
-    call = UploadCall(backend(), target, said, content, options)
+    """Carry out one step of an upload, once; return the headers and the object of its answer."""
+    call = UploadCall(backend(), target, said, content, options, timeout_seconds)
     answered = _only(list(carried_out(call)))
     assert call.head is not None
     return call.head.headers, answered
-
-
-def _pause_seconds(retry: RetryRule, attempt: int, error: BackendError) -> float:
-    pause = retry.pause_seconds(attempt, error)
-    error.attempts = attempt
-    if pause is None:
-        raise error
-    return pause
 
 
 def _only(chunks: list[Object]) -> Object:
