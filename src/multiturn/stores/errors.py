@@ -4,6 +4,7 @@
     ├─ Conflict                                another changed the session   .session
     ├─ SessionMissing (also LookupError)       .session
     ├─ SessionExists                           .session
+    ├─ TurnMissing (also LookupError)          .turn_id
     ├─ StoreBusy (also TimeoutError)           others hold it longer than the busy timeout
     ├─ StoreUnreachable (also ConnectionError) the database server cannot be reached
     ├─ OutcomeUnknown                          sent, and no answer whether it is stored   .turn_id
@@ -73,6 +74,22 @@ class SessionExists(StoreError):
             store=store,
         )
         self.session = session
+
+
+class TurnMissing(StoreError, LookupError):
+    """The store has no turn of this identity, or has it no longer.
+
+    Attributes:
+        turn_id: What was asked for.
+    """
+
+    def __init__(self, turn_id: str, *, store: str = "") -> None:
+        super().__init__(
+            f"there is no turn {turn_id[:64]!r} in {store or 'this store'}; identities have 64 "
+            "hexadecimal digits, as in chat.turns[-1].id",
+            store=store,
+        )
+        self.turn_id = turn_id
 
 
 class StoreBusy(StoreError, TimeoutError):

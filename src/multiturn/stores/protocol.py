@@ -23,11 +23,13 @@ class SessionState(NamedTuple):
         key: Identifies the session for ever; a name may be given to another.
         name: What people call it.
         head: The turn it points at, None before the first.
-        turns: How many turns lead to the head, the head included.
+        turns: How many turns lead to the head, the head and erased ones included.
         version: Grows with every change of the session.
         redo: The heads that rewinding left, the latest last.
         attempt: The turn under way, "" if there is none.
-        changed_at: When it last changed, in seconds since 1970; only for show.
+        changed_at: When it last changed, in seconds since 1970; for show and for ``prune``.
+        erasures: How many turns were erased from the store; when it grows, what was read
+            before is read again.
     """
 
     key: int
@@ -38,6 +40,7 @@ class SessionState(NamedTuple):
     redo: tuple[str, ...]
     attempt: str
     changed_at: float
+    erasures: int = 0
 
 
 class StoredTurn(NamedTuple):
@@ -46,9 +49,9 @@ class StoredTurn(NamedTuple):
     Attributes:
         id: 64 hexadecimal digits, the hash of ``parent`` and ``body``.
         parent: The turn before, None for the first.
-        number: How many turns precede it.
+        number: How many turns precede it, erased ones included.
         place: The session's version when it was added: orders a session's turns.
-        body: The record.
+        body: The record; b"" if it was erased.
         blobs: Of which bytes the record makes use, by their SHA-256; () as it is read.
     """
 
@@ -58,6 +61,11 @@ class StoredTurn(NamedTuple):
     place: int
     body: bytes
     blobs: tuple[str, ...] = ()
+
+    @property
+    def is_erased(self) -> bool:
+        """Whether only its identity is left: readers go on with its parent."""
+        return not self.body
 
 
 class StoredAttempt(NamedTuple):
@@ -78,6 +86,27 @@ class StoredAttempt(NamedTuple):
     outcome: str
     is_alive: bool
     body: bytes
+
+
+class Found(NamedTuple):
+    """A message that a search found.
+
+    Attributes:
+        session: The session in which it was said; one that leads to it if that is gone or
+            was not asked for.
+        turn: The turn it belongs to, 64 hexadecimal digits.
+        role: Who said it, "user" or "model".
+        excerpt: One printable line of it, up to about 200 characters, around the first hit.
+        hits: Where the words lie in ``excerpt``, as pairs of start and end.
+        at: When the turn was stored, in seconds since 1970; 0 if that is not known.
+    """
+
+    session: str
+    turn: str
+    role: str
+    excerpt: str
+    hits: tuple[tuple[int, int], ...]
+    at: float
 
 
 # Bytes by their SHA-256 in hexadecimal.
@@ -118,6 +147,56 @@ class Store(Protocol):
 
     def delete(self, name: str) -> None:
         """Delete a session, and its turns that no other session has."""
+        ...
+
+    def search(self, query: str, prefix: str = "", limit: int = 20) -> list[Found]:
+        """Return the messages in which all words of a query occur, newest first.
+
+        Case and accents make no difference.  Words in double quotes are a phrase; nothing
+        else in a query has a meaning of its own, and one without words finds nothing.
+
+        Args:
+            query: What to look for.
+            prefix: Only in sessions whose names begin so.
+            limit: At most so many, at least 1.
+        """
+        ...
+
+    def erase(self, turn_id: str) -> None:
+        """Erase what was said in a turn, wherever it is part of a conversation.
+
+        Its identity and its place stay, so that what follows can still be verified.  Its
+        bytes that no other turn has go too, and so do attempts that said the same.
+
+        Raises:
+            TurnMissing: There is no such turn.
+        """
+        ...
+
+    def prune(
+        self,
+        *,
+        before: float | None = None,
+        older_than_seconds: float | None = None,
+        prefix: str = "",
+    ) -> int:
+        """Delete sessions that were not changed for long, and attempts that old.
+
+        Args:
+            before: Those last changed before this moment, in seconds since 1970.
+            older_than_seconds: Those last changed longer ago than this; or ``before``.
+            prefix: Only sessions whose names begin so.
+
+        Returns:
+            How many sessions were deleted.  One with a turn under way is kept.
+        """
+        ...
+
+    def vacuum(self) -> None:
+        """Give the space of what was deleted back; nothing of it can be read any more.
+
+        May take long, and needs room for a copy; others wait.
+        """
         ...
 
     def begin(self, state: SessionState, attempt: str, record: Record) -> SessionState:
