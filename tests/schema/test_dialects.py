@@ -226,3 +226,10 @@ def test_any_schema_obeys_a_readers_rules_or_is_refused(
 def test_the_compiler_of_grammars_takes_all_formats_that_are_left_to_it() -> None:
     for name in ("date-time", "date", "time", "duration", "uuid", "email", "ipv4", "x-other"):
         check_grammar(for_dialect(object_of(x={**A, "format": name}), "grammar"))
+
+
+@pytest.mark.parametrize("dialect", ["json", "openai", "openai-strict", "grammar", "gemini"])
+def test_members_stand_in_the_order_that_a_schema_asks_for(dialect: Any) -> None:
+    schema = {"type": "OBJECT", "properties": {"a": A, "b": A, "c": A}, "required": ["a"]}
+    spelled = for_dialect({**schema, "propertyOrdering": ["c", "lost", "a"]}, dialect)
+    assert ["c", "a", "b"] == [*spelled["properties"]]

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from multiturn.backends import projection
-from multiturn.backends.json_schema import json_schema_of
 from multiturn.backends.openai_parts import note, user_parts
 from multiturn.backends.projection import Located, Message, Result, Said
 from multiturn.errors import InvalidContent, UnknownName, UsageError
@@ -200,7 +200,7 @@ def _response_format(config: Object) -> Object:
     kind = config.get("responseMimeType") or "text/plain"
     schema = config.get("responseJsonSchema")
     if schema is None and config.get("responseSchema") is not None:
-        schema = json_schema_of(config["responseSchema"])
+        schema = _json_schema(config["responseSchema"])
     if kind not in ("text/plain", "application/json"):
         raise UsageError(
             f"the OpenAI protocol cannot answer as {kind!r}; "
@@ -210,6 +210,18 @@ def _response_format(config: Object) -> Object:
         return {"response_format": {"type": "json_object"}} if kind == "application/json" else {}
     named = {"name": "answer", "schema": schema, "strict": _is_strict(schema)}
     return {"response_format": {"type": "json_schema", "json_schema": named}}
+
+
+def _json_schema(schema: Object) -> Object:
+    """Return a Schema of the wire as JSON Schema; shared, so not to be changed."""
+    return _json_schema_of(json.dumps(schema))
+
+
+@lru_cache(maxsize=256)
+def _json_schema_of(schema: str) -> Object:
+    from multiturn.schema import for_dialect
+
+    return for_dialect(json.loads(schema), "openai")
 
 
 def _is_strict(schema: Any) -> bool:
@@ -272,7 +284,7 @@ def _tools(functions: list[Object], tool_config: Object | None) -> Object:
 def _function(declaration: Object) -> Object:
     schema = declaration.get("parametersJsonSchema")
     if schema is None and declaration.get("parameters"):
-        schema = json_schema_of(declaration["parameters"])
+        schema = _json_schema(declaration["parameters"])
     out: Object = {"name": declaration.get("name", "")}
     if declaration.get("description"):
         out["description"] = declaration["description"]

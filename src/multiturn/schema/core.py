@@ -107,6 +107,7 @@ class _Core:
             raise Refusal(f"{schema!r} stands where a schema should")
         given = {key: value for key, value in schema.items() if value is not None or key in _VALUES}
         _refuse_misshapen(given)
+        _put_in_order(given)
         about = {key: given.pop(key) for key in _ABOUT if key in given}
         if "$ref" in given:
             return self._reference(str(given.pop("$ref")), {**given, **about})
@@ -262,6 +263,14 @@ _KINDS: dict[str, tuple[type | tuple[type, ...], str]] = {
         ((int, float), "a number"),
     ),
 }
+
+
+def _put_in_order(schema: Object) -> None:
+    """Let the members of an object stand as its ``propertyOrdering``, if any, says."""
+    order, properties = schema.get("propertyOrdering"), schema.get("properties")
+    if isinstance(order, list) and properties:
+        first = [name for name in order if name in properties]
+        schema["properties"] = {name: properties[name] for name in [*first, *properties]}
 
 
 def _refuse_misshapen(schema: Object) -> None:
