@@ -13,6 +13,7 @@ from typing import Any
 
 from multiturn.access import Access, Secret, configured, from_environment
 from multiturn.backends import gemini, gemini_address
+from multiturn.backends.gemini_pairing import require_pairs
 from multiturn.cancel import Cancel
 from multiturn.errors import BackendError, MalformedReply, MissingKey
 from multiturn.http import (
@@ -271,6 +272,8 @@ class _Generating(MethodCall):
 
     def __init__(self, backend: Gemini, request: Request, cancel: Cancel) -> None:
         super().__init__(backend, request, cancel)
+        if "cachedContent" not in request.more:  # it may hold what results belong to
+            require_pairs(request.contents)
         self.method = "streamGenerateContent" if request.stream else "generateContent"
         self.query = "?alt=sse" if request.stream else ""
         self._hops = gemini.Hops()
