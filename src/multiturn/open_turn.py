@@ -11,7 +11,7 @@ from multiturn.exchange import Exchange, Outcome
 from multiturn.history import Turn
 from multiturn.journal import JournalEntry
 from multiturn.messages.content import Content
-from multiturn.messages.message import Object
+from multiturn.messages.message import Object, copy_json
 from multiturn.response import GenerateContentResponse
 from multiturn.turn import RunCalls, Steps, turn
 
@@ -207,7 +207,7 @@ class OpenTurn(Exchange):
             # Committed, whatever came after: the entry says what the history says.
             entry.turn, outcome, error = self._turn, "answered", None
         else:
-            entry.received = self.reply.whole() if self.reply.chunks else None
+            entry.received = copy_json(self.reply.whole()) if self.reply.chunks else None
             if outcome != "paused" and (entry.results or len(entry.contents) > 1):
                 self._wait(entry.contents, ())  # functions have begun, or were paid for
         entry.error, entry.outcome = without_traceback(error), outcome

@@ -10,7 +10,7 @@ from __future__ import annotations
 import operator
 
 from multiturn.errors import MalformedReply, shown
-from multiturn.messages.message import Object, copy_json
+from multiturn.messages.message import Object
 
 # Members of a candidate whose lists grow from chunk to chunk.
 _GROWING_LISTS = ("topCandidates", "chosenCandidates")
@@ -19,45 +19,49 @@ _GROWING_LISTS = ("topCandidates", "chosenCandidates")
 class Reply:
     """What has arrived of one answer; grows with ``add``."""
 
-    __slots__ = ("_candidates", "_object", "chunks")
+    __slots__ = ("_candidates", "_object", "_whole", "chunks")
 
     def __init__(self) -> None:
         self.chunks = 0
         self._object: Object = {}
         self._candidates: dict[int, _Answer] = {}
+        self._whole: Object | None = None
 
     def add(self, chunk: Object) -> None:
-        """Take a chunk in; it is not changed, and not kept.
+        """Take a chunk in; it is kept, and must not change any more.
 
         Raises:
             MalformedReply: It has not the shape of a chunk.
         """
         self.chunks += 1
+        self._whole = None
         try:
-            self._add(chunk)
+            for name, value in chunk.items():
+                if name == "candidates":
+                    for candidate in value or ():
+                        self._add_candidate(candidate)
+                elif name == "usageMetadata" and isinstance(value, dict):
+                    self._object[name] = {**self._object.get(name, {}), **value}
+                elif value is not None:
+                    self._object[name] = value
         except (AttributeError, TypeError) as error:
             raise MalformedReply(
                 f"the backend sent a chunk that is no GenerateContentResponse ({error})", chunk
             ) from error
 
-    def _add(self, chunk: Object) -> None:
-        for name, value in chunk.items():
-            if name == "candidates":
-                for candidate in value or ():
-                    index = operator.index(candidate.get("index") or 0)
-                    answer = self._candidates.get(index)
-                    if answer is None:
-                        answer = self._candidates[index] = _Answer()
-                    answer.add(candidate)
-            elif name == "usageMetadata" and isinstance(value, dict):
-                self._object[name] = {**self._object.get(name, {}), **value}
-            elif value is not None:
-                self._object[name] = value
+    def _add_candidate(self, candidate: Object) -> None:
+        index = candidate.get("index") or 0
+        if type(index) is not int:
+            index = operator.index(index)
+        answer = self._candidates.get(index)
+        if answer is None:
+            answer = self._candidates[index] = _Answer()
+        answer.add(candidate)
 
     @property
     def usage(self) -> Object:
-        """The wire's UsageMetadata as far as it was told; a copy."""
-        return dict(copy_json(self._object.get("usageMetadata") or {}))
+        """The wire's UsageMetadata as far as it was told; not to be changed."""
+        return self._object.get("usageMetadata") or {}
 
     @property
     def has_content(self) -> bool:
@@ -72,12 +76,18 @@ class Reply:
         return "".join(p.get("text") or "" for p in parts if not p.get("thought"))
 
     def whole(self) -> Object:
-        """Return all that has arrived as one response, made anew."""
-        out = copy_json(self._object)
-        if self._candidates:
-            ordered = sorted(self._candidates.items())
-            out["candidates"] = [answer.whole() for _, answer in ordered]
-        return out  # type: ignore[no-any-return]
+        """Return all that has arrived as one response; not to be changed.
+
+        It is the same object until more arrives, and does not change then.
+        """
+        whole = self._whole
+        if whole is None:
+            whole = dict(self._object)
+            if self._candidates:
+                ordered = sorted(self._candidates.items())
+                whole["candidates"] = [answer.whole() for _, answer in ordered]
+            self._whole = whole
+        return whole
 
 
 class _Answer:
@@ -99,7 +109,9 @@ class _Answer:
         for name, value in candidate.items():
             if name == "content":
                 if isinstance(value, dict):
-                    self._add_content(value)
+                    self.role = value.get("role") or self.role
+                    for part in value.get("parts") or ():
+                        self._add_part(part)
             elif name == "safetyRatings" and value:
                 rated = {r.get("category"): r for r in (*self.members.get(name, ()), *value)}
                 self.members[name] = list(rated.values())
@@ -108,24 +120,22 @@ class _Answer:
             elif value is not None:
                 self.members[name] = value
 
-    def _add_content(self, content: Object) -> None:
-        self.role = content.get("role") or self.role
-        for part in content.get("parts") or ():
-            text = part.get("text")
-            thought = part.get("thought")
-            if text is not None and not isinstance(text, str):
-                raise TypeError(f"the text of a part is {shown(text)}")
-            if text is None or len(part) > (1 if thought is None else 2):
-                self._close_text()
-                self.parts.append(part)
-            elif self.pieces is not None and bool(thought) == bool(self.thought):
-                self.pieces.append(text)
-            elif text:
-                self._close_text()
-                self.parts.append(part)
-                self.pieces, self.thought = [text], thought  # an interrupt may come between
-            elif not self.parts:
-                self.is_empty_text = True
+    def _add_part(self, part: Object) -> None:
+        text = part.get("text")
+        thought = part.get("thought")
+        if text is not None and not isinstance(text, str):
+            raise TypeError(f"the text of a part is {shown(text)}")
+        if text is None or len(part) > (1 if thought is None else 2):
+            self._close_text()
+            self.parts.append(part)
+        elif self.pieces is not None and bool(thought) == bool(self.thought):
+            self.pieces.append(text)
+        elif text:
+            self._close_text()
+            self.parts.append(part)
+            self.pieces, self.thought = [text], thought  # an interrupt may come between
+        elif not self.parts:
+            self.is_empty_text = True
 
     def _close_text(self) -> None:
         self.whole_parts()
@@ -138,14 +148,13 @@ class _Answer:
         return self.parts
 
     def whole(self) -> Object:
-        out: Object = copy_json(self.members)
-        parts = self.whole_parts() or ([{"text": ""}] if self.is_empty_text else [])
-        content: Object = {"parts": copy_json(parts)}
+        parts = list(self.whole_parts()) or ([{"text": ""}] if self.is_empty_text else [])
+        if not parts and not self.role:
+            return dict(self.members)
+        content: Object = {"parts": parts}
         if self.role:
             content["role"] = self.role
-        if parts or self.role:
-            out["content"] = content
-        return out
+        return {**self.members, "content": content}
 
 
 def _mended(text: str) -> str:

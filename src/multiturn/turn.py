@@ -22,7 +22,7 @@ from multiturn.errors import (
 )
 from multiturn.messages.candidate import Candidate, FinishReason, GenerateContentResponse
 from multiturn.messages.content import Content
-from multiturn.messages.message import Object
+from multiturn.messages.message import Object, copy_json
 from multiturn.reply import Reply
 from multiturn.request import Request
 from multiturn.retry import RetryRule
@@ -187,9 +187,9 @@ def answer(request: Request, retry: RetryRule) -> Steps:
     reply = yield from ask(request, retry)
     whole = reply.whole()
     require_end(whole)
-    response = GenerateContentResponse.view(whole)
     # Not streamed, the caller sees it in the response; from an empty iteration nobody would.
-    if request.stream and response.prompt_feedback.block_reason:
+    if request.stream and _is_blocked(whole):
+        response = _response(whole)
         raise BlockedPromptException(response, response)
 
 
@@ -218,32 +218,44 @@ def ask(request: Request, retry: RetryRule) -> Generator[Step, Any, Reply]:
 def judged(reply: Reply) -> Content:
     """Return the model's content of a reply that a history can hold, or raise."""
     whole = reply.whole()
-    response = GenerateContentResponse.view(whole)
-    candidates = whole.get("candidates") or []
-    if not candidates and response.prompt_feedback.block_reason:
+    candidates = whole.get("candidates")
+    if not candidates and _is_blocked(whole):
+        response = _response(whole)
         raise BlockedPromptException(response, response)
     require_end(whole)
-    candidate = Candidate.view(candidates[0])
-    if candidate.finish_reason not in _WHOLE:
-        raise StopCandidateException(candidate, response)
+    assert candidates
+    reason = candidates[0]["finishReason"]
+    if reason != "STOP" and Candidate.view(candidates[0]).finish_reason not in _WHOLE:
+        response = _response(whole)
+        raise StopCandidateException(response.candidates[0], response)
     content = candidates[0].get("content") or {}
     return Content.view({"parts": content.get("parts") or [], "role": "model"}, frozen=True)
 
 
 def require_end(whole: Object) -> None:
     """Raise BrokenResponseError unless a reply has an answer, and the answer an end."""
-    response = GenerateContentResponse.view(whole)
-    candidates = whole.get("candidates") or []
+    candidates = whole.get("candidates")
     if not candidates:
-        if response.prompt_feedback.block_reason:
+        if _is_blocked(whole):
             return
-        raise BrokenResponseError("the reply ended without any answer; send it again", response)
+        raise BrokenResponseError(
+            "the reply ended without any answer; send it again", _response(whole)
+        )
     if not candidates[0].get("finishReason"):
         raise BrokenResponseError(
             "the reply stopped arriving before it was whole (it gave no finish reason); "
             "what had arrived is in .response; send the message again",
-            response,
+            _response(whole),
         )
+
+
+def _is_blocked(whole: Object) -> bool:
+    return bool(GenerateContentResponse.view(whole).prompt_feedback.block_reason)
+
+
+def _response(whole: Object) -> GenerateContentResponse:
+    """Return a reply for whoever handles an error, made anew."""
+    return GenerateContentResponse.view(copy_json(whole))
 
 
 class NamelessCall(BrokenResponseError):
@@ -254,9 +266,9 @@ def require_names(content: Content, reply: Reply) -> None:
     """Raise NamelessCall if a call has no name."""
     parts = content.json_object["parts"]
     if not all(part["functionCall"].get("name") for part in parts if "functionCall" in part):
-        response = GenerateContentResponse.view(reply.whole())
         raise NamelessCall(
-            "the model called a function without saying which; send the message again", response
+            "the model called a function without saying which; send the message again",
+            _response(reply.whole()),
         )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Literal, TypeAlias
 
 from multiturn.backends.sse import SseDecoder
@@ -188,7 +188,7 @@ class ReplyReader:
         self._bytes = 0
         self.continuation_token: str | None = None
 
-    def feed(self, data: bytes) -> Iterator[Object]:
+    def feed(self, data: bytes) -> Iterable[Object]:
         """Give the chunks that these bytes complete, each before the next is looked at.
 
         Raises:
@@ -200,8 +200,8 @@ class ReplyReader:
             raise MalformedReply(f"the answer is longer than {BODY_BYTES >> 20} MiB")
         if self._events is None:
             self._whole.append(data)
-        else:
-            yield from self._chunks(self._events.feed(data))
+            return ()
+        return self._chunks(self._events.feed(data))
 
     def end(self) -> Iterator[Object]:
         """Give the chunks that the end of the body completes."""
@@ -226,22 +226,23 @@ class ReplyReader:
     def _checked(self, chunk: Any) -> Object:
         if not isinstance(chunk, dict):
             raise MalformedReply("the server sent a chunk that is no object", chunk)
-        if "error" in chunk and "candidates" not in chunk:
-            raise self._read_error(chunk)
         candidates = chunk.get("candidates")
+        if candidates is None and "error" in chunk and "candidates" not in chunk:
+            raise self._read_error(chunk)
         if candidates:
             if not isinstance(candidates, list):
                 raise MalformedReply("$.candidates is no list", candidates)
             for candidate in candidates:
                 _check_candidate(candidate)
-                self._note_continuation(candidate)
+                if "continuationToken" in candidate:
+                    self._note_continuation(candidate)
         for name in ("usageMetadata", "promptFeedback"):
-            if not isinstance(chunk.get(name) or {}, dict):
+            if name in chunk and not isinstance(chunk[name] or {}, dict):
                 raise MalformedReply(f"$.{name} is no object", chunk[name])
         return chunk
 
     def _note_continuation(self, candidate: Object) -> None:
-        token = candidate.pop("continuationToken", None)
+        token = candidate.pop("continuationToken")
         if candidate.get("finishReason") in _CONTINUES and isinstance(token, str):
             del candidate["finishReason"]
             self.continuation_token = token
@@ -280,21 +281,22 @@ def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-_KINDS: dict[str, tuple[type, ...]] = {
-    "text": (str,),
-    "functionCall": (dict,),
-    "functionResponse": (dict,),
-    "inlineData": (dict,),
-    "fileData": (dict,),
-    "executableCode": (dict,),
-    "codeExecutionResult": (dict,),
-    "thought": (bool,),
-    "thoughtSignature": (str,),
+# What the rest of the program relies on: the types of members that are there.
+_PART_TYPES: dict[str, type] = {
+    "text": str,
+    "functionCall": dict,
+    "functionResponse": dict,
+    "inlineData": dict,
+    "fileData": dict,
+    "executableCode": dict,
+    "codeExecutionResult": dict,
+    "thought": bool,
+    "thoughtSignature": str,
 }
+_CANDIDATE_TYPES = (("finishReason", (str, int)), ("index", (int,)), ("safetyRatings", (list,)))
 
 
 def _check_candidate(candidate: Any) -> None:
-    """Refuse what has not the shape that the rest of the program relies on."""
     if not isinstance(candidate, dict):
         raise MalformedReply("a candidate is no object", candidate)
     content = candidate.get("content")
@@ -307,24 +309,23 @@ def _check_candidate(candidate: Any) -> None:
                 raise MalformedReply("$.candidates[].content.parts is no list", parts)
             for part in parts:
                 _check_part(part)
-        if not isinstance(content.get("role") or "", str):
+        if "role" in content and not isinstance(content["role"] or "", str):
             raise MalformedReply("$.candidates[].content.role is no text", content)
-    if type(candidate.get("index") or 0) is not int:
-        raise MalformedReply("$.candidates[].index is no number", candidate["index"])
-    if not isinstance(candidate.get("finishReason") or "", str | int):
-        raise MalformedReply("$.candidates[].finishReason is no name", candidate["finishReason"])
-    if not isinstance(candidate.get("safetyRatings") or [], list):
-        raise MalformedReply("$.candidates[].safetyRatings is no list", candidate)
+    for name, types in _CANDIDATE_TYPES:
+        value = candidate.get(name)
+        if value and type(value) not in types:
+            raise MalformedReply(f"$.candidates[].{name} has a wrong type", value)
 
 
 def _check_part(part: Any) -> None:
     if not isinstance(part, dict):
         raise MalformedReply("a part is no object", part)
-    for name, value in list(part.items()):
-        if value is None:
-            del part[name]  # null is absent
-        elif name in _KINDS and not isinstance(value, _KINDS[name]):
+    for name, value in part.items():
+        if type(value) is not _PART_TYPES.get(name, type(value)) and value is not None:
             raise MalformedReply(f"$.candidates[].content.parts[].{name} has a wrong type", value)
+    if None in part.values():  # null is absent
+        for name in [name for name, value in part.items() if value is None]:
+            del part[name]
     call = part.get("functionCall")
     if call is not None and not (
         isinstance(call.get("name"), str) and isinstance(call.get("args") or {}, dict)

@@ -12,6 +12,7 @@ from multiturn.errors import MalformedReply
 EVENT_BYTES = 32 * 1024 * 1024
 _MARK = b"\xef\xbb\xbf"
 _FIELDS = (b"data", b"event", b"id", b"retry")
+_LF, _CR = b"\n\r"
 
 
 class SseDecoder:
@@ -51,14 +52,13 @@ class SseDecoder:
         if not self._is_begun:
             self._is_begun = True
             data = data.removeprefix(_MARK)
-        lines = data.splitlines(keepends=True)
-        if lines[-1][-1:] == b"\r":
+        lines = data.splitlines()
+        if data[-1] == _CR:
             self._ended_in_cr = True
-        elif lines[-1][-1:] != b"\n":
+        elif data[-1] != _LF:
             self._line.append(lines.pop())
         events: list[bytes] = []
-        for line in lines:
-            self._take(line.rstrip(b"\r\n"), events)
+        self._take(lines, events)
         if events:
             self._event_bytes = sum(map(len, self._line))
         return events
@@ -68,21 +68,23 @@ class SseDecoder:
         events: list[bytes] = []
         line = b"".join(self._line)
         self._line.clear()
-        self._take(line if self._is_begun else line.removeprefix(_MARK), events)
-        self._take(b"", events)
+        self._take([line if self._is_begun else line.removeprefix(_MARK), b""], events)
         return events
 
-    def _take(self, line: bytes, events: list[bytes]) -> None:
-        if not line:
-            if self._event:
-                events.append(self._event[0] if len(self._event) == 1 else b"\n".join(self._event))
-                self._event.clear()
+    def _take(self, lines: list[bytes], events: list[bytes]) -> None:
+        event = self._event
+        for line in lines:
+            if line[:6] == b"data: ":
+                event.append(line[6:])
+            elif line:
+                self._take_other(line)
+            elif event:
+                events.append(event[0] if len(event) == 1 else b"\n".join(event))
+                event.clear()
             elif self.stray:
                 self.stray += b"\n"
-            return
-        if line[:6] == b"data: ":
-            self._event.append(line[6:])
-            return
+
+    def _take_other(self, line: bytes) -> None:
         name, _, value = line.partition(b":")
         if name == b"data":
             self._event.append(value.removeprefix(b" "))
