@@ -238,3 +238,42 @@ def test_a_callback_that_was_taken_off_is_not_called() -> None:
     cancel.forget(callbacks[0])
     cancel.set()
     assert [2] == called
+
+
+def replacing(chat: ChatSession, how: str) -> Coroutine[Any, Any, object]:
+    async def other() -> None:
+        if how == "ask":
+            await chat.send_message_async("c")
+        else:
+            chat.history = []
+
+    return other()
+
+
+@pytest.mark.parametrize("how", ["ask", "change"])
+def test_a_reply_that_is_kept_while_another_call_replaces_it_is_closed(how: str) -> None:
+    async def main() -> None:
+        chat, backend = conversation(["One", "Two"], "Fine.")
+        kept = await chat.send_message_async("b", stream=True)
+        assert 1 == backend.open_streams
+        await replacing(chat, how)
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert 0 == backend.open_streams
+        with pytest.raises(Exception, match="another call on this session"):
+            await kept.resolve()
+        assert {asyncio.current_task()} == asyncio.all_tasks()
+
+    asyncio.run(main())
+
+
+def test_a_reply_whose_loop_is_over_is_replaced_from_anywhere() -> None:
+    chat, backend = conversation(["One", "Two"], "Fine.")
+    kept: list[Any] = []
+
+    async def main() -> None:
+        kept.append(await chat.send_message_async("b", stream=True))
+
+    asyncio.run(main())
+    chat.send_message("c")
+    assert (["c", "Fine."], 0) == (said(chat), backend.open_streams)

@@ -6,7 +6,8 @@ import os
 import sys
 import threading
 import weakref
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import suppress
 from typing import Any, Literal, TypeAlias
 
 from multiturn.backends import Backend
@@ -70,6 +71,14 @@ def runner() -> tuple[threading.Thread, Any]:
         except RuntimeError:
             task = None
     return threading.current_thread(), task
+
+
+_closings: set[Any] = set()
+
+
+async def _closed(generator: AsyncGenerator[Object]) -> None:
+    with suppress(Exception):  # it is being read after all, and ends by itself
+        await generator.aclose()
 
 
 class Exchange:
@@ -243,8 +252,27 @@ class Exchange:
         else:
             self.settle("abandoned", BrokenResponseError(reason, None))
         generator = self._generator() if self._generator else None
-        if hasattr(generator, "close") and not self.is_running and self.process_id == os.getpid():
-            generator.close()  # type: ignore[union-attr]
+        if generator is None or self.is_running or self.process_id != os.getpid():
+            return
+        if hasattr(generator, "close"):
+            generator.close()
+        else:
+            self._close_in_loop(generator)
+
+    def _close_in_loop(self, generator: AsyncGenerator[Object]) -> None:
+        """Have the reply's own event loop close it; nobody else may."""
+        task = self.runner[1]
+        if task is None:
+            return
+        loop = task.get_loop()
+
+        def close() -> None:
+            closing = loop.create_task(_closed(generator))
+            _closings.add(closing)  # a loop holds its tasks weakly
+            closing.add_done_callback(_closings.discard)
+
+        with suppress(RuntimeError):  # it is closed, and with it what ran there
+            loop.call_soon_threadsafe(close)
 
     def require_own_process(self) -> None:
         """Refuse to read on in a process that was forked off: the bytes are its parent's."""
