@@ -77,7 +77,8 @@ def drive(steps: Steps, backend: Backend, keeper: Keeper) -> Iterator[Object]:
                             for chunk in chunks:
                                 reply.add(chunk)
                                 yield chunk
-                                _require_go(cancel)
+                                if cancel.reason is not None:
+                                    raise TurnCancelled(cancel.reason)
                         _require_go(cancel)
                         outcome = reply
                     case Wait(seconds):
@@ -119,7 +120,8 @@ async def drive_async(steps: Steps, backend: Backend, keeper: Keeper) -> AsyncIt
                             async for chunk in chunks:
                                 reply.add(chunk)
                                 yield chunk
-                                _require_go(cancel)
+                                if cancel.reason is not None:
+                                    raise TurnCancelled(cancel.reason)
                         _require_go(cancel)
                         outcome = reply
                     case Wait(seconds):

@@ -45,7 +45,8 @@ class Http:
             assert reader.head is not None
             yield reader.head
             while True:
-                yield from reader.take()
+                if data := reader.take():
+                    yield data
                 if reader.complete:
                     break
                 connection.receive(request)

@@ -5,8 +5,6 @@ The only file that knows the parsing library (httptools, the parser of Node.js).
 
 from __future__ import annotations
 
-import zlib
-
 import httptools
 
 from multiturn.errors import ConnectionFailed, InvalidContent, MalformedReply
@@ -46,7 +44,7 @@ class ResponseReader:
         complete: Whether the whole answer has arrived.
         began: Whether any byte of it has.
         reusable: Whether the connection may carry another request afterwards.
-        waiting_bytes: Size of the pieces that were not taken.
+        waiting_bytes: Size of what was not taken of the body.
     """
 
     def __init__(self) -> None:
@@ -60,7 +58,8 @@ class ResponseReader:
         self.reusable = True
         self._headers: dict[str, str] = {}
         self._pieces: list[bytes] = []
-        self._bytes = self._head_bytes = self.waiting_bytes = 0
+        self._takes_body = False
+        self._bytes = self._taken_bytes = self._head_bytes = 0
         self._unpacker: _Unpacker | None = None
         self._until_close = False
         self._problem: MalformedReply | None = None
@@ -99,11 +98,15 @@ class ResponseReader:
         if self._problem is not None:
             raise self._problem
 
-    def take(self) -> list[bytes]:
-        """Return the pieces of the body that arrived since the last call."""
+    @property
+    def waiting_bytes(self) -> int:
+        return self._bytes - self._taken_bytes
+
+    def take(self) -> bytes:
+        """Return what arrived of the body since the last call."""
         pieces, self._pieces = self._pieces, []
-        self.waiting_bytes = 0
-        return pieces
+        self._taken_bytes = self._bytes
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     # -- what the parser calls -----------------------------------------------------------
 
@@ -121,34 +124,39 @@ class ResponseReader:
         if self.head is not None or 100 <= status < 200:
             return  # informational: the answer is still to come
         self.head = HttpHead(status, headers)
-        self._pieces = []
+        self._takes_body = True
         transfer = headers.get("transfer-encoding", "chunked").lower()
         encoding = headers.get("content-encoding", "identity").strip().lower()
         self._until_close = "content-length" not in headers and "transfer-encoding" not in headers
         if encoding in ("gzip", "x-gzip"):
             self._unpacker = _Unpacker()
         elif encoding not in ("identity", ""):
-            self._problem = MalformedReply(
-                f"the answer is packed in a way that was not asked for ({encoding[:20]})", encoding
+            self._refuse(
+                MalformedReply(
+                    f"the answer is packed in a way that was not asked for ({encoding[:20]})",
+                    encoding,
+                )
             )
         if transfer != "chunked":
-            self._problem = MalformedReply("the answer has an unknown transfer coding", transfer)
+            self._refuse(MalformedReply("the answer has an unknown transfer coding", transfer))
 
     def on_body(self, data: bytes) -> None:
-        if self.head is None or self.complete or self._problem is not None:
+        if not self._takes_body:
             return
-        try:
-            pieces = self._unpacker.unpack(data) if self._unpacker else (data,)
-        except MalformedReply as problem:
-            self._problem = problem
-            return
-        for piece in pieces:
-            self._bytes += len(piece)
-            self.waiting_bytes += len(piece)
-        self._pieces.extend(pieces)
+        if self._unpacker is not None:
+            try:
+                data = self._unpacker.unpack(data)
+            except MalformedReply as problem:
+                self._refuse(problem)
+                return
+        self._bytes += len(data)
+        self._pieces.append(data)
         if self._bytes > BODY_BYTES:
             self._pieces = []
-            self._problem = MalformedReply(f"the answer is longer than {BODY_BYTES // _MIB} MiB")
+            self._refuse(MalformedReply(f"the answer is longer than {BODY_BYTES // _MIB} MiB"))
+
+    def _refuse(self, problem: MalformedReply) -> None:
+        self._problem, self._takes_body = problem, False
 
     def on_message_complete(self) -> None:
         if self.head is None or self.complete:
@@ -157,6 +165,7 @@ class ResponseReader:
             self._problem = MalformedReply("the answer's gzip data is cut")
             return
         self.complete = self._problem is None
+        self._takes_body = False
         self.reusable = self.reusable and not self._until_close and self._parser_allows_more()
 
     def _parser_allows_more(self) -> bool:
@@ -167,6 +176,8 @@ class _Unpacker:
     """Unpacks gzip as it arrives, within the ratio."""
 
     def __init__(self) -> None:
+        import zlib
+
         self._stream = zlib.decompressobj(zlib.MAX_WBITS | 16)
         self._in_bytes = self._out_bytes = 0
 
@@ -175,7 +186,9 @@ class _Unpacker:
         """Whether the data came to their end; an empty body counts."""
         return self._stream.eof or not self._in_bytes
 
-    def unpack(self, data: bytes) -> list[bytes]:
+    def unpack(self, data: bytes) -> bytes:
+        import zlib
+
         pieces = []
         self._in_bytes += len(data)
         while data and not self._stream.eof:
@@ -192,4 +205,4 @@ class _Unpacker:
                 )
             if piece:
                 pieces.append(piece)
-        return pieces
+        return b"".join(pieces)

@@ -45,8 +45,8 @@ class Connections:
             assert reader.head is not None
             yield reader.head
             while True:
-                for piece in reader.take():
-                    yield piece
+                if data := reader.take():
+                    yield data
                 if reader.complete:
                     break
                 await connection.more()
