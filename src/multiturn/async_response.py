@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from typing import Self
 
-from multiturn.errors import TurnCancelled
-from multiturn.exchange import Exchange, runner
+from multiturn.errors import TurnCancelled, UsageError
+from multiturn.exchange import Exchange
 from multiturn.messages.candidate import GenerateContentResponse as WireResponse
 from multiturn.messages.message import Object
 from multiturn.response import (
@@ -30,8 +29,12 @@ class AsyncGenerateContentResponse(BaseGenerateContentResponse[AsyncIterator[Obj
         """Make the reply of an exchange, as in ``GenerateContentResponse``."""
         response = cls._arriving(exchange, source)
         if stream:
-            with suppress(Exception):
+            try:
                 await response._advance()
+            except UsageError:  # nothing was sent
+                raise
+            except Exception:
+                pass
         else:
             await response.resolve()
             response._collapse()
@@ -53,8 +56,7 @@ class AsyncGenerateContentResponse(BaseGenerateContentResponse[AsyncIterator[Obj
                 raise self._error
             return False
         if self._exchange is not None:
-            self._exchange.require_own_process()
-            self._exchange.runner = runner()
+            self._exchange.note_runner()
         try:
             chunk = await anext(self._source)  # type: ignore[arg-type]
         except (StopAsyncIteration, TurnCancelled):

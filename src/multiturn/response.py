@@ -7,7 +7,6 @@ reply is not to be iterated by two threads at once; ``cancel()`` may be called f
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from typing import Any, Generic, Self, TypeVar
 
 from multiturn.errors import (
@@ -16,7 +15,7 @@ from multiturn.errors import (
     UsageError,
     picklable,
 )
-from multiturn.exchange import Exchange, runner
+from multiturn.exchange import Exchange
 from multiturn.messages.candidate import (
     Candidate,
     PromptFeedback,
@@ -292,12 +291,17 @@ class GenerateContentResponse(BaseGenerateContentResponse[Iterator[Object]]):
         """Make the reply of an exchange.
 
         With ``stream`` the first chunk is taken in, so that the request is on its way,
-        and what went wrong is left to the iteration to raise; without, the whole is.
+        and what went wrong is left to the iteration to raise, unless nothing was sent;
+        without, the whole is.
         """
         response = cls._arriving(exchange, source)
         if stream:
-            with suppress(Exception):
+            try:
                 response._advance()
+            except UsageError:  # nothing was sent
+                raise
+            except Exception:
+                pass
         else:
             response.resolve()
             response._collapse()
@@ -320,8 +324,7 @@ class GenerateContentResponse(BaseGenerateContentResponse[Iterator[Object]]):
                 raise self._error
             return False
         if self._exchange is not None:
-            self._exchange.require_own_process()
-            self._exchange.runner = runner()
+            self._exchange.note_runner()
         try:
             chunk = next(self._source)  # type: ignore[arg-type]
         except StopIteration:
@@ -353,12 +356,12 @@ class _Chunks:
         return self
 
     def __next__(self) -> GenerateContentResponse:
-        response = self._response
-        if self._position >= len(response._chunks) and not response._advance():
+        response, position = self._response, self._position
+        chunks = response._chunks
+        if position >= len(chunks) and not response._advance():
             raise StopIteration
-        chunk = response._chunks[self._position]
-        self._position += 1
-        return chunk_response(chunk)
+        self._position = position + 1
+        return chunk_response(chunks[position])
 
     def __del__(self) -> None:
         if hasattr(self, "_response"):
