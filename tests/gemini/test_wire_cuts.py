@@ -33,6 +33,7 @@ NEVER = Retry(attempts=1)
 STRIDE = 1 if EFFORT == "nightly" else 7
 IMAGE = {"inlineData": {"mimeType": "image/png", "data": "iVBORw0KGgo="}}
 CALL = {"functionCall": {"id": "c1", "name": "wind_at", "args": {"metres": 50}}}
+RESULT = {"functionResponse": {"id": "c1", "name": "wind_at", "response": {"knots": 9}}}
 FIXTURES: dict[str, list[dict[str, Any]]] = {
     "text": [reply("In pié", None), reply("ces ✓ 🌍", None), reply(".", "STOP")],
     "call": [parts([{**CALL, "thoughtSignature": "Q2lR"}])],
@@ -87,10 +88,12 @@ async def _exchange(way: Way, server: WireServer, model: Any, stream: bool) -> N
     else:
         assert before == chat.history, "a cut turn left a trace"
         assert isinstance(error, BackendError | BrokenResponseError)
-    response = await way.send(chat, "second")
+    is_called = any(part.function_call for part in chat.history[-1].parts)
+    second = RESULT if is_called else {"text": "second"}
+    response = await way.send(chat, second)
     assert "All well." == response.text
     sent = [content["parts"] for content in server.requests[-1].json["contents"]]
-    assert [{"text": "second"}] == sent[-1]
+    assert [second] == sent[-1]
     assert (5 if error is None else 3) == len(sent)
     json.dumps(sent)
 
@@ -130,8 +133,8 @@ async def _cut_at(way: Way, answers: list[Answer], *, stream: bool) -> None:
     remaining = iter(answers)
 
     def answer(received: Received) -> Answer:
-        last = received.json["contents"][-1]["parts"][0]["text"]
-        return next(remaining) if last == "first" else whole(reply("All well."))
+        last = received.json["contents"][-1]["parts"][0]
+        return next(remaining) if last == {"text": "first"} else whole(reply("All well."))
 
     with WireServer(answer) as server:
         model = server.model(retry=NEVER)
