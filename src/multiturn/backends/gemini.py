@@ -293,7 +293,6 @@ _PART_TYPES: dict[str, type] = {
     "thought": bool,
     "thoughtSignature": str,
 }
-_CANDIDATE_TYPES = (("finishReason", (str, int)), ("index", (int,)), ("safetyRatings", (list,)))
 
 
 def _check_candidate(candidate: Any) -> None:
@@ -308,13 +307,17 @@ def _check_candidate(candidate: Any) -> None:
             if not isinstance(parts, list):
                 raise MalformedReply("$.candidates[].content.parts is no list", parts)
             for part in parts:
-                _check_part(part)
+                # Nearly all are pieces of text.
+                if type(part) is not dict or len(part) != 1 or type(part.get("text")) is not str:
+                    _check_part(part)
         if "role" in content and not isinstance(content["role"] or "", str):
             raise MalformedReply("$.candidates[].content.role is no text", content)
-    for name, types in _CANDIDATE_TYPES:
-        value = candidate.get(name)
-        if value and type(value) not in types:
-            raise MalformedReply(f"$.candidates[].{name} has a wrong type", value)
+    if type(candidate.get("index") or 0) is not int:
+        raise MalformedReply("$.candidates[].index is no number", candidate["index"])
+    if not isinstance(candidate.get("finishReason") or "", str | int):
+        raise MalformedReply("$.candidates[].finishReason is no name", candidate["finishReason"])
+    if not isinstance(candidate.get("safetyRatings") or [], list):
+        raise MalformedReply("$.candidates[].safetyRatings is no list", candidate)
 
 
 def _check_part(part: Any) -> None:
