@@ -30,8 +30,10 @@ Turn = Callable[[], object]
 
 
 def multiturn(path: Path, length: int) -> Turn:
+    from overhead import Ready
+
     import multiturn as genai
-    from stores import Ready, chat_of
+    from stores import chat_of
 
     chat = chat_of(path, length, genai.GenerativeModel(backend=Ready(0)))
     chat.send_message(ASKED)
@@ -40,8 +42,10 @@ def multiturn(path: Path, length: int) -> Turn:
 
 def multiturn_without_state(path: Path, length: int) -> Turn:
     """Open the conversation for each turn, as a worker behind a load balancer does."""
+    from overhead import Ready
+
     import multiturn as genai
-    from stores import Ready, chat_of
+    from stores import chat_of
 
     model = genai.GenerativeModel(backend=Ready(0))
     store = chat_of(path, length, model)._stored.store  # type: ignore[union-attr]
