@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import errno
 import os
-import select
 import selectors
 import socket
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 from multiturn.errors import BackendError, ConnectionFailed, TimedOut
 from multiturn.http import Headers, HttpRequest
 from multiturn.http.message import ResponseReader, request_head
-from multiturn.http.route import Route, Trust
+from multiturn.http.readiness import Readiness
+from multiturn.http.route import Route, Trust, addressed
 
 # Larger receive buffers cost more than they save: above this size the C library maps
 # and unmaps memory for each call.
@@ -92,28 +93,50 @@ def total_timed_out() -> TimedOut:
 
 
 class Connection:
-    """A connection to a route; used by one request at a time."""
+    """A connection along a route; used by one request at a time.
 
-    __slots__ = ("_socket", "reader")
+    Its socket does not block: what is waited for, and how long, is said here.
+    """
 
-    def __init__(self, sock: socket.socket) -> None:
-        self._socket = sock
+    __slots__ = (
+        "_pending",
+        "_readiness",
+        "_socket",
+        "_wants_read",
+        "_wants_write",
+        "reader",
+        "route",
+    )
+
+    def __init__(self, sock: socket.socket, route: Route) -> None:
+        sock.setblocking(False)
+        self._socket, self.route = sock, route
+        self._readiness = Readiness(sock)
         self.reader = ResponseReader()
+        # TLS holds back bytes that it has read, and may have to read in order to write.
+        self._pending: Callable[[], int] | None = getattr(sock, "pending", None)
+        self._wants_read: type[OSError] = BlockingIOError
+        self._wants_write: type[OSError] = BlockingIOError
+        if self._pending is not None:
+            import ssl
 
-    def send(self, request: HttpRequest, target: str, host: str, headers: Headers = ()) -> None:
+            self._wants_read, self._wants_write = ssl.SSLWantReadError, ssl.SSLWantWriteError
+
+    def send(self, request: HttpRequest, target: str) -> None:
         """Send a request; a server that closes early is met when its answer is read."""
+        target, host, headers = addressed(self.route, target)
         head = request_head(
             request.method, target, host, (*request.headers, *headers), len(request.body)
         )
         self.reader.begin()
         try:
             if len(request.body) <= _JOINED_BYTES:
-                self._send(request, memoryview(b"".join((head, request.body))))
+                self._send(request, b"".join((head, request.body)))
             else:
                 self._send(request, head)
-                self._send(request, memoryview(request.body))
-        except TimeoutError as error:
-            raise error if isinstance(error, TimedOut) else total_timed_out() from None
+                self._send(request, request.body)
+        except TimedOut:
+            raise
         except OSError as error:
             # Perhaps it said why (413, 429) before it closed.
             with suppress(BackendError, OSError):
@@ -122,29 +145,47 @@ class Connection:
             if self.reader.head is None:
                 raise failed("the connection broke while the request was sent", error) from None
 
-    def _send(self, request: HttpRequest, data: memoryview) -> None:
-        while data:
-            limit = Limit(request, request.idle_seconds, "the server took nothing more in")
-            self._socket.settimeout(limit.left_seconds)
+    def _send(self, request: HttpRequest, data: bytes | memoryview) -> None:
+        while True:
             try:
-                data = data[self._socket.send(data) :]
-            except TimeoutError:
-                raise limit.error() from None
+                sent = self._socket.send(data)
+            except self._wants_write:
+                self._wait(request, self._readiness.writable, "the server took nothing more in")
+            except self._wants_read:
+                self._wait(request, self._readiness.readable, "the server took nothing more in")
+            else:
+                if sent == len(data):
+                    return
+                data = memoryview(data)[sent:]
 
     def receive(self, request: HttpRequest) -> None:
         """Wait for more of the answer, and let the reader have it."""
-        limit = Limit(request, request.idle_seconds, "the server sent nothing")
-        self._socket.settimeout(limit.left_seconds)
-        try:
-            data = self._socket.recv(_RECEIVE_BYTES)
-        except TimeoutError:
-            raise limit.error() from None
-        except OSError as error:
-            raise failed("the connection broke", error) from None
+        while True:
+            if self._pending is None or not self._pending():
+                self._wait(request, self._readiness.readable, "the server sent nothing")
+            try:
+                data = self._socket.recv(_RECEIVE_BYTES)
+                break
+            except self._wants_read:
+                continue
+            except self._wants_write:
+                self._wait(request, self._readiness.writable, "the server took nothing more in")
+            except OSError as error:
+                raise failed("the connection broke", error) from None
         if data:
             self.reader.feed(data)
         else:
             self.reader.end()
+
+    @staticmethod
+    def _wait(request: HttpRequest, ready: Callable[[float], bool], what: str) -> None:
+        seconds = min(request.deadline - time.monotonic(), request.idle_seconds)
+        if not (seconds > 0 and ready(seconds)):
+            raise (
+                TimedOut(f"{what} within {seconds:g} s", retryable=True)
+                if seconds == request.idle_seconds
+                else total_timed_out()
+            )
 
     def guarded_by(self, interrupt: Interrupt) -> None:
         """Let an interrupt end what blocks on this connection."""
@@ -154,11 +195,7 @@ class Connection:
     def is_usable(self) -> bool:
         """Whether the server seems to be still there: an idle one says nothing."""
         try:
-            if hasattr(select, "poll"):
-                poll = select.poll()
-                poll.register(self._socket, select.POLLIN)
-                return not poll.poll(0)
-            return not select.select([self._socket], [], [], 0)[0]
+            return not self._readiness.readable(0)
         except (OSError, ValueError):
             return False
 
@@ -194,7 +231,7 @@ def connect(route: Route, trust: Trust, request: HttpRequest, interrupt: Interru
         if route.is_secure:
             sock = _secured(sock, route, trust, limit)
             interrupt.guard(sock)
-        return Connection(sock)
+        return Connection(sock, route)
     except TimeoutError as error:
         sock.close()
         raise error if isinstance(error, TimedOut) else limit.error() from None
@@ -280,7 +317,9 @@ def _addresses(host: str, port: int, limit: Limit, interrupt: Interrupt) -> list
 
     def look_up() -> None:
         try:
-            found.extend(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+            # As bytes, a plain name needs no codec for names in other scripts.
+            name = host.encode("ascii") if host.isascii() else host
+            found.extend(socket.getaddrinfo(name, port, type=socket.SOCK_STREAM))
         except (OSError, UnicodeError) as error:
             problem.append(error)
 

@@ -12,7 +12,7 @@ from multiturn.errors import ConnectionFailed
 from multiturn.http import HttpHead, HttpRequest
 from multiturn.http.blocking import Connection, Interrupt, connect
 from multiturn.http.pool import Pool
-from multiturn.http.route import Route, Trust, addressed, proxy_for, split
+from multiturn.http.route import Origin, Route, Trust, proxy_for, split
 
 if TYPE_CHECKING:
     from multiturn.http.nonblocking import Connections
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 class Http:
     """An HTTP/1.1 client for any number of threads and event loops.
 
-    Proxies and certificates are those of the environment.  Connections are kept open and
-    used again; those of an event loop are closed with it, and a forked process uses none
-    of its parent's.
+    Proxies and certificates are those of the environment when a connection is made.
+    Connections are kept open and used again; those of an event loop are closed with it,
+    and a forked process uses none of its parent's.
     """
 
     def __init__(self) -> None:
@@ -35,12 +35,11 @@ class Http:
     def exchange(self, request: HttpRequest, cancel: Cancel) -> Iterator[HttpHead | bytes]:
         """Send, and give the head, then the pieces of the body."""
         origin, target = split(request.url)
-        route = Route(origin, proxy_for(origin))
         interrupt = Interrupt()
         cancel.call(interrupt.set)
         connection: Connection | None = None
         try:
-            connection = self._answered(route, target, request, interrupt)
+            connection = self._answered(origin, target, request, interrupt)
             reader = connection.reader
             assert reader.head is not None
             yield reader.head
@@ -52,7 +51,7 @@ class Http:
                 connection.receive(request)
             interrupt.guard(None)
             if reader.reusable and not interrupt.is_set:
-                self._pool.put(route, connection)
+                self._pool.put(origin, connection)
                 connection = None
         except Exception:
             if not cancel.is_set():
@@ -64,16 +63,18 @@ class Http:
                 connection.close()
 
     def _answered(
-        self, route: Route, target: str, request: HttpRequest, interrupt: Interrupt
+        self, origin: Origin, target: str, request: HttpRequest, interrupt: Interrupt
     ) -> Connection:
         """Return a connection on which the head of the answer has arrived."""
-        connection = self._pool.take(route)
+        connection = self._pool.take(origin)
         while True:
             is_reused = connection is not None
-            connection = connection or connect(route, self._trust, request, interrupt)
+            if connection is None:
+                route = Route(origin, proxy_for(origin))
+                connection = connect(route, self._trust, request, interrupt)
             try:
                 connection.guarded_by(interrupt)
-                connection.send(request, *addressed(route, target))
+                connection.send(request, target)
                 while connection.reader.head is None:
                     connection.receive(request)
                 return connection

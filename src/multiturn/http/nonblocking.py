@@ -53,7 +53,7 @@ class Connections:
             call.connection = None
             if reader.reusable and connection.is_usable and not cancel.is_set():
                 connection.rest()
-                pool.put(route, connection)
+                pool.put(route.origin, connection)
                 connection = None
         except Exception:
             if not cancel.is_set():
@@ -73,7 +73,7 @@ class Connections:
         call: _Call,
     ) -> Connection:
         """Return a connection on which the head of the answer has arrived."""
-        connection = pool.take(route)
+        connection = pool.take(route.origin)
         while True:
             is_reused = connection is not None
             connection = connection or await call.run(connect(route, self._trust, request))

@@ -10,11 +10,11 @@ import weakref
 from collections import deque
 from typing import Generic, Protocol, TypeVar
 
-from multiturn.http.route import Route
+from multiturn.http.route import Origin
 
 # Shorter than the servers' own limit (Google's front ends close after some minutes).
 KEEP_SECONDS = 60.0
-# For each route; what is more is closed.
+# For each origin; what is more is closed.
 KEEP_CONNECTIONS = 1024
 
 
@@ -40,18 +40,18 @@ _pools: weakref.WeakSet[Pool] = weakref.WeakSet()  # type: ignore[type-arg]
 
 
 class Pool(Generic[C]):
-    """Idle connections by route; all methods may be called from any thread."""
+    """Idle connections by origin; all methods may be called from any thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._idle: dict[Route, deque[tuple[float, C]]] = {}
+        self._idle: dict[Origin, deque[tuple[float, C]]] = {}
         _pools.add(self)
 
-    def take(self, route: Route) -> C | None:
+    def take(self, origin: Origin) -> C | None:
         """Return a usable connection, which is then the caller's; None if there is none."""
         while True:
             with self._lock:
-                idle = self._idle.get(route)
+                idle = self._idle.get(origin)
                 if not idle:
                     return None
                 since, connection = idle.pop()
@@ -59,12 +59,12 @@ class Pool(Generic[C]):
                 return connection
             connection.close()
 
-    def put(self, route: Route, connection: C) -> None:
+    def put(self, origin: Origin, connection: C) -> None:
         """Keep a connection; close those that have waited too long."""
         now = time.monotonic()
         stale = []
         with self._lock:
-            idle = self._idle.setdefault(route, deque())
+            idle = self._idle.setdefault(origin, deque())
             idle.append((now, connection))
             while idle and (now - idle[0][0] >= KEEP_SECONDS or len(idle) > KEEP_CONNECTIONS):
                 stale.append(idle.popleft()[1])
