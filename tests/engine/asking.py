@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import time
+
 from multiturn.engine import Engine, Message, Piece, Sampling
+from multiturn.engine.llama import LlamaEngine
 
 GREEDY = Sampling(temperature=0, max_tokens=12)
 STORY: list[Message] = [("user", "Write a long story about a dragon.")]
@@ -53,3 +56,11 @@ class Conversation:
 def last_of(pieces: list[Piece]) -> Piece:
     assert [piece.finish for piece in pieces[:-1]] == [None] * (len(pieces) - 1)
     return pieces[-1]
+
+
+def wait_until_idle(engine: LlamaEngine) -> float:
+    """Return the seconds until no answer is under way."""
+    start = time.perf_counter()
+    with engine._idle:
+        assert engine._idle.wait_for(lambda: not engine._runs, 20)
+    return time.perf_counter() - start

@@ -11,6 +11,8 @@ from multiturn.engine import Message
 from multiturn.engine.llama import LlamaEngine, open_engine
 from multiturn.errors import EngineError
 
+from .asking import GREEDY, wait_until_idle
+
 ALTERNATING = (
     "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system') }}{% endif %}"
     "{% for m in messages %}"
@@ -117,6 +119,33 @@ def test_a_template_that_refuses_an_order_says_so(
 ) -> None:
     with pytest.raises(EngineError, match="order"):
         with_template(ALTERNATING).count([("assistant", "a"), ("user", "b")])
+
+
+def test_the_next_prompt_is_laid_out_before_anyone_waits_for_it(
+    fresh_engine: LlamaEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    messages: list[Message] = [("user", "Hi")]
+    text = "".join(p.text for p in fresh_engine.stream(messages, GREEDY))
+    messages += [("assistant", text), ("user", "Why?")]
+    wait_until_idle(fresh_engine)
+    prompts = fresh_engine._use().prompts
+    with monkeypatch.context() as patch:
+        patch.setattr(prompts, "_render", lambda _: pytest.fail("the template was rendered"))
+        early = prompts.build(messages)
+    prompts._layouts.clear()
+    assert prompts.build(messages) == early
+
+
+def test_an_answer_that_the_template_allows_no_message_after_is_given(
+    with_template: Callable[[str], LlamaEngine],
+) -> None:
+    short = "{% if messages[6:] %}{{ raise_exception('too many') }}{% endif %}" + DROPPING
+    engine = with_template(short)
+    messages: list[Message] = [("user", "a"), ("assistant", "b")] * 2 + [("user", "c")]
+    pieces = list(engine.stream(messages, GREEDY))
+    assert pieces[-1].finish in ("stop", "length")
+    with pytest.raises(EngineError, match="too many"):
+        engine.count([*messages, ("assistant", "d"), ("user", "e")])
 
 
 def test_a_last_message_of_the_assistant_is_continued(engine: LlamaEngine) -> None:

@@ -18,18 +18,10 @@ from multiturn.engine import Message, Sampling
 from multiturn.engine.llama import LlamaEngine
 from multiturn.errors import EngineError
 
-from .asking import GREEDY, STORY, answer
+from .asking import GREEDY, STORY, answer, wait_until_idle
 
 LONG = Sampling(temperature=0, max_tokens=900)
 RunScript = Callable[[str], "subprocess.CompletedProcess[str]"]
-
-
-def wait_until_idle(engine: LlamaEngine) -> float:
-    """Return the seconds until no answer is under way."""
-    start = time.perf_counter()
-    with engine._idle:
-        assert engine._idle.wait_for(lambda: not engine._runs, 20)
-    return time.perf_counter() - start
 
 
 def test_another_thread_cancels_within_one_token(engine: LlamaEngine) -> None:

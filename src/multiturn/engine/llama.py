@@ -12,7 +12,7 @@ from pathlib import Path
 
 from multiturn.engine.answer import Pieces, Run, pieces_async
 from multiturn.engine.cores import physical_cores
-from multiturn.engine.memory import check_memory
+from multiturn.engine.memory import check_memory, has_eight_bit_keys
 from multiturn.engine.prompt import PromptBuilder
 from multiturn.engine.protocol import Flag, Messages, Piece, Sampling, Template
 from multiturn.engine.reply import Reply, read_chunk, request_for
@@ -170,18 +170,16 @@ class LlamaEngine:
         ).start()
 
     def _work(self, run: Run) -> None:
-        last: Piece | BaseException
         try:
-            last = self._answer(run)
+            self._answer(run)
         except BaseException as error:
-            last = error
+            run.deliver(error)
         with self._idle:
             self._runs.discard(run)
             self._idle.notify_all()
-        run.deliver(last)
 
-    def _answer(self, run: Run) -> Piece:
-        """Deliver every piece but the last; return that one once the slot is free."""
+    def _answer(self, run: Run) -> None:
+        """Deliver every piece, the last one once the slot is free."""
         if run.stopped() == "closed":
             raise EngineError("the engine is being closed; ask again")
         loaded = self._use()
@@ -199,7 +197,8 @@ class LlamaEngine:
         last = answer.last()
         if last.finish == "stop" and run.sampling.json_schema is not None:
             _check_json(answer.transcript.text)
-        return last
+        run.deliver(last)
+        loaded.prompts.expect([*run.messages, ("assistant", answer.transcript.text)])
 
 
 _engines: weakref.WeakSet[LlamaEngine] = weakref.WeakSet()
@@ -244,7 +243,15 @@ def open_engine(
     ):  # fmt: skip
         if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= highest:
             raise UsageError(f"{name} is {value!r}; give a whole number from 1 to {highest}")
-    load = Load(resolved, window, slots, threads or physical_cores(), chat_template, check_tensors)
+    load = Load(
+        resolved,
+        window,
+        slots,
+        threads or physical_cores(),
+        has_eight_bit_keys(header),
+        chat_template,
+        check_tensors,
+    )
     with _opened_lock:
         if load not in _opened:
             _opened[load] = LlamaEngine(load, header)

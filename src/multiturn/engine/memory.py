@@ -34,20 +34,42 @@ def check_memory(load: Load, header: Header) -> None:
 
 
 def state_bytes_per_token(header: Header) -> int:
-    """Return the size of one token's keys and values at 16 bits each, 0 if not known.
+    """Return the size of one token's keys and values, 0 if not known.
 
     An upper bound where layers differ: each counts as one with full attention.
     """
     layers, heads = _number(header, "block_count"), _number(header, "attention.head_count")
-    width = _number(header, "embedding_length") // heads if heads else 0
-    both = sum(_number(header, f"attention.{name}_length", width) for name in ("key", "value"))
-    return 2 * layers * _number(header, "attention.head_count_kv", heads) * both
+    keys = _length(header, "key")
+    key_bytes = keys * 34 // 32 if has_eight_bit_keys(header) else keys * 2
+    head_bytes = key_bytes + 2 * _length(header, "value")
+    return layers * _number(header, "attention.head_count_kv", heads) * head_bytes
+
+
+def has_eight_bit_keys(header: Header) -> bool:
+    """Return whether the model's keys can be kept in llama.cpp's blocks of 32 numbers.
+
+    Not where keys and values are one (``kv_lora_rank``): values stay at 16 bits.
+    """
+    start = f"{header.architecture}.attention."
+    lengths = [
+        value for name, value in header.entries.items() if name.startswith(start + "key_length")
+    ]
+    known = [_length(header, "key"), *lengths]
+    whole = all(isinstance(length, int) and length and length % 32 == 0 for length in known)
+    return whole and f"{start}kv_lora_rank" not in header.entries
 
 
 def available_bytes() -> int | None:
     """Return how much memory can still be used, None where that is not known."""
     found = [size for size in (_system_bytes(), _container_bytes()) if size is not None]
     return min(found, default=None)
+
+
+def _length(header: Header, name: str) -> int:
+    """Return how many numbers the ``key`` or ``value`` of one head has, 0 if not known."""
+    heads = _number(header, "attention.head_count")
+    width = _number(header, "embedding_length") // heads if heads else 0
+    return _number(header, f"attention.{name}_length", width)
 
 
 def _number(header: Header, name: str, otherwise: int = 0) -> int:

@@ -20,6 +20,8 @@ from multiturn.engine.tokens import TokenCache, Tokens
 from multiturn.errors import EngineError
 
 Ask = Callable[[str, Mapping[str, Any] | None], dict[str, Any]]
+# Who spoke, and whether there was a text.
+Shape = tuple[tuple[Role, bool], ...]
 
 _SEGMENT_LIMIT_TOKENS = 1_000_000
 _ANSWER_LIMIT_TOKENS = 1_000_000
@@ -46,7 +48,7 @@ class PromptBuilder:
         self._ask = ask
         self._segments = TokenCache(_SEGMENT_LIMIT_TOKENS)
         self._answers = TokenCache(_ANSWER_LIMIT_TOKENS)
-        self._layouts: OrderedDict[tuple[tuple[Role, bool], ...], list[str | int]] = OrderedDict()
+        self._layouts: OrderedDict[Shape, list[str | int]] = OrderedDict()
         self._lock = threading.Lock()
         self._start = self._tokenize("", special=True, start=True)[:1]
         self.template = _probe(self._render, str(ask("/props", None).get("chat_template", "")))
@@ -64,7 +66,7 @@ class PromptBuilder:
         ordered = self._ordered(messages)
         tokens = list(self._start)
         key = hash(tuple(tokens))
-        for segment in self._layout(tuple((role, bool(text)) for role, text in ordered)):
+        for segment in self._layout(_shape(ordered)):
             if isinstance(segment, str):
                 ids = self._tokens(segment, special=True)
             else:
@@ -74,6 +76,17 @@ class PromptBuilder:
             tokens += ids
             key = hash((key, tuple(ids)))
         return Prompt(tokens, key)
+
+    def expect(self, messages: Messages) -> None:
+        """Lay out the prompt of the next user's message while nobody waits for it.
+
+        The template is rendered whole for every prompt, which takes longer the more
+        messages there are; whether it would change what is old is known to no one.
+        """
+        try:
+            self._layout(_shape(self._ordered([*messages, ("user", "next")])))
+        except EngineError:
+            return  # whoever asks for such a prompt is told
 
     def remember(self, prompt: Prompt, text: str, ids: Tokens) -> None:
         """Keep the ids with which the model answered ``prompt`` with ``text``."""
@@ -100,12 +113,21 @@ class PromptBuilder:
             ordered.insert(0, ("system", ""))
         return _join_neighbours(ordered) if template.alternates else ordered
 
-    def _layout(self, shape: tuple[tuple[Role, bool], ...]) -> list[str | int]:
-        """Return the rendered template as its own parts (str) and messages' places (int)."""
+    def _layout(self, shape: Shape) -> list[str | int]:
+        """Return the rendered template as its own parts (str) and messages' places (int).
+
+        Who wants a layout that is being made waits for it.
+        """
         with self._lock:
-            if (known := self._layouts.get(shape)) is not None:
-                self._layouts.move_to_end(shape)
-                return known
+            known = self._layouts.get(shape)
+            if known is None:
+                known = self._layouts[shape] = self._lay_out(shape)
+            self._layouts.move_to_end(shape)
+            while len(self._layouts) > _LAYOUT_LIMIT:
+                self._layouts.popitem(last=False)
+            return known
+
+    def _lay_out(self, shape: Shape) -> list[str | int]:
         rendered = self._render(
             [(role, _placeholder(i) if filled else "") for i, (role, filled) in enumerate(shape)]
         )
@@ -118,10 +140,6 @@ class PromptBuilder:
                 f"the chat template leaves out messages {roles}; let roles alternate, or give "
                 "another chat_template"
             )
-        with self._lock:
-            self._layouts[shape] = layout
-            while len(self._layouts) > _LAYOUT_LIMIT:
-                self._layouts.popitem(last=False)
         return layout
 
     def _render(self, messages: list[Message]) -> str:
@@ -137,6 +155,10 @@ class PromptBuilder:
     def _tokenize(self, text: str, *, special: bool, start: bool = False) -> list[int]:
         body = {"content": text, "parse_special": special, "add_special": start}
         return list(self._ask("/tokenize", body)["tokens"])
+
+
+def _shape(messages: Messages) -> Shape:
+    return tuple((role, bool(text)) for role, text in messages)
 
 
 def _placeholder(index: int) -> str:
