@@ -113,6 +113,28 @@ class Found(NamedTuple):
 Blobs = Mapping[str, bytes]
 
 
+class WholeSession(NamedTuple):
+    """All that a session holds, as it is put into a store at once.
+
+    Attributes:
+        turns: Each after the one it follows; ``place`` of each in the order of time.
+        head: The turn to point at, None for none.
+        redo: As in ``SessionState``.
+        attempts: What became no turn; each follows one of ``turns``, or none.
+        attempt_blobs: Of which bytes the attempts make use, by their identity.
+        blobs: The bytes of turns and attempts.
+        version: Of the session; no ``place`` is later.
+    """
+
+    turns: Sequence[StoredTurn]
+    head: str | None
+    redo: Sequence[str]
+    attempts: Sequence[StoredAttempt]
+    attempt_blobs: Mapping[str, Sequence[str]]
+    blobs: Blobs
+    version: int
+
+
 class Store(Protocol):
     """Where conversations rest.
 
@@ -131,6 +153,15 @@ class Store(Protocol):
 
     def create(self, name: str, head: str | None) -> SessionState:
         """Begin a session at a turn; SessionExists if the name is taken."""
+        ...
+
+    def restore(self, name: str, session: WholeSession) -> SessionState:
+        """Begin a session with everything that another had.
+
+        Raises:
+            SessionExists: The name is taken.
+            Conflict: The store has turns with the identity of one of these.
+        """
         ...
 
     def state(self, name: str) -> SessionState | None:
