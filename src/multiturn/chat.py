@@ -15,7 +15,7 @@ from multiturn.history import Turn, head_from, path_of, turns_of
 from multiturn.journal import JournalEntry
 from multiturn.messages.content import Content
 from multiturn.messages.message import Object
-from multiturn.open_turn import OpenTurn, checked_calling
+from multiturn.open_turn import OpenTurn, Unfinished, checked_calling, checked_unfinished
 from multiturn.request import Overrides, Request
 from multiturn.response import BaseGenerateContentResponse, GenerateContentResponse
 from multiturn.to_content import ContentLike, ContentsLike, to_content, to_contents
@@ -37,6 +37,7 @@ class ChatSession:
 
     A turn is added whole or not at all: one that failed, was blocked, cancelled or left
     half-read leaves ``history`` as it was, and the next ``send_message`` just works.
+    With ``unfinished="keep"`` it is kept with what had arrived of the answer, marked.
     One session may be used by many threads and tasks; their turns follow one another.
     Reading an attribute never changes anything.
 
@@ -46,6 +47,9 @@ class ChatSession:
         enable_automatic_function_calling: Run the functions that the model calls.
         busy: "wait" for the open turn of another thread, task or process, or "raise"
             SessionBusy.
+        unfinished: "drop" a turn that breaks off, by whatever cause, or "keep" it if
+            text of the answer had arrived: ``turn.is_partial`` says so, and the next
+            request carries it.  What broke it off is raised in both cases.
         session: Name of the session in the store; opened there, or begun.
         store: Where the conversation rests; None keeps it in memory.
         request_options: Of every message, over the model's and under the message's own.
@@ -66,6 +70,7 @@ class ChatSession:
         enable_automatic_function_calling: bool = False,
         *,
         busy: Busy = "wait",
+        unfinished: Unfinished = "drop",
         session: str | None = None,
         store: Store | None = None,
         request_options: RequestOptionsLike = None,
@@ -75,6 +80,7 @@ class ChatSession:
         self._request_options = Overrides(request_options=request_options).guarded()
         self.enable_automatic_function_calling = enable_automatic_function_calling
         self._busy: Busy = busy
+        self._unfinished = checked_unfinished(unfinished)
         self._stored: StoredSession | None = None
         contents = to_contents(history, path="$.history", role="user")
         if session is None and store is None:
@@ -83,6 +89,8 @@ class ChatSession:
             from multiturn.stored_session import open_session
 
             self._stored = open_session(store, session, contents)
+            if unfinished == "keep":
+                self._stored.keep_what_died()
         self._redo: tuple[Turn, ...] = ()
         self._last: BaseGenerateContentResponse[Any] | None = None
         # Weak, so that a reply which nobody reads any more vanishes and frees the session.
@@ -155,11 +163,15 @@ class ChatSession:
 
         Its calls wait for approval, or it broke off after functions had begun; in a
         stored session also by the end of its process.  Going on with it runs no function
-        again.  Another ``send_message``, ``rewind`` and a new ``history`` drop it.
+        again; its ``keep()`` adds it to the history as far as it came, its ``drop()``
+        forgets it, and so do another ``send_message``, ``rewind`` and a new ``history``.
         """
-        if self._pending is None and self._stored is not None:
-            return self._stored.pending()
-        return self._pending
+        found = self._pending
+        if found is None and self._stored is not None:
+            found = self._stored.pending()
+        if found is not None:
+            found.session = self
+        return found
 
     def resume(self, *, stream: bool = False) -> GenerateContentResponse:
         """Go on with the turn that waits or broke off, as was decided on ``chat.pending``.
@@ -187,7 +199,8 @@ class ChatSession:
         pending = self.pending
         if pending is None:
             raise UsageError("no turn waits for approval; send_message begins one")
-        return self._new_turn(pending.contents, pending.overrides, stream, pending)
+        given = pending.contents, pending.overrides, stream, pending, pending.steps_back
+        return self._new_turn(*given)
 
     def _new_turn(self, *given: Any) -> OpenTurn:
         return OpenTurn(*given) if self._stored is None else self._stored.open_turn(*given)
@@ -316,6 +329,7 @@ class ChatSession:
         return await self.edit_async(self._last_message(), stream=stream, **options)
 
     def _last_message(self) -> Content:
+        self._gate.let_go()  # what was left half-read may be kept, and is the last then
         if self._head is None or self._head.contents[0].role == "model":
             raise UsageError("nothing to ask again: the history does not end with a user's turn")
         return self._head.contents[0]

@@ -41,7 +41,7 @@ def state_of(chat: ChatSession) -> Object:
     turns = chat.turns
     return {
         **{name: value for name, value in vars(chat).items() if name not in _LEFT_BEHIND},
-        "_head": [(turn.id, turn.contents) for turn in turns],
+        "_head": [(turn.id, turn.contents, turn.outcome) for turn in turns],
         "_journal": [entry.pickled() for entry in chat._journal],
     }
 
@@ -51,7 +51,7 @@ def restore(chat: ChatSession, state: Object) -> None:
     vars(chat).update(state)
     chat._gate, chat._arriving, chat._stored, chat._redo = Gate(), None, None, ()
     chat._head = None
-    for turn_id, contents in state["_head"]:
-        chat._head = Turn(chat._head, contents, turn_id)
+    for turn_id, contents, outcome in state["_head"]:
+        chat._head = Turn(chat._head, contents, turn_id, outcome)
     by_id = {turn.id: turn for turn in chat.turns}
     chat._journal = [JournalEntry.unpickled(entry, by_id) for entry in state["_journal"]]

@@ -8,7 +8,7 @@ import threading
 import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import suppress
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 from multiturn.backends import Backend
 from multiturn.cancel import Cancel
@@ -20,22 +20,11 @@ from multiturn.errors import (
     StopCandidateException,
     TurnCancelled,
 )
+from multiturn.history import Outcome
 from multiturn.messages.content import Content
 from multiturn.messages.message import Object
 from multiturn.reply import Reply
 from multiturn.turn import RunCalls, Steps
-
-Outcome: TypeAlias = Literal[
-    "open",
-    "answered",
-    "failed",
-    "blocked",
-    "stopped",
-    "paused",
-    "cancelled",
-    "abandoned",
-    "interrupted",
-]
 
 
 def outcome_of(error: BaseException | None) -> Outcome:
@@ -59,6 +48,18 @@ def outcome_of(error: BaseException | None) -> Outcome:
             return "failed"
         case _:  # asyncio's CancelledError, not imported here
             return "cancelled"
+
+
+_process_id = os.getpid()
+
+
+def _note_process() -> None:
+    global _process_id
+    _process_id = os.getpid()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_note_process)
 
 
 def runner() -> tuple[threading.Thread, Any]:
@@ -271,12 +272,13 @@ class Exchange:
         with suppress(RuntimeError):  # it is closed, and with it what ran there
             loop.call_soon_threadsafe(close)
 
-    def require_own_process(self) -> None:
-        """Refuse to read on in a process that was forked off: the bytes are its parent's."""
-        if self.process_id != os.getpid():
+    def note_runner(self) -> None:
+        """Note who reads on; refuse a process that was forked off: the bytes are its parent's."""
+        self.runner = runner()
+        if self.process_id != _process_id:
             raise BrokenResponseError(
                 f"this reply belongs to process {self.process_id}, from which this one "
-                f"({os.getpid()}) was forked; send the message again here"
+                f"({_process_id}) was forked; send the message again here"
             )
 
     def __del__(self) -> None:

@@ -123,6 +123,12 @@ class Gate:
                 return False
             holder.abandon(_REPLACED)
 
+    def let_go(self) -> None:
+        """Abandon the open exchange if it was left half-read; never waits."""
+        holder = self.holder
+        if holder is not None and self._is_left(holder):
+            holder.abandon(_REPLACED)
+
     def _require_other_thread(self) -> None:
         """Refuse to block an event loop for a turn that only this loop can finish."""
         holder = self.holder

@@ -12,10 +12,22 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Protocol, TypeAlias, TypeVar, overload
+from typing import Any, Literal, Protocol, TypeAlias, TypeVar, overload
 
 from multiturn.messages.content import Content
 
+# How a turn ended, as told in ``JournalEntry``.
+Outcome: TypeAlias = Literal[
+    "open",
+    "answered",
+    "failed",
+    "blocked",
+    "stopped",
+    "paused",
+    "cancelled",
+    "abandoned",
+    "interrupted",
+]
 Encoder: TypeAlias = Callable[[Content], bytes]
 S = TypeVar("S")
 
@@ -45,10 +57,12 @@ class Fold(Protocol[S]):
 class Branch:
     """The contents along one branch, oldest first; grows at its end only."""
 
-    __slots__ = ("__weakref__", "contents", "encodings", "folds", "lock")
+    __slots__ = ("__weakref__", "contents", "encodings", "folds", "free_ends", "lock")
 
     def __init__(self, contents: Iterable[Content] = ()) -> None:
         self.contents = list(contents)
+        # Where it may grow: its end, and nothing while a turn is put there.
+        self.free_ends = {len(self.contents)}
         # Bytes of all contents so far joined by commas, and where each content ends.
         self.encodings: dict[Encoder, tuple[bytearray, list[int]]] = {}
         # The same for folds: bytes, where each content ends, and the state there.
@@ -67,18 +81,29 @@ class Turn:
         id: Hexadecimal digits: 64 if it is stored, the hash of all that it says and of
             the turn before; else 32, random.
         number: How many turns precede it on its branch.
+        outcome: "answered"; or how a turn ended that was kept unfinished.
     """
 
-    __slots__ = ("_branch", "_end", "contents", "id", "number", "parent")
+    __slots__ = ("_branch", "_end", "contents", "id", "number", "outcome", "parent")
 
     def __init__(
-        self, parent: Turn | None, contents: Sequence[Content], turn_id: str | None = None
+        self,
+        parent: Turn | None,
+        contents: Sequence[Content],
+        turn_id: str | None = None,
+        outcome: Outcome = "answered",
     ) -> None:
         self.parent = parent
         self.contents = tuple(content.frozen() for content in contents)
         self.id = turn_id or os.urandom(16).hex()
         self.number: int = parent.number + 1 if parent else 0
+        self.outcome: Outcome = outcome
         self._branch, self._end = _grow(parent, self.contents)
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether the answer is only what had arrived of it when the turn broke off."""
+        return self.outcome != "answered"
 
     @property
     def path(self) -> Path:
@@ -87,7 +112,8 @@ class Turn:
 
     def __repr__(self) -> str:
         first = self.contents[0].text
-        return f"<Turn {self.number} {self.id[:8]} {first[:40]!r}>"
+        mark = f" {self.outcome}" if self.is_partial else ""
+        return f"<Turn {self.number} {self.id[:8]}{mark} {first[:40]!r}>"
 
 
 def _grow(parent: Turn | None, contents: tuple[Content, ...]) -> tuple[Branch, int]:
@@ -95,11 +121,15 @@ def _grow(parent: Turn | None, contents: tuple[Content, ...]) -> tuple[Branch, i
     if parent is None:
         return Branch(contents), len(contents)
     branch, end = parent._branch, parent._end
-    with branch.lock:
-        if len(branch.contents) == end:
-            branch.contents.extend(contents)
-            return branch, end + len(contents)
-    return Branch((*branch.contents[:end], *contents)), end + len(contents)
+    try:
+        # Without the lock: the collector may add a turn while this thread holds it.
+        branch.free_ends.remove(end)
+    except KeyError:
+        return Branch((*branch.contents[:end], *contents)), end + len(contents)
+    branch.contents.extend(contents)
+    end += len(contents)
+    branch.free_ends.add(end)
+    return branch, end
 
 
 class Path(Sequence[Content]):

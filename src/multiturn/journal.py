@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from multiturn.errors import picklable
-from multiturn.exchange import Outcome
-from multiturn.history import Turn
+from multiturn.history import Outcome, Turn
 from multiturn.messages.content import Content
 from multiturn.messages.message import Object
 
@@ -20,7 +19,8 @@ class JournalEntry:
         results: Of the calls that ``contents`` ends with, by index, those that have
             begun: the part that answers each, None if its end is not known.
         parent: The turn it followed, None at the beginning.
-        turn: The turn it became, None if it did not become one.
+        turn: The turn it became, None if it did not become one; of an unfinished one
+            that was kept, the partial turn.
         outcome: "open" while it is under way; "answered", "failed", "blocked" (the
             prompt was refused), "stopped" (a bad finish reason), "cancelled",
             "paused" (calls waited for approval), "abandoned" (left half-read) or

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from multiturn.caching import CachedContent
     from multiturn.chat import ChatSession
     from multiturn.gate import Busy
+    from multiturn.open_turn import Unfinished
     from multiturn.options import RequestOptionsLike
     from multiturn.safety import SafetySettingsLike
     from multiturn.stores.protocol import Store
@@ -332,6 +333,7 @@ class GenerativeModel:
         session: str | None = None,
         store: Store | None = None,
         busy: Busy = "wait",
+        unfinished: Unfinished = "drop",
         **calling: Unpack[CallingOptions],
     ) -> ChatSession:
         """Begin a conversation.
@@ -342,6 +344,7 @@ class GenerativeModel:
             request_options: Of every message, over the model's and under the message's own.
             session, store: A name, and where the conversation rests; both or neither.
             busy: "wait" for the open turn of another thread or task, or "raise" SessionBusy.
+            unfinished: "drop" a turn that breaks off, or "keep" what had arrived, marked.
             **calling: How functions are run, as in ``CallingOptions``.
         """
         from multiturn.chat import ChatSession
@@ -354,6 +357,7 @@ class GenerativeModel:
             session=session,
             store=store,
             busy=busy,
+            unfinished=unfinished,
             **calling,
         )
 

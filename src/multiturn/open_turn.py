@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import weakref
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from multiturn.calls import Call, calls_of
-from multiturn.errors import ApprovalNeeded, UsageError, without_traceback
-from multiturn.exchange import Exchange, Outcome
-from multiturn.history import Turn
+from multiturn.errors import ApprovalNeeded, InvalidContent, UsageError, without_traceback
+from multiturn.exchange import Exchange
+from multiturn.history import Outcome, Turn
 from multiturn.journal import JournalEntry
 from multiturn.messages.content import Content
 from multiturn.messages.message import Object, copy_json
 from multiturn.response import GenerateContentResponse
-from multiturn.turn import RunCalls, Steps, turn
+from multiturn.turn import RunCalls, Steps, kept, turn
 
 if TYPE_CHECKING:
     from multiturn.async_response import AsyncGenerateContentResponse
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from multiturn.response import BaseGenerateContentResponse
     from multiturn.tools.calling import CallingOptions
     from multiturn.tools.toolbox import Toolbox
+
+Unfinished: TypeAlias = Literal["drop", "keep"]
 
 # How long a call waits for another thread's open turn when it gives no time limit; the
 # old SDK's deadline for a whole call.
@@ -40,6 +42,17 @@ def checked_calling(options: CallingOptions) -> CallingOptions:
 
         calling_of(options)
     return options
+
+
+def checked_unfinished(unfinished: Unfinished) -> Unfinished:
+    """Return what is to become of a turn that breaks off, as it was given.
+
+    Raises:
+        InvalidContent: It is no such thing.
+    """
+    if unfinished not in ("drop", "keep"):
+        raise InvalidContent("$.unfinished", unfinished, "'drop' or 'keep'")
+    return unfinished
 
 
 class OpenTurn(Exchange):
@@ -184,15 +197,37 @@ class OpenTurn(Exchange):
 
         pending = PendingTurn(contents, calls, self._overrides)
         pending.results, pending.usages = dict(self._entry.results), self.usages
+        pending.received, pending.steps_back = self._entry.received, self._steps_back
+        pending.outcome = "paused" if calls else "interrupted"
         self._session._pending = pending
 
     def save(self, contents: tuple[Content, ...]) -> None:
-        """Move the session's head to a new turn; the only place where a history grows."""
+        """Move the session's head to a new turn."""
         assert self._session is not None
         assert self._entry is not None
         if self.outcome != "open":
             return
         self._turn = Turn(self._entry.parent, contents)
+        self._session._head, self._session._redo = self._turn, ()
+
+    def _leave(self, outcome: Outcome) -> None:
+        """Keep a turn that did not end, if that is wanted, or let it wait for ``resume()``."""
+        session, entry = self._session, self._entry
+        assert session is not None
+        assert entry is not None
+        contents = None
+        if session._unfinished == "keep" and not entry.results:
+            contents = kept(entry.contents, entry.received)
+        if contents is not None:
+            self._add(contents, outcome)
+        elif entry.results or len(entry.contents) > 1:
+            self._wait(entry.contents, ())  # functions have begun, or were paid for
+
+    def _add(self, contents: tuple[Content, ...], outcome: Outcome) -> None:
+        """Add a partial turn to the history; may be called anywhere, even by the collector."""
+        assert self._session is not None
+        assert self._entry is not None
+        self._turn = Turn(self._entry.parent, contents, outcome=outcome)
         self._session._head, self._session._redo = self._turn, ()
 
     def settle(self, outcome: Outcome, error: BaseException | None = None) -> None:
@@ -205,12 +240,13 @@ class OpenTurn(Exchange):
             return
         if self._turn is not None and session._head is self._turn:
             # Committed, whatever came after: the entry says what the history says.
-            entry.turn, outcome, error = self._turn, "answered", None
+            outcome, error = self._turn.outcome, entry.error
         else:
             entry.received = copy_json(self.reply.whole()) if self.reply.chunks else None
-            if outcome != "paused" and (entry.results or len(entry.contents) > 1):
-                self._wait(entry.contents, ())  # functions have begun, or were paid for
-        entry.error, entry.outcome = without_traceback(error), outcome
+            entry.error, self._turn = without_traceback(error), None
+            if outcome != "paused":
+                self._leave(outcome)
+        entry.turn, entry.outcome = self._turn, outcome
         response = self._response() if self._response else None
         if response is not None and session._arriving is self._response:
             session._last, session._arriving = response, None

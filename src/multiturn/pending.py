@@ -1,25 +1,29 @@
-"""A turn that can go on: its calls wait for a person's approval, or it broke off."""
+"""A turn that is not finished: its calls wait for a person's approval, or it broke off."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from multiturn.calls import Call
 from multiturn.errors import UsageError
+from multiturn.history import Outcome, Turn
 from multiturn.messages.content import Content
 from multiturn.messages.message import Object
+from multiturn.turn import kept
 
 if TYPE_CHECKING:
+    from multiturn.chat import ChatSession
     from multiturn.request import Overrides
 
 
 class PendingTurn:
-    """Read ``calls``, decide on each, and go on with ``chat.resume()``.
+    """Go on with it by ``chat.resume()``, or ``keep()`` it as it is, or ``drop()`` it.
 
-    A turn that broke off after functions had begun has no calls to decide on: going on
-    with it asks the model again, and runs no function a second time.
+    If ``calls`` wait for approval, decide on each before it goes on.  A turn that broke
+    off has none to decide on: going on with it asks the model again, and runs no function
+    a second time.
 
     Attributes:
         calls: The calls that wait for approval, in order; none has run.
@@ -29,11 +33,19 @@ class PendingTurn:
             known; they are not run again.
         received: What had arrived of an answer then, as in ``JournalEntry``.
         usages: The wire's UsageMetadata of each round so far.
+        outcome: How it ended, as in ``JournalEntry``.
+        steps_back: How many turns before the last it begins: 1 if it was an edit.
+        told: What a store's record says of it beside its contents.
+        session: Whose it is.
     """
 
     results: Mapping[int, Object | None] = MappingProxyType({})
     received: Object | None = None
     usages: Sequence[Object] = ()
+    outcome: Outcome = "interrupted"
+    steps_back = 0
+    told: Mapping[str, Any] = MappingProxyType({})
+    session: ChatSession | None = None
 
     def __init__(
         self, contents: tuple[Content, ...], calls: tuple[Call, ...], overrides: Overrides
@@ -64,6 +76,65 @@ class PendingTurn:
                 "chat.pending.refuse() first"
             )
         return dict(self._decisions)
+
+    def keep(self) -> Turn:
+        """Add the turn to the history as far as it came, and return it.
+
+        It is marked as partial and ends with the model's words; calls that had no
+        results are left out, and going on with it is not possible any more.
+
+        Raises:
+            UsageError: No text of an answer had arrived, or it does not wait any more.
+            Conflict: Another process has gone on with it, or moved the session.
+        """
+        session = self._waiting()
+        contents = kept(self.contents, self.received)
+        if contents is None:
+            raise UsageError(
+                "no text of an answer had arrived, so that there is nothing to keep; go on with "
+                "chat.resume(), or forget the turn with chat.pending.drop()"
+            )
+        with session._gate.held():
+            self._waiting()
+            if session._stored is not None:
+                session._head = session._stored.keep(self, contents)
+            else:
+                session._head = self._added(session, contents)
+            session._redo, session._pending = (), None
+            return session._head
+
+    def _added(self, session: ChatSession, contents: tuple[Content, ...]) -> Turn:
+        turn = Turn(session.turn_before(self.steps_back), contents, outcome=self.outcome)
+        for entry in reversed(session._journal):
+            if entry.turn is None and entry.contents == self.contents:
+                entry.turn = turn
+                break
+        return turn
+
+    def drop(self) -> None:
+        """Forget the turn; the journal still has it.
+
+        Raises:
+            UsageError: It does not wait any more.
+        """
+        session = self._waiting()
+        with session._gate.held():
+            self._waiting()
+            if session._stored is not None:
+                session._stored.drop_pending()
+            session._pending = None
+
+    def _waiting(self) -> ChatSession:
+        """Return the session, in which this turn still waits."""
+        if self.session is None or self.session.pending is not self:
+            raise UsageError(
+                "that turn does not wait any more: it was resumed, kept, or dropped by another "
+                "message"
+            )
+        return self.session
+
+    def __getstate__(self) -> Object:
+        return {name: value for name, value in vars(self).items() if name != "session"}
 
     def __setstate__(self, state: Object) -> None:
         self.__dict__.update(state)

@@ -272,6 +272,26 @@ def require_names(content: Content, reply: Reply) -> None:
         )
 
 
+def kept(contents: tuple[Content, ...], received: Object | None) -> tuple[Content, ...] | None:
+    """Return what is kept of a turn that did not end, None if no text of an answer is there.
+
+    It ends with the model's words, so that the next request is valid: calls that have no
+    results are left out.
+
+    Args:
+        contents: The turn as far as it came, from the user's message on.
+        received: What had arrived after them, as the wire's GenerateContentResponse.
+    """
+    if contents[-1].role == "model":  # its calls are what the turn was at
+        contents, answer = contents[:-1], contents[-1].json_object
+    else:
+        answer = ((received or {}).get("candidates") or [{}])[0].get("content") or {}
+    parts = [part for part in answer.get("parts") or () if "functionCall" not in part]
+    if not any(part.get("text") and not part.get("thought") for part in parts):
+        return None
+    return (*contents, Content.view({"parts": parts, "role": "model"}, frozen=True))
+
+
 def is_malformed_call(error: StopCandidateException | NamelessCall) -> bool:
     """Return whether an answer failed for the form of a call in it."""
     if isinstance(error, NamelessCall):

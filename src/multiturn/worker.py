@@ -61,8 +61,8 @@ class Worker:
         return future
 
     def catch_up(self) -> None:
-        """Wait until all that was handed over so far is done."""
-        if self._last is not None:
+        """Wait until all that was handed over so far is done; a job itself does not wait."""
+        if self._last is not None and threading.current_thread() is not self._thread:
             self._last.exception()
 
     @property

@@ -1,0 +1,109 @@
+"""The turn that a stored session was at when its process ended, or that waits for approval."""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from multiturn.calls import calls_of
+from multiturn.errors import SessionBusy
+from multiturn.history import Turn
+from multiturn.messages.content import Content
+from multiturn.pending import PendingTurn
+from multiturn.request import Overrides
+from multiturn.stored_session import row_of
+from multiturn.stores.errors import Conflict, SessionMissing
+from multiturn.stores.record import read, recorded
+from multiturn.turn import kept
+
+if TYPE_CHECKING:
+    from multiturn.stored_session import StoredSession
+    from multiturn.stores.protocol import StoredAttempt
+
+# What the record of a partial turn takes over from that of its attempt.
+_TAKEN_OVER = ("attempt", "rounds", "error")
+
+
+def last_attempt(stored: StoredSession) -> StoredAttempt | None:
+    """Return the attempt that can go on, None if there is none."""
+    stored.worker.catch_up()
+    state = stored.store.state(stored.name)
+    for attempt in [a for a in stored.store.attempts(stored.name) if state is not None][-1:]:
+        died = attempt.outcome == "open" and not attempt.is_alive
+        waits = attempt.outcome == "paused" and state and state.version == attempt.place + 1
+        if died or waits:
+            return attempt
+    return None
+
+
+def pending_of(stored: StoredSession, attempt: StoredAttempt) -> PendingTurn:
+    """Return an attempt as the turn to go on with."""
+    members = read(attempt.body, stored.store.blobs)
+    contents = tuple(Content.view(c, frozen=True) for c in members.pop("contents"))
+    calls = calls_of(contents[-1]) if attempt.outcome == "paused" else ()
+    pending = PendingTurn(contents, calls, Overrides())
+    pending.results = {int(k): v for k, v in (members.get("results") or {}).items()}
+    pending.received = members.get("received")
+    pending.outcome = "paused" if attempt.outcome == "paused" else "interrupted"
+    pending.steps_back = members.get("stepsBack", 0)
+    pending.told = {**members, "attempt": attempt.id}
+    return pending
+
+
+def keep(stored: StoredSession, pending: PendingTurn, contents: tuple[Content, ...]) -> Turn:
+    """Commit what a pending turn has of an answer.
+
+    Raises:
+        SessionBusy: Another turn is under way.
+        Conflict: Another has gone on with the turn, or moved the session.
+    """
+    stored.worker.catch_up()
+    store, seen = stored.store, stored.store.state(stored.name)
+    if seen is None:
+        raise SessionMissing(stored.name, store=store.address)
+    said = {"contents": [content.json_object for content in pending.contents]}
+    record = recorded({**pending.told, **said})
+    state = store.begin(seen, os.urandom(16).hex(), record)
+    if state.version != seen.version + 1:
+        store.settle(state, "interrupted", record)
+        raise Conflict(stored.name, "another went on with its turn", store=store.address)
+    parent = stored.turn(state.head)
+    for _ in range(pending.steps_back):
+        parent = parent.parent if parent else None
+    members = {name: pending.told[name] for name in _TAKEN_OVER if name in pending.told}
+    members["contents"] = [content.json_object for content in contents]
+    members |= {"at": time.time(), "outcome": pending.outcome}
+    record = recorded(members)
+    row = row_of(parent.id if parent else None, parent.number + 1 if parent else 0, record)
+    stored.state = store.commit(state, [row], record.blobs)
+    turn = stored.turn(row.id)
+    assert turn is not None
+    return turn
+
+
+def keep_what_died(stored: StoredSession) -> None:
+    """Commit the answer that was arriving when its process ended, if there is one.
+
+    Not if functions had begun since: their results are for ``chat.resume()``.
+    """
+    state = stored.store.state(stored.name)
+    if state is None or not state.attempt:
+        return
+    pending = stored.pending()
+    if pending is None or pending.calls or pending.results:
+        return
+    contents = kept(pending.contents, pending.received)
+    if contents is not None:
+        with suppress(SessionBusy, Conflict):  # another was faster
+            keep(stored, pending, contents)
+
+
+def drop(stored: StoredSession) -> None:
+    """Let nobody go on with the turn; the journal still has it."""
+    stored.worker.catch_up()
+    state = stored.store.state(stored.name)
+    if state is None:
+        raise SessionMissing(stored.name, store=stored.store.address)
+    stored.state = stored.store.move(state, state.head, state.redo)
