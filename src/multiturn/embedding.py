@@ -143,7 +143,7 @@ class _Asked:
             return
         for start in range(0, len(self._requests), EMBEDDING_MAX_BATCH_SIZE):
             batch = self._requests[start : start + EMBEDDING_MAX_BATCH_SIZE]
-            yield {"model": self._model, "requests": batch}
+            yield {"requests": batch}
 
     def vectors(self, answered: Object) -> list[list[float]]:
         found = answered.get("embeddings") if self._is_batch else [answered.get("embedding")]

@@ -88,9 +88,11 @@ class Gemini:
     def access(self, options: Mapping[str, Any]) -> Access:
         """Return how the server is reached for a call with these request options."""
         said, environment = configured(), from_environment()
-        if self._resolved is None or self._resolved[:2] != (said, environment):
-            self._resolved = said, environment, self._own.over(said).over(environment)
-        access = self._resolved[2]
+        resolved = self._resolved
+        if resolved is None or resolved[0] is not said or resolved[1] is not environment:
+            resolved = said, environment, self._own.over(said).over(environment)
+            self._resolved = resolved
+        access = resolved[2]
         if options:
             access = Access(**{_ACCESS_OPTIONS[n]: v for n, v in options.items()}).over(access)
         return access
@@ -151,7 +153,7 @@ class MethodCall:
         self._renew = self._is_renewed = False
         self.head: HttpHead | None = None
         self._error_body = bytearray()
-        self.reader = gemini.ReplyReader(False, _error_in)
+        self.reader: gemini.ReplyReader  # of the request that is under way
 
     # -- what is sent --------------------------------------------------------------------
 
@@ -302,6 +304,8 @@ class _Counting(MethodCall):
     method = "countTokens"
 
     def body(self) -> bytes:
+        if gemini_address.is_vertex(self.access):  # it counts these members, by themselves
+            return gemini.body(self.request._replace(tool_config=None, safety_settings=(), more={}))
         return gemini.count_body(self.request)
 
     def end(self) -> Iterable[Object]:

@@ -20,12 +20,12 @@ class State(NamedTuple):
     """What stays open behind a content.
 
     Attributes:
-        count: How many contents there were.
+        n_contents: How many contents there were.
         calls: Names of the calls that the last step made, in order.
         results: How many of them have a result.
     """
 
-    count: int = 0
+    n_contents: int = 0
     calls: tuple[str, ...] = ()
     results: int = 0
 
@@ -43,7 +43,7 @@ class Pairing:
     def step(self, state: State, content: Content) -> tuple[bytes, State]:
         """Return what stays open; raise InvalidContent if a call and a result do not meet."""
         parts = content.json_object.get("parts") or ()
-        place, state = f"$.contents[{state.count}]", state._replace(count=state.count + 1)
+        place, state = f"$.contents[{state.n_contents}]", state._replace(n_contents=state.n_contents + 1)
         if content.json_object.get("role") == "model":
             return b"", _called(state, _named(parts, "functionCall"), place)
         results = _named(parts, "functionResponse")
@@ -51,7 +51,7 @@ class Pairing:
             return b"", _answered(state, results, place)
         if state.waits:
             raise InvalidContent(place, _words(parts), _missing(state))
-        return b"", State(state.count)
+        return b"", State(state.n_contents)
 
     def end(self, state: State) -> bytes:
         """Return nothing."""
@@ -71,14 +71,14 @@ def require_pairs(contents: Path) -> None:
 
 
 def _called(state: State, calls: tuple[str, ...], place: str) -> State:
-    if calls and state.count == 1:
+    if calls and state.n_contents == 1:
         raise InvalidContent(
             place, f"a call of {_list(calls)}", "what a user said first: nobody has asked for it"
         )
     if state.results:
         if state.waits:
             raise InvalidContent(place, "the model's next content", _missing(state))
-        return State(state.count, calls)
+        return State(state.n_contents, calls)
     return state._replace(calls=(*state.calls, *calls))
 
 
