@@ -200,21 +200,22 @@ def configured() -> Access:
     return _configured
 
 
+# What is looked at for each request, and what else only where it is sent to Vertex AI.
 _VARIABLES = (
     "GEMINI_API_KEY",
     "GOOGLE_API_KEY",
     "GOOGLE_GENAI_USE_VERTEXAI",
     "GOOGLE_GEMINI_BASE_URL",
-    "GOOGLE_VERTEX_BASE_URL",
-    "GOOGLE_CLOUD_PROJECT",
-    "GOOGLE_CLOUD_LOCATION",
 )
+_VERTEX_VARIABLES = ("GOOGLE_VERTEX_BASE_URL", "GOOGLE_CLOUD_PROJECT", "GOOGLE_CLOUD_LOCATION")
 
 
 def from_environment(environment: Mapping[str, str] = os.environ) -> Access:
     """Return what the environment says; the same object while it says the same."""
     global _seen
     values = tuple(map(environment.get, _VARIABLES))
+    if values[2]:
+        values += tuple(map(environment.get, _VERTEX_VARIABLES))
     if _seen is None or _seen[0] != values:
         _seen = values, _from_values(*values)
     return _seen[1]

@@ -6,13 +6,13 @@ streamGenerateContent and countTokens) and its guide to thought signatures.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from typing import Any, Literal, TypeAlias
 
 from multiturn.backends.sse import SseDecoder
-from multiturn.backends.wire_json import parsed
+from multiturn.backends.wire_json import parsed, written
 from multiturn.errors import InvalidContent, MalformedReply
 from multiturn.history import Fold
 from multiturn.http import BODY_BYTES
@@ -28,7 +28,6 @@ NO_SIGNATURE = "skip_thought_signature_validator"
 Place: TypeAlias = Literal["begin", "words", "results"]
 
 _CONTINUES = ("CONTINUATION", "FINISH_REASON_CONTINUATION")
-_dumps = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
 
 
 def resource_name(model: str) -> str:
@@ -36,6 +35,7 @@ def resource_name(model: str) -> str:
     return model if "/" in model else f"models/{model}"
 
 
+@lru_cache(maxsize=64)
 def wants_signatures(model: str) -> bool:
     """Whether a model checks that function calls carry their thought signature.
 
@@ -100,14 +100,19 @@ class Contents:
 
     def step(self, state: Place, content: Content) -> tuple[bytes, Place]:
         """Return what a content adds, and whether it consists of results."""
-        parts = _sendable(content.json_object)
+        said = content.json_object
+        parts = _sendable(said)
         if self._is_signed:
             parts = _signed(parts)
         joined = _joined(parts)
-        place: Place = "results" if all("functionResponse" in p for p in parts) else "words"
+        place: Place = "results"
+        for part in parts:
+            if "functionResponse" not in part:
+                place = "words"
+                break
         if state == place == "results":
             return b"," + joined, place
-        role = b"model" if content.json_object.get("role") == "model" else b"user"
+        role = b"model" if said.get("role") == "model" else b"user"
         before = b"" if state == "begin" else b"]},"
         return b'%s{"role":"%s","parts":[%s' % (before, role, joined), place
 
@@ -122,12 +127,13 @@ _SIGNED: Fold[Place] = Contents(True)
 
 def _sendable(content: Object) -> list[Object]:
     """Return the parts that are sent: thoughts stay here unless they are signed."""
-    parts = [
-        part
-        for part in content.get("parts") or ()
-        if part and not (part.get("thought") and "thoughtSignature" not in part)
-    ]
+    said = content.get("parts") or ()
+    parts = [part for part in said if part and ("thought" not in part or _is_sent(part))]
     return parts or [{"text": ""}]
+
+
+def _is_sent(part: Object) -> bool:
+    return not part["thought"] or "thoughtSignature" in part
 
 
 def _signed(parts: list[Object]) -> list[Object]:
@@ -135,10 +141,10 @@ def _signed(parts: list[Object]) -> list[Object]:
 
     A signature that arrived after its call, on an empty text of its own, is the call's.
     """
-    first = next((i for i, part in enumerate(parts) if "functionCall" in part), None)
-    if first is None or "thoughtSignature" in parts[first]:
+    calls = [i for i, part in enumerate(parts) if "functionCall" in part]
+    if not calls or "thoughtSignature" in parts[calls[0]]:
         return parts
-    signature, kept = NO_SIGNATURE, list(parts)
+    first, signature, kept = calls[0], NO_SIGNATURE, list(parts)
     for i, part in enumerate(parts[first + 1 :], first + 1):
         if part.get("text") == "" and "thoughtSignature" in part:
             signature = part["thoughtSignature"]
@@ -158,7 +164,7 @@ def _plain(value: Any) -> Any:
 
 def _bytes(value: Any, path: str) -> bytes:
     try:
-        return _dumps(value).encode()
+        return written(value)
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidContent(path, value, f"what JSON can hold ({error})") from None
 
@@ -166,7 +172,7 @@ def _bytes(value: Any, path: str) -> bytes:
 def _joined(parts: list[Object]) -> bytes:
     """Return parts as JSON, without the brackets; an error names the part."""
     try:
-        return _dumps(parts)[1:-1].encode()
+        return written(parts)[1:-1]
     except (TypeError, ValueError, RecursionError):
         return b",".join([_bytes(part, f"$.parts[{i}]") for i, part in enumerate(parts)])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from urllib.parse import quote
 
 from multiturn.access import Access
@@ -22,8 +23,9 @@ def is_googles(access: Access) -> bool:
     return access.endpoint is None or ".googleapis.com" in access.endpoint
 
 
+@lru_cache(maxsize=64)
 def url(access: Access, model: str, method: str, query: str = "") -> str:
-    """Return the URL of a model's method.
+    """Return the URL of a model's method; kept for those that were asked last.
 
     Args:
         access: ``endpoint`` may come with or without scheme, port, path and version.

@@ -101,15 +101,8 @@ class Gemini:
         """Return the object of google-auth for what was given, the same one each time."""
         from multiturn.backends import google_auth
 
-        with _lock:
-            if self._credentials is None or self._credentials[0] is not given:
-                found = (
-                    google_auth.default_credentials()
-                    if given is None
-                    else google_auth.credentials_from(given)
-                )
-                self._credentials = given, found
-            return self._credentials[1]
+        self._credentials = google_auth.known_credentials(self._credentials, given)
+        return self._credentials[1]
 
     def __repr__(self) -> str:
         return f"Gemini({self._own!r})"

@@ -43,7 +43,12 @@ class Pairing:
     def step(self, state: State, content: Content) -> tuple[bytes, State]:
         """Return what stays open; raise InvalidContent if a call and a result do not meet."""
         parts = content.json_object.get("parts") or ()
-        place, state = f"$.contents[{state.n_contents}]", state._replace(n_contents=state.n_contents + 1)
+        if not (state.calls or any(map(_is_of_a_call, parts))):
+            return b"", State(state.count + 1)
+        place, state = (
+            f"$.contents[{state.n_contents}]",
+            state._replace(n_contents=state.n_contents + 1),
+        )
         if content.json_object.get("role") == "model":
             return b"", _called(state, _named(parts, "functionCall"), place)
         results = _named(parts, "functionResponse")
@@ -109,6 +114,10 @@ def _missing(state: State) -> str:
         f"{told}; send them first, as {{'function_response': {{'name': {calls[-1]!r}, "
         "'response': {…}}}, or take the call off with chat.rewind()"
     )
+
+
+def _is_of_a_call(part: object) -> bool:
+    return isinstance(part, dict) and ("functionCall" in part or "functionResponse" in part)
 
 
 def _named(parts: object, kind: str) -> tuple[str, ...]:

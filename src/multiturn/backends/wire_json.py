@@ -1,9 +1,10 @@
-"""JSON from a server: strict about what no history could hold, within limits."""
+"""JSON for a server, compact; and from one: strict about what no history could hold."""
 
 from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from multiturn.errors import MalformedReply
@@ -24,8 +25,33 @@ def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
 
 
-_scan: Any = json.JSONDecoder(parse_float=_number, parse_constant=_no_constant).scan_once
+_decoder: Any = json.JSONDecoder(parse_float=_number, parse_constant=_no_constant)
+_scan = _decoder.scan_once
 _SPACE = " \t\n\r"
+
+
+def _made_encoder() -> Callable[[Any], Iterable[str]]:
+    """Return JSONEncoder's own encoder, which it makes anew for every value."""
+    encoder = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    make: Any = getattr(json.encoder, "c_make_encoder", None)
+    if make is None:  # an interpreter without it
+        return encoder.iterencode
+    made = make(
+        None, encoder.default, json.encoder.encode_basestring, None, ":", ",", False, False, False
+    )
+    return lambda value: made(value, 0)
+
+
+_encode = _made_encoder()
+
+
+def written(value: Any) -> bytes:
+    """Write compact JSON in UTF-8.
+
+    Raises:
+        TypeError, ValueError, RecursionError: JSON cannot hold the value.
+    """
+    return "".join(_encode(value)).encode()
 
 
 def parsed(data: bytes | bytearray) -> Any:

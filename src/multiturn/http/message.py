@@ -22,18 +22,23 @@ def request_head(
     Raises:
         InvalidContent: A header holds what cannot travel in one; its value is not shown.
     """
-    lines = [f"{method} {target} HTTP/1.1\r\nHost: {host}\r\n"]
-    for name, value in revealed(headers):
-        if "\r" in value or "\n" in value or "\0" in value or not value.isascii():
-            raise InvalidContent(
-                f"$.headers[{name!r}]", "a text (not shown)", "ASCII text in one line"
-            )
-        lines.append(f"{name}: {value}\r\n")
-    lines.append("\r\n" if body_bytes is None else f"Content-Length: {body_bytes}\r\n\r\n")
+    pairs = revealed(headers)
+    lines = "".join([f"{name}: {value}\r\n" for name, value in pairs])
+    count = len(pairs)
+    if not lines.isascii() or "\0" in lines or lines.count("\r") + lines.count("\n") != 2 * count:
+        raise _refused(pairs)
+    length = "" if body_bytes is None else f"Content-Length: {body_bytes}\r\n"
     try:
-        return memoryview("".join(lines).encode("ascii"))
+        head = f"{method} {target} HTTP/1.1\r\nHost: {host}\r\n{lines}{length}\r\n".encode("ascii")
     except UnicodeEncodeError:
         raise InvalidContent("$.url", target, "ASCII, percent-encoded") from None
+    return memoryview(head)
+
+
+def _refused(pairs: list[tuple[str, str]]) -> InvalidContent:
+    spoilt = [n for n, v in pairs if not (n + v).isascii() or any(c in n + v for c in "\r\n\0")]
+    name = spoilt[0]
+    return InvalidContent(f"$.headers[{name!r}]", "a text (not shown)", "ASCII text in one line")
 
 
 class ResponseReader:
