@@ -44,7 +44,7 @@ class Pairing:
         """Return what stays open; raise InvalidContent if a call and a result do not meet."""
         parts = content.json_object.get("parts") or ()
         if not (state.calls or any(map(_is_of_a_call, parts))):
-            return b"", State(state.count + 1)
+            return b"", State(state.n_contents + 1)
         place, state = (
             f"$.contents[{state.n_contents}]",
             state._replace(n_contents=state.n_contents + 1),
