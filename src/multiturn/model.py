@@ -82,6 +82,7 @@ class GenerativeModel:
             backend, model_name = fallback_for(model_name, backend)
         self._name = model_name
         self._backend = backend
+        self._found: tuple[Backend, str] | None = None
         defaults = Overrides(request_options=request_options)
         self._retry = defaults.retry(retry or Retry())
         self._timeout_seconds, self._access = defaults.timeout_seconds, defaults.access({})
@@ -157,9 +158,17 @@ class GenerativeModel:
     def _resolved(self) -> tuple[Backend, str]:
         if self._backend is not None:
             return self._backend, self._name or self._backend.name
+        if self._found is not None:
+            return self._found
         from multiturn.backends.registry import backend_for
 
-        return backend_for(self._name)
+        found = backend_for(self._name)
+        if self._name is not None:  # without a name, the environment may name another next time
+            self._found = found
+        return found
+
+    def __getstate__(self) -> Object:
+        return {**self.__dict__, "_found": None}
 
     def request(self, contents: Path, overrides: Overrides, *, stream: bool = False) -> Request:
         """Return what a backend is asked; a call's overrides are merged over the model's own."""
