@@ -14,6 +14,7 @@ import termios
 from typing import Any
 
 from multiturn import GenerativeModel
+from multiturn.cli import options as cli
 from multiturn.cli.main import main
 from multiturn.cli.options import Options
 from multiturn.errors import BackendError, UnknownName
@@ -42,6 +43,8 @@ def script(json_text: str) -> list[Line]:
 def talk(argv: list[str], backend: ScriptedBackend) -> int:
     def make_model(options: Options) -> GenerativeModel:
         name = options.model or "scripted"
+        if name.startswith("gemini-"):
+            return cli.make_model(options)
         if name not in MODELS:
             raise UnknownName("model", name, MODELS)
         return GenerativeModel(name, system_instruction=options.system, backend=backend)

@@ -26,7 +26,13 @@ class Terminal:
     """Runs the command line with a scripted model in a pseudo-terminal."""
 
     def __init__(
-        self, state: Path, script: list[Any], *arguments: str, columns: int = 80, lines: int = 24
+        self,
+        state: Path,
+        script: list[Any],
+        *arguments: str,
+        columns: int = 80,
+        lines: int = 24,
+        command: str = "chat",
     ) -> None:
         self.screen = pyte.HistoryScreen(columns, lines, history=10_000, ratio=0.5)
         self._stream = pyte.ByteStream(self.screen)
@@ -35,13 +41,14 @@ class Terminal:
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
         environment = {
             **os.environ, "SCRIPT": json.dumps(script), "TERM": "xterm-256color",
-            "XDG_STATE_HOME": str(state), "PROMPT_TOOLKIT_NO_CPR": "1", "PYTHONUTF8": "1",
+            "XDG_STATE_HOME": str(state), "XDG_DATA_HOME": str(state),
+            "PROMPT_TOOLKIT_NO_CPR": "1", "PYTHONUTF8": "1",
         }  # fmt: skip
         # Side by side, tests are given a size of their own, which is not this terminal's.
-        for name in ("NO_COLOR", "COLUMNS", "LINES"):
+        for name in ("NO_COLOR", "COLUMNS", "LINES", "MULTITURN_STORE"):
             environment.pop(name, None)
         self.process = subprocess.Popen(
-            [sys.executable, str(TALKER), "chat", *arguments],
+            [sys.executable, str(TALKER), command, *arguments],
             stdin=slave, stdout=slave, stderr=slave, env=environment, start_new_session=True,
         )  # fmt: skip
         os.close(slave)

@@ -6,6 +6,7 @@ import re
 import stat
 from pathlib import Path
 
+import pytest
 from tests.cli.terminal import Terminal
 
 UP = "\x1b[A"
@@ -81,6 +82,49 @@ def test_what_is_typed_while_an_answer_comes_is_not_drawn_into_it(tmp_path: Path
         terminal.wait_for("next\n> late")
 
         assert "> hi\none two\n> early\nnext\n> late" in terminal.text
+
+
+def test_lines_typed_while_an_answer_comes_reach_the_next_prompts(tmp_path: Path) -> None:
+    with Terminal(tmp_path, [["one ", 0.3, "two"], "A", "B", "C"]) as terminal:
+        terminal.wait_for_prompt()
+        terminal.type("hi\r")
+        terminal.wait_for("one")
+        terminal.type("x\x7falpha\rbeta" + ALT_ENTER + "gamma\r" + "delta\r" + CTRL_D)
+
+        assert 0 == terminal.exit_code()
+        assert "two\n> alpha\nA\n> beta\n. gamma\nB\n> delta\nC\n>" in terminal.text
+
+
+def test_lines_typed_before_ctrl_c_stops_an_answer_are_not_lost(tmp_path: Path) -> None:
+    with Terminal(tmp_path, [["one ", 60, "two"], "A"]) as terminal:
+        terminal.wait_for_prompt()
+        terminal.type("hi\r")
+        terminal.wait_for("one")
+        terminal.type("alpha\r" + CTRL_C + "beta")
+        terminal.wait_for("A\n> beta")
+
+        assert "stopped\nnothing was added to the conversation\n> alpha\nA" in terminal.text
+
+
+def test_a_word_after_a_command_that_takes_none_is_told(tmp_path: Path) -> None:
+    with Terminal(tmp_path, ["ok"]) as terminal:
+        terminal.wait_for_prompt()
+        terminal.say("/exit now", "nothing can follow /exit; to do it: /exit.")
+        terminal.type("/exit \r")
+
+        assert 0 == terminal.exit_code()
+
+
+def test_a_model_without_its_key_is_told_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("GEMINI_API_KEY", "GOOGLE_API_KEY", "GOOGLE_APPLICATION_CREDENTIALS"):
+        monkeypatch.delenv(name, raising=False)
+    with Terminal(tmp_path, ["ok"], columns=200) as terminal:
+        terminal.wait_for_prompt()
+        terminal.say("/model gemini-2.5-flash", "export GEMINI_API_KEY=…")
+        terminal.say("/model", "talking to scripted;")
+        terminal.say("hi", "ok")
 
 
 def test_a_new_line_is_alt_enter_or_a_backslash(tmp_path: Path) -> None:
@@ -178,6 +222,8 @@ def test_a_transcript_is_saved_and_not_overwritten(tmp_path: Path) -> None:
         assert "mine" == place.read_text()
         terminal.say(f"/save! {place}", "saved 1 turn to")
         assert "mine" != place.read_text()
+        terminal.say(f"/save {tmp_path}", f"is a folder; name a file in it, as in: /save {place}")
+        terminal.say(f"/save! {tmp_path}", f"is a folder; name a file in it, as in: /save {place}")
         terminal.say("/save /nowhere/x.md", "/nowhere/x.md: No such file or directory")
 
 

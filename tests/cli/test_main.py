@@ -114,6 +114,34 @@ def test_a_file_of_no_known_kind_is_refused_before_anything_is_sent(
     assert "is neither text" in capsys.readouterr().err
 
 
+def test_bytes_that_are_no_text_are_told_as_such(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for data, told in ((b"\xff\xfe", "holds 2 bytes, and they are no text"), (b"\x80", "neither")):
+        monkeypatch.setattr(sys, "stdin", Piped(data))
+        assert 2 == talk(["chat"], ScriptedBackend())
+        assert told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("model", "variable"), [("gemini-2.5-flash", "GEMINI_API_KEY"), ("openai/x", "OPENAI_API_KEY")]
+)
+def test_a_missing_key_is_told_in_words_of_the_shell(
+    model: str,
+    variable: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name in ("GEMINI_API_KEY", "GOOGLE_API_KEY", "OPENAI_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+
+    assert 2 == main(["chat", "--model", model, "hi"])
+    err = capsys.readouterr().err
+    assert f"export {variable}=…" in err
+    assert "configure" not in err
+    assert "OpenAIBackend" not in err
+
+
 @pytest.mark.parametrize(
     "line",
     [BackendError("the model is gone"), ScriptedReply(("half",), None), ZeroDivisionError("oops")],
@@ -173,7 +201,7 @@ def test_an_answer_that_was_cut_off_or_is_empty_is_told_on_stderr(
     assert "answered with nothing" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", [[], ["chat"], ["models"], ["pull"], ["doctor"]])
+@pytest.mark.parametrize("command", [[], ["chat"], ["sessions"], ["models"], ["pull"], ["doctor"]])
 def test_every_command_has_help_with_an_example(
     command: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -10,11 +10,13 @@ from typing import NoReturn
 
 from multiturn import __version__
 from multiturn.cli.failure import WRONG_USAGE
+from multiturn.cli.session_arguments import SESSIONS, add_actions, add_store
+from multiturn.cli.whole_numbers import positive, whole
 
 _EXIT_CODES = """\
 exit codes:
   0    done
-  1    the model, its weights or the output failed
+  1    the model, its weights, the store or the output failed
   2    wrong usage
   130  stopped with Ctrl-C
   141  whoever read the output went away, as in: multiturn chat "…" | head -1
@@ -24,6 +26,8 @@ examples:
   multiturn chat                          talk in the terminal
   multiturn chat "Why is the sky blue?"   one answer, then exit
   git diff | multiturn chat "Write a commit message"
+  multiturn chat --session planning       a conversation that lasts
+  multiturn sessions                      the conversations that last
   multiturn doctor                        what is missing, and what mends it
 
 {_EXIT_CODES}"""
@@ -35,6 +39,9 @@ examples:
   multiturn chat --file notes.txt "Summarise this."
   multiturn chat --model ./my-model.gguf
   cat poem.txt | multiturn chat "Who wrote this?" > answer.txt
+  multiturn chat --session planning              resumes it, or begins it
+  multiturn chat --session planning "And then?"  one more question in it
+  multiturn chat --continue                      resumes the one changed last
 
 Without a question and with nothing piped in, it is a conversation; /help lists what can
 be typed there. A question comes first, then what is piped in, then the files. In a loop
@@ -77,6 +84,10 @@ def parser() -> argparse.ArgumentParser:
         )  # fmt: skip
 
     _add_chat(command("chat", "talk to a model, or ask it one question", _CHAT))
+    add_actions(
+        command("sessions", "list, show, search and tidy the conversations that last", SESSIONS),
+        debug,
+    )
     command(
         "models", "list what can be talked to and what is on disk", "example:\n  multiturn models",
     )  # fmt: skip
@@ -102,7 +113,7 @@ def _add_chat(chat: argparse.ArgumentParser) -> None:
         help="0 always takes the likeliest word; larger is more varied",
     )  # fmt: skip
     chat.add_argument(
-        "--max-tokens", type=_positive, metavar="N", help="length of an answer at most"
+        "--max-tokens", type=positive, metavar="N", help="length of an answer at most"
     )
     chat.add_argument(
         "--seed", type=_seed, metavar="N", help="equal seeds make equal answers where possible"
@@ -114,6 +125,15 @@ def _add_chat(chat: argparse.ArgumentParser) -> None:
     chat.add_argument(
         "--no-markdown", action="store_true", help="show answers as the model wrote them"
     )
+    which = chat.add_mutually_exclusive_group()
+    which.add_argument(
+        "--session", metavar="NAME", help="talk in the conversation of this name, which lasts"
+    )
+    which.add_argument(
+        "-c", "--continue", dest="go_on", action="store_true",
+        help="talk in the conversation that was changed last",
+    )  # fmt: skip
+    add_store(chat)
 
 
 def _temperature(text: str) -> float:
@@ -123,19 +143,5 @@ def _temperature(text: str) -> float:
     return value
 
 
-def _positive(text: str) -> int:
-    return _whole(text, 1)
-
-
 def _seed(text: str) -> int:
-    return _whole(text, 0)
-
-
-def _whole(text: str, lowest: int) -> int:
-    try:
-        value = int(text)
-    except ValueError:
-        value = -1
-    if value < lowest:
-        raise argparse.ArgumentTypeError(f"{text} is not a whole number from {lowest} on")
-    return value
+    return whole(text, 0)

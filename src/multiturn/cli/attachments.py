@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from multiturn.messages.content import Blob
 
 # What the Gemini API takes inline in one request.
-_MOST_BYTES = 20 * 1024 * 1024
+_MOST_BYTES = 20_000_000
 
 Part: TypeAlias = "str | Blob"
 
@@ -57,7 +57,7 @@ def attachment(path: Path) -> Attachment:
 
 
 def piped() -> Part | None:
-    """Read what standard input holds; None if it is a terminal, closed or blank.
+    """Read what standard input holds; None if it is a terminal, closed, empty or blank.
 
     Raises:
         UsageError: It is too large, or holds nothing that models take.
@@ -67,6 +67,8 @@ def piped() -> Part | None:
         return None
     data = stream.buffer.read(_MOST_BYTES + 1)
     part = _part(data, Path("standard input"))
+    if part == "" and data:
+        raise UsageError(f"standard input holds {size(len(data))}, and they are no text")
     return None if isinstance(part, str) and not part.strip() else part
 
 

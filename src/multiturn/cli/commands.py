@@ -7,10 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
+from multiturn.cli import session_commands as session
+from multiturn.cli import turn_commands as turn
 from multiturn.cli.attachments import attachment
 from multiturn.cli.conversation import Conversation, turns_in_words
 from multiturn.cli.screen import Screen
-from multiturn.cli.transcript import save, speaker, text_of, transcript
+from multiturn.cli.transcript import save, text_of, transcript
 from multiturn.cli.visible import one_line
 from multiturn.errors import UsageError
 
@@ -25,7 +27,7 @@ class Command(NamedTuple):
         arguments: What may follow, as ``[N]``.
         does: What it does, in a few words.
         run: Called with what followed.
-        completes: What its argument is: "path", "model" or "".
+        completes: What its argument is: "path", "model", "session" or "".
     """
 
     name: str
@@ -42,7 +44,8 @@ def run(line: str, conversation: Conversation, screen: Screen) -> None:
         UsageError: There is no such command, or it was called wrongly.
         EOFError: The user leaves.
     """
-    name, _, argument = line.partition(" ")
+    name, *rest = line.split(None, 1)
+    argument = rest[0].strip() if rest else ""
     command = COMMANDS.get(name)
     if command is None:
         near = difflib.get_close_matches(name, COMMANDS, n=1)
@@ -51,7 +54,12 @@ def run(line: str, conversation: Conversation, screen: Screen) -> None:
             f"there is no command {one_line(name)}; {hint} "
             "A message that begins with a slash is written with a space before it."
         )
-    command.run(conversation, screen, argument.strip())
+    if argument and not command.arguments:
+        raise UsageError(
+            f"nothing can follow {name}; to do it: {name}. "
+            "A message that begins with a slash is written with a space before it."
+        )
+    command.run(conversation, screen, argument)
 
 
 def _help(_: Conversation, screen: Screen, __: str) -> None:
@@ -62,44 +70,6 @@ def _help(_: Conversation, screen: Screen, __: str) -> None:
         "Enter sends. Alt-Enter, or a backslash at the end of a line, begins a new line.\n"
         "Ctrl-C stops an answer or clears the line. Ctrl-D leaves."
     )
-
-
-def _rewind(conversation: Conversation, screen: Screen, argument: str) -> None:
-    count = _number(argument, otherwise=1)
-    try:
-        said, _ = conversation.chat.rewind(count)
-    except IndexError as error:
-        raise UsageError(str(error)) from None
-    left = turns_in_words(len(conversation.chat.turns))
-    screen.note(
-        f"took off {turns_in_words(count)}, from “{one_line(said.text, 48)}” on; {left} left"
-    )
-
-
-def _fork(conversation: Conversation, screen: Screen, argument: str) -> None:
-    before = conversation.branch
-    if argument == "list":
-        for branch in conversation.branches.values():
-            screen.say(f"{'*' if branch == conversation.branch else ' '} {branch.title}")
-        return
-    if argument == "back":
-        if before.origin is None:
-            raise UsageError(f"conversation {before.number} is no fork; /fork list shows all")
-        conversation.switch(before.origin)
-    elif argument:
-        conversation.switch(_number(argument))
-    else:
-        conversation.fork()
-    how = "/fork back returns" if conversation.branch.origin else "/fork list shows all"
-    screen.note(f"you are in {conversation.branch.title}; {how}")
-
-
-def _history(conversation: Conversation, screen: Screen, _: str) -> None:
-    if not conversation.chat.history:
-        screen.note("nothing has been said yet")
-    for content in conversation.chat.history:
-        screen.say(speaker(content), "bold")
-        screen.text(text_of(content))
 
 
 def _system(conversation: Conversation, screen: Screen, argument: str) -> None:
@@ -122,7 +92,9 @@ def _saving(*, overwrite: bool) -> Run:
         if not argument:
             raise UsageError("say where, as in: /save talk.md")
         model, history = conversation.chat.model, conversation.chat.history
-        text = transcript(model.model_name, model.system_instruction, history)
+        text = transcript(
+            f"Conversation with {model.model_name}", model.system_instruction, history
+        )
         save(text, Path(argument), overwrite=overwrite)
         screen.note(f"saved {turns_in_words(len(conversation.chat.turns))} to {argument}")
 
@@ -157,25 +129,27 @@ def _exit(_: Conversation, __: Screen, ___: str) -> None:
     raise EOFError
 
 
-def _number(argument: str, otherwise: int | None = None) -> int:
-    if not argument and otherwise is not None:
-        return otherwise
-    if not argument.isdecimal() or int(argument) < 1:
-        raise UsageError(f"{one_line(argument)!r} is not a number from 1 on")
-    return int(argument)
-
-
 COMMANDS = {
     command.name: command
     for command in (
         Command("/help", "", "this list", _help),
-        Command("/rewind", "[N]", "take off the last turn, or the last N", _rewind),
-        Command("/fork", "[back|N|list]", "go on in a copy; return; go to conversation N", _fork),
-        Command("/history", "", "the conversation so far", _history),
+        Command("/history", "", "the conversation so far", turn.history),
+        Command("/rewind", "[N]", "take off the last turn, or the last N", turn.rewind),
+        Command("/redo", "", "go forward to where /rewind was", turn.redo),
+        Command("/retry", "", "ask for the last answer again", turn.retry),
+        Command("/edit", "TEXT", "say the last message differently", turn.edit),
+        Command("/tree", "", "all that was said, also what was taken off", turn.tree),
+        Command("/fork", "[NAME|back|N|list]", "go on in a copy; return; go to N", turn.fork),
+        Command("/name", "NAME", "keep this conversation, or rename it", session.name),
+        Command("/session", "[NAME]", "go to a kept conversation", session.session, "session"),
+        Command("/sessions", "[PREFIX]", "the conversations that are kept", session.sessions),
+        Command("/resume", "", "ask again for what was in flight", session.resume),
+        Command("/keep", "", "keep what had arrived of it", session.keep),
+        Command("/drop", "", "let go of what was in flight", session.drop),
         Command("/system", "[TEXT|off]", "show or set what the model is told first", _system),
         Command("/model", "[NAME]", "show or change whom you talk to", _model, "model"),
         Command("/file", "[PATH|off]", "attach a file to the next message", _file, "path"),
-        Command("/save", "FILE", "write a transcript", _saving(overwrite=False), "path"),
+        Command("/save", "FILE", "write a transcript to a file", _saving(overwrite=False), "path"),
         Command("/save!", "FILE", "the same over an old file", _saving(overwrite=True), "path"),
         Command("/journal", "", "every message that was tried, and how it ended", _journal),
         Command("/clear", "", "begin a new conversation", _clear),

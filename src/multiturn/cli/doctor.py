@@ -64,6 +64,7 @@ def findings() -> Iterator[Finding]:
     yield _engine()
     yield _weights()
     yield _cache()
+    yield _sessions()
     yield _memory()
     yield from _extras()
     yield _keys()
@@ -128,6 +129,22 @@ def _cache() -> Finding:
         remedy = "export MULTITURN_CACHE=/a/folder/that/can/be/written"
         return Finding("note", "cache", f"{folder} cannot be written: {reason}", remedy)
     return Finding("ok", "cache", f"{folder}, {size(free)} free")
+
+
+def _sessions() -> Finding:
+    """Say where conversations are kept; a server is not reached for, nor its password shown."""
+    from multiturn.cli.place import Place
+
+    try:
+        place = Place()
+        file = place.file
+        if file is None:
+            return Finding("ok", "sessions", str(place))
+    except UsageError as error:
+        return Finding("note", "sessions", explained(error), "multiturn sessions --help")
+    if not place.exists:
+        return Finding("ok", "sessions", f"none kept yet; they would be in {file}")
+    return Finding("ok", "sessions", f"{size(file.stat().st_size)} in {file}")
 
 
 def _memory() -> Finding:

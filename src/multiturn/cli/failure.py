@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
 from multiturn.cli.visible import visible
-from multiturn.errors import MultiturnError, UsageError
+from multiturn.errors import MissingKey, MultiturnError, UsageError
 
 OK = 0
 FAILED = 1
@@ -12,12 +14,15 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells count
 READER_GONE = 141  # 128 + SIGPIPE
 
 _MOST_CHARACTERS = 1000
+_VARIABLE_OF_A_KEY = re.compile(r"\b[A-Z][A-Z0-9_]*_API_KEY\b")
 
 
 def exit_code(error: BaseException) -> int:
     """Return the exit code that says what kind of failure this was."""
+    from multiturn.stores.errors import SessionExists, SessionMissing
+
     match error:
-        case UsageError():
+        case UsageError() | SessionExists() | SessionMissing():
             return WRONG_USAGE
         case KeyboardInterrupt():
             return INTERRUPTED
@@ -30,8 +35,10 @@ def exit_code(error: BaseException) -> int:
 def explained(error: BaseException) -> str:
     """Return an error in one line, harmless to print."""
     match error:
+        case MissingKey():
+            text = _without_key(error)
         case MultiturnError():
-            text = str(error)
+            text = _for_the_shell(error)
         case OSError(filename=str() as name, strerror=str() as reason):
             text = f"{name}: {reason}"
         case OSError():
@@ -40,3 +47,26 @@ def explained(error: BaseException) -> str:
             text = f"{type(error).__name__}: {error} (--debug shows where it came from)"
     text = " ".join(visible(text).split())
     return text if len(text) <= _MOST_CHARACTERS else text[:_MOST_CHARACTERS] + "…"
+
+
+def _without_key(error: MissingKey) -> str:
+    """Return what the shell is told, in place of what a program would do."""
+    variable = _VARIABLE_OF_A_KEY.search(str(error))
+    if variable is None:
+        return str(error)
+    what = str(error).partition(":")[0]
+    return (
+        f"{what}; before multiturn is started: export {variable[0]}=…; "
+        "the embedded model, which is taken without --model, needs no key"
+    )
+
+
+def _for_the_shell(error: MultiturnError) -> str:
+    from multiturn.stores.errors import Conflict
+
+    if isinstance(error, Conflict):
+        return (
+            f"session {error.session!r} was changed by another meanwhile, and nothing was changed "
+            "by you; look at it (/history, or multiturn sessions show), and try again"
+        )
+    return str(error)

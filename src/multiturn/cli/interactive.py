@@ -2,41 +2,55 @@
 
 from __future__ import annotations
 
+import math
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from multiturn import __version__
 from multiturn.cli import commands
+from multiturn.cli.answering import answer
 from multiturn.cli.attachments import attachment
 from multiturn.cli.conversation import Conversation
 from multiturn.cli.interrupt import interruptible, silent_keyboard
-from multiturn.cli.options import MakeModel, Options
 from multiturn.cli.prompt import editor
 from multiturn.cli.screen import Screen
-from multiturn.cli.show import show
+from multiturn.cli.session_commands import how_to_go_on, introduce
+from multiturn.errors import MultiturnError
 
 if TYPE_CHECKING:
     from prompt_toolkit import PromptSession
 
 
-def talk(
-    files: list[Path], options: Options, make_model: MakeModel, *, markdown: bool, debug: bool
-) -> None:
-    """Talk until the user leaves; errors are shown, and the session goes on.
+def talk(conversation: Conversation, files: list[Path], *, markdown: bool, debug: bool) -> None:
+    """Talk until the user leaves; errors are shown, and the conversation goes on.
 
     Raises:
-        MultiturnError: The model does not exist, or a file cannot be sent.
+        MultiturnError: A file cannot be sent, or the store cannot be read.
     """
-    attachments = [attachment(path) for path in files]
-    conversation = Conversation(options, make_model)
-    conversation.attachments = attachments
-    screen = Screen(markdown=markdown, debug=debug)
+    try:
+        conversation.attachments += [attachment(path) for path in files]
+        screen = Screen(markdown=markdown, debug=debug)
+        _greet(conversation, screen)
+        _converse(conversation, screen)
+        if conversation.branch.session and conversation.chat.turns:
+            screen.note(how_to_go_on(conversation.branch.session))
+    finally:
+        conversation.leave()
+
+
+def _greet(conversation: Conversation, screen: Screen) -> None:
     screen.say(f"multiturn {__version__}, talking to {conversation.chat.model.model_name}", "bold")
     screen.note("/help lists what else can be typed; Ctrl-D leaves.")
-    if attachments:
-        names = ", ".join(str(attached) for attached in attachments)
+    if conversation.attachments:
+        names = ", ".join(str(attached) for attached in conversation.attachments)
         screen.note(f"goes with your first message: {names}")
-    lines = editor()
+    if conversation.branch.session:
+        introduce(conversation, screen)
+
+
+def _converse(conversation: Conversation, screen: Screen) -> None:
+    lines = editor(conversation.place.names)
     while True:
         try:
             line = _line(lines, conversation)
@@ -49,15 +63,14 @@ def talk(
 
 
 def _line(lines: PromptSession[str], conversation: Conversation) -> str:
-    number = conversation.branch.number
-    return lines.prompt("> " if number == 1 else f"{number}> ")
+    number, session = conversation.branch.number, conversation.branch.session
+    return lines.prompt(f"{session or (number if number > 1 else '')}> ")
 
 
 def _obey(line: str, conversation: Conversation, screen: Screen) -> None:
     """Run a command or send a message; only leaving ends the session."""
     is_command = line.startswith("/")
-    chat = conversation.chat
-    turns_before = len(chat.turns)
+    before = _count(conversation)
     try:
         with silent_keyboard(), interruptible():
             if is_command:
@@ -71,18 +84,18 @@ def _obey(line: str, conversation: Conversation, screen: Screen) -> None:
         screen.note("stopped")
     except Exception as error:
         screen.problem(error)
-    if not is_command and len(chat.turns) == turns_before:
+    if not is_command and before == _count(conversation):
         screen.note("nothing was added to the conversation")
 
 
+def _count(conversation: Conversation) -> int | float:
+    """Return how many turns there are; a number that equals none if the store cannot tell."""
+    with suppress(MultiturnError):
+        return len(conversation.chat.turns)
+    return math.nan
+
+
 def _send(text: str, conversation: Conversation, screen: Screen) -> None:
-    answer = screen.printer()
-    try:
-        answer.wait()
-        response = conversation.chat.send_message(conversation.parts(text), stream=True)
-        note = show(response, answer)
-    finally:
-        answer.close()
+    chat, parts = conversation.chat, conversation.parts(text)
+    answer(conversation, screen, lambda: chat.send_message(parts, stream=True))
     conversation.attachments.clear()
-    if note:
-        screen.note(note)

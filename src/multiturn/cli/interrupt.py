@@ -33,7 +33,11 @@ def interruptible() -> Iterator[None]:
 
 @contextlib.contextmanager
 def silent_keyboard() -> Iterator[None]:
-    """Do not show what is typed; it would be drawn into the answer.  It is read afterwards."""
+    """Do not show what is typed; it would be drawn into the answer.
+
+    It is read afterwards, by the prompt, as it would have been there: key by key, so that
+    the terminal gives no key a meaning of its own and drops nothing, also not at Ctrl-C.
+    """
     if sys.platform == "win32":
         yield
         return
@@ -45,7 +49,12 @@ def silent_keyboard() -> Iterator[None]:
     except (OSError, ValueError, AttributeError, termios.error):
         yield  # not a terminal
         return
-    silent = [*before[:3], before[3] & ~termios.ECHO, *before[4:]]
+    silent = before.copy()
+    silent[0] &= ~(termios.ICRNL | termios.INLCR | termios.IGNCR)
+    silent[3] &= ~(termios.ECHO | termios.ICANON | termios.IEXTEN)
+    silent[3] |= termios.NOFLSH
+    silent[6] = [*before[6]]
+    silent[6][termios.VMIN], silent[6][termios.VTIME] = 1, 0
     termios.tcsetattr(descriptor, termios.TCSADRAIN, silent)
     try:
         yield

@@ -7,11 +7,16 @@ import os
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from multiturn.cli.arguments import parser
 from multiturn.cli.failure import FAILED, OK, exit_code, explained
-from multiturn.cli.options import MakeModel, Options, make_model
+from multiturn.cli.options import MakeModel, Options, make_model, ready
+from multiturn.cli.place import place
 from multiturn.errors import UsageError
+
+if TYPE_CHECKING:
+    from multiturn.chat import ChatSession
 
 
 def main(argv: Sequence[str] | None = None, *, make_model: MakeModel = make_model) -> int:
@@ -49,6 +54,10 @@ def _run(arguments: Namespace, make_model: MakeModel) -> int:
             from multiturn.cli.models import pull
 
             pull(arguments.name, force=arguments.force)
+        case "sessions":
+            from multiturn.cli.sessions import sessions
+
+            return sessions(arguments)
         case "doctor":
             from multiturn.cli.doctor import examine
 
@@ -65,18 +74,27 @@ def _chat(arguments: Namespace, make_model: MakeModel) -> None:
         seed=arguments.seed,
     )
     markdown = not arguments.no_markdown
-    question = " ".join(arguments.question)
-    if arguments.question or not (sys.stdin is not None and sys.stdin.isatty()):
-        from multiturn.cli.ask import ask
-
-        ask(question, arguments.file, options, make_model, markdown=markdown)
-        return
-    if not sys.stdout.isatty():
+    is_conversation = not arguments.question and sys.stdin is not None and sys.stdin.isatty()
+    if is_conversation and not sys.stdout.isatty():
         raise UsageError('a conversation needs a terminal; give a question: multiturn chat "…"')
-    from multiturn.cli.interactive import talk
+    with place(getattr(arguments, "store", None)) as where:
+        session = where.latest() if arguments.go_on else arguments.session
+        if not is_conversation:
+            from multiturn.cli.ask import ask
 
-    debug = getattr(arguments, "debug", False)
-    talk(arguments.file, options, make_model, markdown=markdown, debug=debug)
+            def begin() -> ChatSession:
+                model = ready(make_model(options))
+                store = None if session is None else where.store()
+                return model.start_chat(session=session, store=store)
+
+            ask(" ".join(arguments.question), arguments.file, begin, markdown=markdown)
+            return
+        from multiturn.cli.conversation import Conversation
+        from multiturn.cli.interactive import talk
+
+        conversation = Conversation(options, make_model, where, session)
+        debug = getattr(arguments, "debug", False)
+        talk(conversation, arguments.file, markdown=markdown, debug=debug)
 
 
 def _prepare_output() -> None:

@@ -49,13 +49,32 @@ def make_model(options: Options) -> GenerativeModel:
 
 
 def ready(model: GenerativeModel) -> GenerativeModel:
-    """Return the model once its weights are on this machine; tells of a download on stderr.
+    """Return the model once it could be asked; tells of a download on stderr.
+
+    Its weights are fetched if they are not on this machine; a server is not reached for.
 
     Raises:
         UnknownName, WeightsError: As ``multiturn.weights.locate``.
+        MissingKey: Its server wants a key, and none is set.
     """
     if model.backend.name == "embedded":
         from multiturn import weights
 
         weights.locate(model.model_name)
+    else:
+        _require_key(model)
     return model
+
+
+def _require_key(model: GenerativeModel) -> None:
+    """Raise MissingKey now if the first request would."""
+    from multiturn.backends import gemini_backend, openai_backend
+    from multiturn.cancel import Cancel
+    from multiturn.history import empty_path
+    from multiturn.request import Overrides
+
+    backend, request = model.backend, model.request(empty_path(), Overrides(), stream=True)
+    if isinstance(backend, gemini_backend.Gemini):
+        _ = gemini_backend.MethodCall(backend, request, Cancel()).needs_token
+    elif isinstance(backend, openai_backend.OpenAIBackend):
+        backend.access(request.options)

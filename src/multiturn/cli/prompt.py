@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,18 @@ from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 
 from multiturn.cli.commands import COMMANDS
+from multiturn.errors import MultiturnError
 
 
-def editor() -> PromptSession[str]:
-    """Return the line editor; what is typed is remembered in a file that only its user reads."""
+def editor(session_names: Callable[[], list[str]]) -> PromptSession[str]:
+    """Return the line editor; what is typed is remembered in a file that only its user reads.
+
+    Args:
+        session_names: What ``/session`` can be completed to.
+    """
     return PromptSession(
         history=_history(),
-        completer=SlashCompleter(),
+        completer=SlashCompleter(session_names),
         complete_while_typing=False,
         key_bindings=_keys(),
         multiline=True,
@@ -40,7 +45,8 @@ def history_file() -> Path:
 class SlashCompleter(Completer):
     """Completes commands, and the paths and names that follow them."""
 
-    def __init__(self) -> None:
+    def __init__(self, session_names: Callable[[], list[str]]) -> None:
+        self._session_names = session_names
         self._paths = PathCompleter(expanduser=True)
 
     def get_completions(
@@ -60,7 +66,14 @@ class SlashCompleter(Completer):
         if kind == "path":
             yield from self._paths.get_completions(Document(argument), complete_event)
         elif kind == "model":
-            yield from _models(argument)
+            yield from _names(argument, _model_names())
+        elif kind == "session":
+            yield from _names(argument, self._known_sessions())
+
+    def _known_sessions(self) -> list[str]:
+        with contextlib.suppress(MultiturnError):
+            return self._session_names()
+        return []
 
 
 class PrivateHistory(FileHistory):
@@ -78,10 +91,14 @@ class PrivateHistory(FileHistory):
             super().store_string(string)
 
 
-def _models(argument: str) -> Iterator[Completion]:
+def _model_names() -> list[str]:
     from multiturn import weights
 
-    for name in weights.MODELS:
+    return [*weights.MODELS]
+
+
+def _names(argument: str, names: Iterable[str]) -> Iterator[Completion]:
+    for name in names:
         if name.startswith(argument):
             yield Completion(name, -len(argument))
 

@@ -24,6 +24,11 @@ class Screen:
         self._markdown, self._debug = markdown, debug
         self._console = Console(file=sys.stdout, highlight=False)
 
+    @property
+    def columns(self) -> int:
+        """How many characters a line has room for."""
+        return self._console.width
+
     def say(self, text: str, style: str = "") -> None:
         """Print a text of ours; names and other foreign text may be in it."""
         self._console.print(Text(visible(text), style=style))

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from multiturn.messages.content import Content, Part
 
 
-def transcript(model_name: str, system: Content | None, history: Iterable[Content]) -> str:
+def transcript(title: str, system: Content | None, history: Iterable[Content]) -> str:
     """Return a conversation as Markdown; what is not text is named."""
-    sections = [f"# Conversation with {visible(model_name)}"]
+    sections = [f"# {visible(title)}"]
     if system is not None:
         sections.append(f"## System\n\n{text_of(system)}")
     sections += [f"## {speaker(content)}\n\n{text_of(content)}" for content in history]
@@ -36,7 +36,15 @@ def save(text: str, path: Path, *, overwrite: bool) -> None:
         with path.open("w" if overwrite else "x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:
+        if path.is_dir():
+            raise _is_folder(path) from None
         raise UsageError(f"{path} exists; to overwrite it: /save! {path}") from None
+    except IsADirectoryError:
+        raise _is_folder(path) from None
+
+
+def _is_folder(path: Path) -> UsageError:
+    return UsageError(f"{path} is a folder; name a file in it, as in: /save {path / 'talk.md'}")
 
 
 def speaker(content: Content) -> str:

@@ -1,0 +1,164 @@
+"""``multiturn sessions list``, ``show``, ``tree`` and ``search``: looks at what is kept."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from multiturn.cli.conversation import turns_in_words
+from multiturn.cli.moments import ago, at
+from multiturn.cli.place import Place
+from multiturn.cli.show import printer
+from multiturn.cli.transcript import transcript
+from multiturn.cli.visible import one_line, visible
+from multiturn.history import turns_of
+from multiturn.messages.content import Content
+
+if TYPE_CHECKING:
+    from multiturn.stored_session import StoredSession
+    from multiturn.stores.protocol import Found, Store
+
+# Where nobody sees how wide it is.
+_PIPE_COLUMNS = 120
+_LEAST_WORDS = 20
+
+
+class Row(NamedTuple):
+    """A session in a list.
+
+    Attributes:
+        name: What it is called.
+        turns: How many it has.
+        changed_at: In seconds since 1970.
+        begins: The first words said in it.
+    """
+
+    name: str
+    turns: int
+    changed_at: float
+    begins: str
+
+
+def show_list(place: Place, prefix: str, *, as_json: bool) -> None:
+    """Print the sessions, the one changed last at the top."""
+    rows = listed(place, prefix)
+    if as_json:
+        _print_json([{**row._asdict(), "changed_at": at(row.changed_at)} for row in rows])
+        return
+    if not rows:
+        what = f"with names that begin with {prefix!r} " if prefix else ""
+        _tell(
+            f"no conversations {what}are kept in {place}; begin one: multiturn chat --session NAME"
+        )
+    for line in table(rows, _columns()):
+        print(line)
+
+
+def listed(place: Place, prefix: str = "") -> list[Row]:
+    """Return the sessions whose names begin so, the one changed last first."""
+    if not place.exists:
+        return []
+    store = place.store()
+    rows = [
+        Row(state.name, state.turns, state.changed_at, _begins(store, state.head))
+        for state in store.sessions(prefix)
+    ]
+    return sorted(rows, key=lambda row: row.changed_at, reverse=True)
+
+
+def _begins(store: Store, head: str | None) -> str:
+    """Return the first words of the conversation that ends with a turn."""
+    from multiturn.stores.record import read
+
+    kept = [turn for turn in store.line(head) if not turn.is_erased] if head else []
+    if not kept:
+        return ""
+    first = read(kept[-1].body, store.blobs)["contents"][0]
+    return one_line(Content.view(first, frozen=True).text)
+
+
+def table(rows: list[Row], columns: int, here: str = "") -> list[str]:
+    """Return the lines that show sessions; the one of this name is marked."""
+    if not rows:
+        return []
+    cells = [(visible(r.name), turns_in_words(r.turns), ago(r.changed_at)) for r in rows]
+    widths = [max(len(cell[i]) for cell in cells) for i in range(3)]
+    room = max(_LEAST_WORDS, columns - sum(widths) - (8 if here else 6))
+    lines = []
+    for row, cell in zip(rows, cells, strict=True):
+        mark = "" if not here else "* " if row.name == here else "  "
+        name, turns, changed = (f"{text:{width}}" for text, width in zip(cell, widths, strict=True))
+        begins = one_line(row.begins, room)
+        lines.append(f"{mark}{name}  {turns}  {changed}  {begins}".rstrip())
+    return lines
+
+
+def show_session(place: Place, name: str, *, as_json: bool) -> None:
+    """Print a conversation: as Markdown in a terminal, else as it is written."""
+    state = place.state(name)
+    turns = turns_of(stored(place, name).head())
+    contents = [content for turn in turns for content in turn.contents]
+    if as_json:
+        history = [content.json_object for content in contents]
+        head = {"name": name, "turns": len(turns), "changed_at": at(state.changed_at)}
+        _print_json({**head, "history": history})
+        return
+    shown = printer(markdown=True)
+    shown.add(transcript(name, None, contents))
+    shown.close()
+
+
+def show_tree(place: Place, name: str) -> None:
+    """Print all turns of a session, those too that were rewound, edited or retried."""
+    from multiturn.tree import Tree
+
+    place.state(name)
+    session = stored(place, name)
+    print(visible(str(Tree(session.tree(), session.head()))) or "nothing has been said yet")
+
+
+def search(place: Place, words: str, prefix: str, limit: int, *, as_json: bool) -> None:
+    """Print the messages in which all words occur, newest first."""
+    found = place.store().search(words, prefix, limit) if place.exists else []
+    if as_json:
+        _print_json([{**hit._asdict(), "at": at(hit.at) if hit.at else None} for hit in found])
+        return
+    if not found:
+        _tell(f"nothing that was said in {place} holds all of: {words}")
+    for hit in found:
+        who = "Model" if hit.role == "model" else "You"
+        when = f", {ago(hit.at)}" if hit.at else ""
+        print(visible(f"{hit.session}: {who}{when}"))
+        print(f"  {_with_hits(hit)}")
+
+
+def stored(place: Place, name: str) -> StoredSession:
+    """Return a session to read, without a model."""
+    from multiturn.stored_session import StoredSession
+
+    return StoredSession(place.store(), place.state(name), {})
+
+
+def _with_hits(hit: Found) -> str:
+    """Return an excerpt, in a terminal with what was found in bold."""
+    bold, plain = ("\x1b[1m", "\x1b[0m") if sys.stdout.isatty() else ("", "")
+    shown, end = [], 0
+    for start, stop in hit.hits:
+        shown += [visible(hit.excerpt[end:start]), bold, visible(hit.excerpt[start:stop]), plain]
+        end = stop
+    return "".join((*shown, visible(hit.excerpt[end:])))
+
+
+def _columns() -> int:
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else _PIPE_COLUMNS
+
+
+def _print_json(value: Any) -> None:
+    # ASCII: escapes carry what an output cannot, lone surrogates too.
+    print(json.dumps(value, indent=2))
+
+
+def _tell(text: str) -> None:
+    print(f"multiturn: {visible(text)}", file=sys.stderr)

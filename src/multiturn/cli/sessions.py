@@ -1,0 +1,151 @@
+"""``multiturn sessions``: looks at conversations that are kept, and tidies them."""
+
+from __future__ import annotations
+
+import sys
+import time
+from argparse import Namespace
+
+from multiturn.cli.attachments import size
+from multiturn.cli.conversation import is_busy, turns_in_words
+from multiturn.cli.failure import FAILED, OK
+from multiturn.cli.moments import ago
+from multiturn.cli.place import Place, place
+from multiturn.cli.visible import visible
+from multiturn.errors import UsageError
+
+
+def sessions(arguments: Namespace) -> int:
+    """Do what ``multiturn sessions …`` says, and return the exit code."""
+    with place(getattr(arguments, "store", None)) as where:
+        match arguments.action:
+            case None | "list" | "show" | "tree" | "search":
+                _look(where, arguments)
+            case "fork":
+                _fork(where, arguments.name, arguments.new_name, arguments.back)
+            case "rename":
+                _rename(where, arguments.name, arguments.new_name)
+            case "rm":
+                _remove(where, arguments.names, is_sure=arguments.yes)
+            case "prune":
+                _prune(where, arguments)
+            case "check":
+                return _check(where)
+            case "vacuum":
+                _vacuum(where)
+    return OK
+
+
+def _look(where: Place, arguments: Namespace) -> None:
+    from multiturn.cli import session_list
+
+    as_json = arguments.json
+    match arguments.action:
+        case "show":
+            session_list.show_session(where, arguments.name, as_json=as_json)
+        case "tree":
+            session_list.show_tree(where, arguments.name)
+        case "search":
+            words, prefix = " ".join(arguments.words), arguments.prefix
+            session_list.search(where, words, prefix, arguments.limit, as_json=as_json)
+        case _:
+            session_list.show_list(where, arguments.prefix, as_json=as_json)
+
+
+def _fork(where: Place, name: str, new_name: str, back: int) -> None:
+    from multiturn.cli.session_list import stored
+    from multiturn.history import turns_of
+    from multiturn.stores.protocol import require_name
+
+    where.state(name)
+    turns = turns_of(stored(where, name).head())
+    if back > len(turns):
+        raise UsageError(f"{name} has {turns_in_words(len(turns))}; --back {back} goes too far")
+    kept = turns[: len(turns) - back]
+    where.store().create(require_name(new_name), kept[-1].id if kept else None)
+    _say(f"{new_name} begins with {turns_in_words(len(kept))} of {name}")
+
+
+def _rename(where: Place, name: str, new_name: str) -> None:
+    where.state(name)
+    where.store().rename(name, new_name)
+    _say(f"{name} is called {new_name} now")
+
+
+def _remove(where: Place, names: list[str], *, is_sure: bool) -> None:
+    names = list(dict.fromkeys(names))
+    states = [where.state(name) for name in names]
+    for name in names:
+        if is_busy(where.store(), name):
+            raise UsageError(f"{name} is being answered by a process; stop that first")
+    what = ", ".join(f"{state.name} ({turns_in_words(state.turns)})" for state in states)
+    if not is_sure and not _agreed(f"delete {what}?"):
+        return
+    for name in names:
+        where.store().delete(name)
+        _say(f"deleted {name}")
+
+
+def _prune(where: Place, arguments: Namespace) -> None:
+    seconds, prefix = arguments.older_than, arguments.prefix
+    before = time.time() - seconds
+    old = where.store().sessions(prefix) if where.exists else []
+    old = [state for state in old if state.changed_at < before]
+    for state in old:
+        _say(f"{state.name}, {turns_in_words(state.turns)}, changed {ago(state.changed_at)}")
+    if not old:
+        _say("nothing is that old")
+    elif arguments.dry_run:
+        _say(f"{len(old)} would be deleted")
+    elif arguments.yes or _agreed(f"delete {'it' if len(old) == 1 else f'these {len(old)}'}?"):
+        count = where.store().prune(before=before, prefix=prefix)
+        _say(f"deleted {count}; multiturn sessions vacuum gives their space back")
+
+
+def _check(where: Place) -> int:
+    findings = where.store().check() if where.exists else []
+    for finding in findings:
+        _say(finding)
+    if findings:
+        print(
+            f"multiturn: {where} is damaged; nothing was changed. Export what can still be read "
+            "(multiturn sessions export), or put a copy back that was made before",
+            file=sys.stderr,
+        )
+        return FAILED
+    _say(f"all is sound in {where}" if where.exists else f"there is nothing yet in {where}")
+    return OK
+
+
+def _vacuum(where: Place) -> None:
+    file = where.file
+    if not where.exists:
+        _say(f"there is nothing yet in {where}")
+        return
+    before = file.stat().st_size if file else 0
+    where.store().vacuum()
+    where.close()
+    after = f": {size(before)} before, {size(file.stat().st_size)} now" if file else ""
+    _say(f"gave back the space of what was deleted{after}")
+
+
+def _agreed(question: str) -> bool:
+    """Ask at the terminal; without one, only ``--yes`` is an answer.
+
+    Raises:
+        UsageError: There is nobody to ask.
+    """
+    if sys.stdin is None or not sys.stdin.isatty() or not sys.stdout.isatty():
+        raise UsageError(f"{question.removesuffix('?')}: nobody is there to ask; add --yes")
+    try:
+        answer = input(visible(f"{question} [y/N] "))
+    except EOFError:
+        answer = ""
+    if answer.strip().lower() in ("y", "yes"):
+        return True
+    _say("nothing was deleted")
+    return False
+
+
+def _say(text: str) -> None:
+    print(visible(text))

@@ -1,0 +1,98 @@
+"""What can be typed with a slash about turns: back, forth, aside, once more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from multiturn.cli.answering import answer
+from multiturn.cli.conversation import Conversation, turns_in_words
+from multiturn.cli.screen import Screen
+from multiturn.cli.transcript import speaker, text_of
+from multiturn.cli.visible import one_line
+from multiturn.errors import UsageError
+
+if TYPE_CHECKING:
+    from multiturn.messages.content import Content
+
+
+def rewind(conversation: Conversation, screen: Screen, argument: str) -> None:
+    """``/rewind [N]``."""
+    count = _number(argument, otherwise=1)
+    try:
+        said, _ = conversation.chat.rewind(count)
+    except IndexError as error:
+        raise UsageError(str(error)) from None
+    left = turns_in_words(len(conversation.chat.turns))
+    screen.note(
+        f"took off {turns_in_words(count)}, from “{one_line(said.text, 48)}” on; {left} left, "
+        "/redo returns"
+    )
+
+
+def redo(conversation: Conversation, screen: Screen, _: str) -> None:
+    """``/redo``."""
+    conversation.chat.redo()
+    turns = conversation.chat.turns
+    last = one_line(turns[-1].contents[0].text, 48)
+    screen.note(f"{turns_in_words(len(turns))} again, the last is “{last}”")
+
+
+def retry(conversation: Conversation, screen: Screen, _: str) -> None:
+    """``/retry``."""
+    answer(conversation, screen, lambda: conversation.chat.retry(stream=True))
+
+
+def edit(conversation: Conversation, screen: Screen, argument: str) -> None:
+    """``/edit TEXT``."""
+    if not argument:
+        raise UsageError("say the message anew, as in: /edit Name an animal.")
+    parts = conversation.parts(argument)
+    answer(conversation, screen, lambda: conversation.chat.edit(parts, stream=True))
+    conversation.attachments.clear()
+
+
+def tree(conversation: Conversation, screen: Screen, _: str) -> None:
+    """``/tree``."""
+    screen.say(str(conversation.chat.tree) or "nothing has been said yet")
+
+
+def fork(conversation: Conversation, screen: Screen, argument: str) -> None:
+    """``/fork [NAME|back|N|list]``."""
+    before = conversation.branch
+    if argument == "list":
+        for branch in conversation.branches.values():
+            screen.say(f"{'*' if branch == conversation.branch else ' '} {branch.title}")
+        return
+    if argument == "back":
+        if before.origin is None:
+            raise UsageError(f"conversation {before.number} is no fork; /fork list shows all")
+        conversation.switch(before.origin)
+    elif argument.isdecimal():
+        conversation.switch(_number(argument))
+    else:
+        conversation.fork(argument)
+    how = "/fork back returns" if conversation.branch.origin else "/fork list shows all"
+    screen.note(f"you are in {conversation.branch.title}; {how}")
+
+
+def history(conversation: Conversation, screen: Screen, _: str) -> None:
+    """``/history``."""
+    if not conversation.chat.history:
+        screen.note("nothing has been said yet")
+    show_contents(conversation.chat.history, screen)
+
+
+def show_contents(contents: Iterable[Content], screen: Screen) -> None:
+    """Show what was said, each under who said it."""
+    for content in contents:
+        screen.say(speaker(content), "bold")
+        screen.text(text_of(content))
+
+
+def _number(argument: str, otherwise: int | None = None) -> int:
+    if not argument and otherwise is not None:
+        return otherwise
+    if not argument.isdecimal() or int(argument) < 1:
+        raise UsageError(f"{one_line(argument)!r} is not a number from 1 on")
+    return int(argument)

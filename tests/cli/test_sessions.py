@@ -1,0 +1,477 @@
+"""Conversations that last, on the command line: one question at a time, and what tidies them."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.cli.talker import talk
+from tests.cli.terminal import Terminal
+
+from multiturn import GenerativeModel, SQLiteStore
+from multiturn.cli import moments
+from multiturn.cli.main import main
+from multiturn.cli.place import user_file
+from multiturn.testing import ScriptedBackend
+from stores.postgres_server import binaries, server
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(autouse=True)
+def file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """The store that the environment names; nothing is piped in."""
+    monkeypatch.setattr(sys, "stdin", None)
+    monkeypatch.setenv("MULTITURN_STORE", str(tmp_path / "chats.db"))
+    return tmp_path / "chats.db"
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run a command; give its exit code and what it wrote."""
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        code = main(arguments)
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return run
+
+
+@pytest.fixture
+def ask(capsys: pytest.CaptureFixture[str]) -> Run:
+    """Ask one question with an answer that is known."""
+
+    def ask(question: str, *arguments: str, answer: Any = "Yes.") -> tuple[int, str, str]:
+        code = talk(["chat", *arguments, question], ScriptedBackend(answer))
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return ask
+
+
+def names(file: Path) -> list[str]:
+    return [state.name for state in SQLiteStore(file).sessions()]
+
+
+def changed(file: Path, name: str, days_ago: float) -> None:
+    """Make a session look as if it was changed so long ago."""
+    with sqlite3.connect(file) as database:
+        moment = time.time() - 86400 * days_ago
+        database.execute("UPDATE sessions SET changed_at = ? WHERE name = ?", (moment, name))
+    database.close()
+
+
+# -- one question at a time ---------------------------------------------------------------
+
+
+def test_a_question_goes_on_where_the_last_process_was(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    backend = ScriptedBackend("Red.", "Blue.")
+
+    assert 0 == talk(["chat", "--session", "colours", "Name a colour."], backend)
+    assert 0 == talk(["chat", "--session", "colours", "And then?"], backend)
+
+    assert ("Red.\nBlue.\n", "") == capsys.readouterr()
+    said = [content.text for content in backend.requests[1].contents]
+    assert ["Name a colour.", "Red.", "And then?"] == said
+    assert 0o600 == file.stat().st_mode & 0o777
+
+
+def test_continue_takes_the_conversation_that_was_changed_last(ask: Run, file: Path) -> None:
+    ask("one", "--session", "old")
+    ask("two", "--session", "older")
+    changed(file, "older", 2)
+    changed(file, "old", 1)
+
+    assert 0 == ask("three", "-c")[0]
+
+    assert 2 == SQLiteStore(file).sessions("old")[0].turns
+
+
+def test_without_a_name_nothing_is_kept(ask: Run, file: Path) -> None:
+    assert 0 == ask("hi")[0]
+
+    assert not file.exists()
+
+
+def test_continuing_what_is_not_there_says_how_to_begin(ask: Run, file: Path) -> None:
+    code, out, err = ask("hi", "--continue")
+
+    assert (2, "") == (code, out)
+    assert "begin one: multiturn chat --session NAME" in err
+    assert not file.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--session", ""], "expected a name"),
+        (["--session", "a", "-c"], "not allowed with"),
+        (["--session", "a", "--store", "mysql://host/x"], "begins with postgresql://"),
+        (["--session", "a", "--store", "postgresql://u:s%zz@h/x"], "cannot be read as postgresql"),
+        (["--session", "a", "--model", "scriptde"], "did you mean 'scripted'?"),
+    ],
+)
+def test_a_wrong_name_or_place_is_told_before_anything_is_made(
+    ask: Run, file: Path, arguments: list[str], told: str
+) -> None:
+    code, out, err = ask("hi", *arguments)
+
+    assert (2, "") == (code, out)
+    assert told in err
+    assert [] == [f.name for f in file.parent.iterdir() if f.stat().st_size]
+
+
+def test_a_store_in_a_folder_that_does_not_exist_says_so(ask: Run, tmp_path: Path) -> None:
+    code, _, err = ask("hi", "--session", "a", "--store", str(tmp_path / "nowhere" / "x.db"))
+
+    assert 1 == code
+    assert "nowhere does not exist" in err
+
+
+def test_the_file_of_the_user_is_made_with_its_folder(
+    ask: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("MULTITURN_STORE")
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "share"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+    assert 0 == ask("hi", "--session", "a")[0]
+
+    assert user_file().is_file()
+    assert tmp_path in user_file().parents
+    assert 0o700 == user_file().parent.stat().st_mode & 0o777
+
+
+def test_a_failed_question_stays_in_the_journal_and_out_of_the_conversation(
+    ask: Run, run: Run, file: Path
+) -> None:
+    ask("one", "--session", "a")
+    assert 1 == ask("two", "--session", "a", answer=OSError("on fire"))[0]
+
+    assert 1 == SQLiteStore(file).sessions()[0].turns
+    assert ["failed"] == [attempt.outcome for attempt in SQLiteStore(file).attempts("a")]
+
+
+# -- looking ------------------------------------------------------------------------------
+
+
+def test_nothing_kept_yet_is_told_and_makes_nothing(run: Run, file: Path) -> None:
+    assert (0, "") == run("sessions")[:2]
+    assert (0, "[]\n", "") == run("sessions", "--json")
+    assert (2, "") == run("sessions", "show", "a")[:2]
+    assert (0, "") == run("sessions", "search", "word")[:2]
+    assert 0 == run("sessions", "check")[0]
+    assert 0 == run("sessions", "vacuum")[0]
+    assert 0 == run("sessions", "prune", "--older-than", "1d")[0]
+
+    assert [] == list(file.parent.iterdir())
+
+
+def test_the_list_has_names_turns_times_and_first_words_newest_first(
+    ask: Run, run: Run, file: Path
+) -> None:
+    ask("What is\nTCP?", "--session", "net/tcp")
+    ask("And UDP?", "--session", "net/tcp")
+    ask("Hello", "--session", "greeting")
+    changed(file, "net/tcp", 2.5)
+
+    code, out, _ = run("sessions")
+    assert 0 == code
+    lines = [re.split(r"  +", line) for line in out.splitlines()]
+    assert ["greeting", "1 turn", "just now", "Hello"] == lines[0]
+    assert ["net/tcp", "2 turns", "2 days ago", "What is TCP?"] == lines[1]
+    assert out == run("sessions", "list")[1]
+    assert lines[1:] == [re.split(r"  +", run("sessions", "list", "--prefix", "net/")[1].strip())]
+
+
+def test_the_list_is_json_for_programs(ask: Run, run: Run) -> None:
+    ask("Hello", "--session", "a")
+
+    for command in (["--json"], ["list", "--json"]):
+        (row,) = json.loads(run("sessions", *command)[1])
+        assert {"name": "a", "turns": 1, "begins": "Hello"}.items() <= row.items()
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", row["changed_at"])
+
+
+def test_a_conversation_is_shown_as_text_and_as_json(ask: Run, run: Run) -> None:
+    ask("Hello", "--session", "a", answer="**Hi** \x1b[2J")
+
+    shown = "# a\n\n## You\n\nHello\n\n## Model\n\n**Hi** ␛[2J\n"
+    assert (0, shown, "") == run("sessions", "show", "a")
+    told = json.loads(run("sessions", "show", "a", "--json")[1])
+    assert ("a", 1, ["user", "model"]) == (
+        told["name"], told["turns"], [content["role"] for content in told["history"]],
+    )  # fmt: skip
+    assert "**Hi** \x1b[2J" == told["history"][1]["parts"][0]["text"]
+
+
+def test_a_conversation_is_drawn_as_markdown_in_a_terminal(
+    ask: Run, file: Path, tmp_path: Path
+) -> None:
+    ask("Hello", "--session", "a", answer="**Hi**")
+
+    arguments = ("show", "a", "--store", str(file))
+    with Terminal(tmp_path, [], *arguments, command="sessions") as terminal:
+        assert 0 == terminal.exit_code()
+        assert "Hi" in terminal.text
+        assert "**" not in terminal.text
+
+
+def test_the_tree_has_what_was_taken_off_too(ask: Run, run: Run, file: Path) -> None:
+    ask("one", "--session", "a")
+    chat = GenerativeModel(backend=ScriptedBackend("x")).start_chat(
+        session="a", store=SQLiteStore(file)
+    )
+    chat.edit("two")
+
+    out = run("sessions", "tree", "a")[1]
+    assert ["one", "two"] == [line.split()[-1] for line in out.splitlines()]
+
+
+def test_what_was_said_is_found_again(ask: Run, run: Run) -> None:
+    ask("Where is the blue door?", "--session", "house/doors", answer="In the hall.")
+    ask("Where is the red door?", "--session", "maze")
+
+    code, out, _ = run("sessions", "search", "BLUE", "door")
+    assert 0 == code
+    assert ["house/doors: You, just now", "  Where is the blue door?"] == out.splitlines()
+    assert "maze" not in run("sessions", "search", "door", "--prefix", "house/")[1]
+    hits = json.loads(run("sessions", "search", "door", "--json")[1])
+    assert {"house/doors", "maze"} == {hit["session"] for hit in hits}
+    assert 1 == len(json.loads(run("sessions", "search", "door", "--limit", "1", "--json")[1]))
+    code, out, err = run("sessions", "search", "elephant")
+    assert (0, "") == (code, out)
+    assert "holds all of: elephant" in err
+
+
+# -- changing -----------------------------------------------------------------------------
+
+
+def test_an_unknown_name_suggests_the_nearest(ask: Run, run: Run) -> None:
+    ask("one", "--session", "planning")
+
+    for command in (["show"], ["tree"], ["rm", "--yes"], ["fork"], ["rename"]):
+        more = ["new"] if command[0] in ("fork", "rename") else []
+        code, out, err = run("sessions", *command, "plannign", *more)
+        assert (2, "") == (code, out)
+        assert "did you mean 'planning'?" in err
+    assert "multiturn sessions lists them" in run("sessions", "show", "zzz")[2]
+
+
+def test_a_fork_begins_where_it_is_told(ask: Run, run: Run, file: Path) -> None:
+    for question in ("one", "two", "three"):
+        ask(question, "--session", "a")
+
+    assert (0, "b begins with 2 turns of a\n", "") == run(
+        "sessions", "fork", "a", "b", "--back", "1"
+    )
+    assert 0 == run("sessions", "fork", "a", "c", "--back", "3")[0]
+
+    assert [3, 2, 0] == [state.turns for state in SQLiteStore(file).sessions()]
+    assert "## You\n\ntwo" in run("sessions", "show", "b")[1]
+    assert 2 == run("sessions", "fork", "a", "d", "--back", "4")[0]
+    assert 2 == run("sessions", "fork", "a", "b")[0]
+    assert ["a", "b", "c"] == names(file)
+
+
+def test_renaming_moves_the_name_and_takes_no_other(ask: Run, run: Run, file: Path) -> None:
+    ask("one", "--session", "a")
+    ask("one", "--session", "b")
+
+    assert 0 == run("sessions", "rename", "a", "c")[0]
+    assert 2 == run("sessions", "rename", "b", "c")[0]
+    assert 2 == run("sessions", "rename", "b", "")[0]
+    assert ["b", "c"] == names(file)
+
+
+def test_deleting_wants_a_yes_where_nobody_can_be_asked(ask: Run, run: Run, file: Path) -> None:
+    ask("one", "--session", "a")
+    ask("one", "--session", "b")
+
+    code, _, err = run("sessions", "rm", "a", "b")
+    assert 2 == code
+    assert "add --yes" in err
+    assert 2 == run("sessions", "rm", "--yes", "a", "nope")[0]
+    assert ["a", "b"] == names(file)
+    assert (0, "deleted a\ndeleted b\n", "") == run("sessions", "rm", "--yes", "a", "b", "a")
+    assert [] == names(file)
+
+
+@pytest.mark.parametrize(("typed", "left"), [("y\r", []), ("\r", ["a"]), ("\x04", ["a"])])
+def test_deleting_asks_in_a_terminal(
+    ask: Run, file: Path, tmp_path: Path, typed: str, left: list[str]
+) -> None:
+    ask("one", "--session", "a")
+
+    arguments = ("rm", "a", "--store", str(file))
+    with Terminal(tmp_path, [], *arguments, command="sessions") as terminal:
+        terminal.wait_for("delete a (1 turn)? [y/N]")
+        terminal.type(typed)
+        assert 0 == terminal.exit_code()
+    assert left == names(file)
+
+
+def test_a_conversation_that_is_being_answered_is_not_deleted(
+    ask: Run, run: Run, file: Path
+) -> None:
+    chat = GenerativeModel(backend=ScriptedBackend(["half ", "whole"])).start_chat(
+        session="a", store=SQLiteStore(file)
+    )
+    response = chat.send_message("hi", stream=True)
+
+    code, _, err = run("sessions", "rm", "--yes", "a")
+    response.resolve()
+
+    assert 2 == code
+    assert "is being answered" in err
+    assert ["a"] == names(file)
+
+
+def test_pruning_deletes_what_is_old_and_says_so_first(ask: Run, run: Run, file: Path) -> None:
+    for name, days in (("old", 91), ("ada/old", 91), ("new", 89)):
+        ask("one", "--session", name)
+        changed(file, name, days)
+
+    code, out, _ = run("sessions", "prune", "--older-than", "90d", "--dry-run")
+    assert 0 == code
+    assert "2 would be deleted" in out
+    assert 2 == run("sessions", "prune", "--older-than", "90d")[0]
+    assert ["ada/old", "new", "old"] == names(file)
+    assert "deleted 1;" in run("sessions", "prune", "--older-than", "90d", "--prefix", "a", "-y")[1]
+    assert "deleted 1;" in run("sessions", "prune", "--older-than", "90d", "--yes")[1]
+    assert ["new"] == names(file)
+    assert (0, "nothing is that old\n", "") == run("sessions", "prune", "--older-than", "13w")
+
+
+@pytest.mark.parametrize("span", ["90", "d", "1.5d", "3 months", "-1d"])
+def test_a_span_of_another_form_is_refused(run: Run, span: str) -> None:
+    code, _, err = run("sessions", "prune", f"--older-than={span}")
+
+    assert 2 == code
+    assert "as 12h, 90d or 4w" in err
+
+
+def test_vacuum_gives_space_back(ask: Run, run: Run, file: Path) -> None:
+    ask("long " * 200_000, "--session", "a")
+    run("sessions", "rm", "--yes", "a")
+
+    code, out, _ = run("sessions", "vacuum")
+
+    assert 0 == code
+    assert re.search(r"gave back .*: \d MB before, \d+ kB now\n", out)
+
+
+def test_a_damaged_store_is_exit_code_1_with_the_findings(ask: Run, run: Run, file: Path) -> None:
+    ask("one", "--session", "a")
+    assert (0, f"all is sound in {file}\n", "") == run("sessions", "check")
+    with sqlite3.connect(file) as database:
+        changes = "CAST(replace(CAST(body AS TEXT), 'one', 'two') AS BLOB)"
+        database.execute(f"UPDATE turns SET body = {changes}")
+    database.close()
+
+    code, out, err = run("sessions", "check")
+
+    assert 1 == code
+    assert out.strip()
+    assert "is damaged" in err
+
+
+def test_a_file_of_another_program_is_left_alone(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "x.db").write_text("a letter to Ada, long enough to be one" * 20)
+
+    code, _, err = run("sessions", "--store", str(tmp_path / "x.db"))
+
+    assert 1 == code
+    assert 1 == len(err.splitlines())
+
+
+def test_a_server_that_is_not_there_is_one_line_without_the_password() -> None:
+    pytest.importorskip("psycopg_pool", reason="PostgresStore needs multiturn[postgres]")
+    program = (
+        "import sys; from multiturn.stores.postgres import PostgresStore;"
+        "PostgresStore.__init__.__kwdefaults__['reconnect_seconds'] = 1;"
+        "from multiturn.cli.main import main; sys.exit(main(sys.argv[1:]))"
+    )
+    arguments = ["sessions", "--store", "postgresql://u:secret@127.0.0.1:1/x"]
+    done = subprocess.run(
+        [sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=False
+    )
+    code, err = done.returncode, done.stderr
+
+    assert 1 == code
+    assert 1 == len(err.splitlines())
+    assert "secret" not in err
+
+
+# -- PostgreSQL ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def postgres() -> Iterator[str]:
+    pytest.importorskip("psycopg_pool", reason="PostgresStore needs multiturn[postgres]")
+    if binaries() is None:
+        pytest.skip("NO POSTGRESQL HERE: install it (Debian: apt-get install postgresql)")
+    folder = Path(tempfile.mkdtemp(prefix="multiturn-pg-"))
+    folder.chmod(0o755)
+    try:
+        with server(folder) as cluster:
+            yield cluster.address
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_a_database_server_keeps_conversations_as_a_file_does(
+    ask: Run, run: Run, postgres: str, file: Path
+) -> None:
+    place = ("--store", postgres)
+    assert 0 == ask("Where is the door?", "--session", "a", *place, answer="Here.")[0]
+
+    assert "Where is the door?" in run("sessions", *place)[1]
+    assert "## Model\n\nHere." in run("sessions", "show", "a", *place)[1]
+    assert "door" in run("sessions", "search", "door", *place)[1]
+    assert 0 == run("sessions", "check", *place)[0]
+    assert 0 == run("sessions", "rm", "--yes", "a", *place)[0]
+    assert 0 == run("sessions", "vacuum", *place)[0]
+    assert not file.exists()
+
+
+# -- words --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [
+        (-5, "just now"), (59, "just now"), (60, "1 minute ago"), (3599, "59 minutes ago"),
+        (3600, "1 hour ago"), (86399, "23 hours ago"), (86400, "1 day ago"),
+        (30 * 86400 - 1, "29 days ago"), (30 * 86400, "2001-08-10"),
+    ],
+)  # fmt: skip
+def test_a_moment_is_told_as_people_say_it(
+    monkeypatch: pytest.MonkeyPatch, seconds: float, told: str
+) -> None:
+    now = 1_000_000_000.0
+    assert told == moments.ago(now - seconds, now)
+
+
+@pytest.mark.parametrize(
+    "action",
+    ["list", "show", "tree", "search", "fork", "rename", "rm", "prune", "check", "vacuum"],
+)
+def test_every_action_has_help_with_an_example(run: Run, action: str) -> None:
+    code, out, _ = run("sessions", action, "--help")
+
+    assert 0 == code
+    assert f"\n  multiturn sessions {action}" in out
