@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import aclosing, closing
@@ -12,7 +11,7 @@ from functools import cache
 from typing import Any
 
 from multiturn.access import Access, Secret, configured, from_environment
-from multiturn.backends import gemini, gemini_address
+from multiturn.backends import gemini, gemini_address, google_auth
 from multiturn.backends.gemini_pairing import require_pairs
 from multiturn.cancel import Cancel
 from multiturn.errors import BackendError, MalformedReply, MissingKey
@@ -30,7 +29,6 @@ from multiturn.messages.message import Object
 from multiturn.request import Request
 
 _http = Http()
-_lock = threading.Lock()
 # So much of an error's body is read.
 _ERROR_BODY_BYTES = 1024 * 1024
 # Shorter ones are made up for servers that want none, and may be words of the language.
@@ -63,7 +61,7 @@ class Gemini:
     def __init__(self, access: Access | None = None) -> None:
         self._own = access or Access()
         self._resolved: tuple[Access, Access, Access] | None = None
-        self._credentials: tuple[Any, Any] | None = None
+        self.credentials = google_auth.KnownCredentials()
 
     # -- the protocol of backends --------------------------------------------------------
 
@@ -96,13 +94,6 @@ class Gemini:
         if options:
             access = Access(**{_ACCESS_OPTIONS[n]: v for n, v in options.items()}).over(access)
         return access
-
-    def credentials(self, given: Any) -> Any:
-        """Return the object of google-auth for what was given, the same one each time."""
-        from multiturn.backends import google_auth
-
-        self._credentials = google_auth.known_credentials(self._credentials, given)
-        return self._credentials[1]
 
     def __repr__(self) -> str:
         return f"Gemini({self._own!r})"
@@ -143,7 +134,8 @@ class MethodCall:
         seconds = request.timeout_seconds or backend.default_timeout_seconds
         self._deadline = time.monotonic() + seconds
         self.goes_on = True
-        self._renew = self._is_renewed = False
+        self._shown: Secret | None = None
+        self._refused: Secret | None = None
         self.head: HttpHead | None = None
         self._error_body = bytearray()
         self.reader: gemini.ReplyReader  # of the request that is under way
@@ -201,12 +193,12 @@ class MethodCall:
 
     def token(self) -> Secret:
         """Return an access token; may block."""
-        from multiturn.backends import google_auth
-
-        credentials = self._backend.credentials(self.access.credentials)
-        renew, self._renew = self._renew, False
+        credentials = self._backend.credentials.of(self.access.credentials)
         client = _http if not hasattr(self.client, "exchange") else self.client
-        return Secret(google_auth.token_of(credentials, client, renew=renew))
+        self._shown = google_auth.token_of(
+            credentials, client, deadline=self._deadline, refused=self._refused
+        )
+        return self._shown
 
     def _identity(self, token: Secret | None) -> Headers:
         access = self.access
@@ -250,8 +242,8 @@ class MethodCall:
     def failed(self, error: BackendError) -> None:
         """Raise an error, unless a new access token may mend it."""
         status = getattr(error, "code", None)
-        if status == 401 and self.needs_token and not self._is_renewed:
-            self.goes_on = self._renew = self._is_renewed = True
+        if status == 401 and self._shown is not None and self._refused is None:
+            self.goes_on, self._refused = True, self._shown
             self._error_body.clear()
             return
         error.backend = self._backend.name

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Mapping
 from typing import Any
 
+from multiturn.access import Secret
 from multiturn.cancel import Cancel
 from multiturn.errors import BackendError, ConnectionFailed, MissingKey, UsageError
 from multiturn.http import HttpClient, HttpHead, HttpRequest
@@ -15,6 +17,7 @@ _SCOPES = (
     "https://www.googleapis.com/auth/cloud-platform",
     "https://www.googleapis.com/auth/generative-language",
 )
+# A token is waited for no longer.
 _SECONDS = 30.0
 _lock = threading.Lock()
 
@@ -27,6 +30,26 @@ def _google_auth() -> Any:
             "these credentials need google-auth: pip install 'multiturn[vertex]'"
         ) from None
     return google.auth
+
+
+class KnownCredentials:
+    """The credentials that one backend was given last, so that a token is used again."""
+
+    def __init__(self) -> None:
+        self._known: tuple[Any, Any] | None = None
+
+    def of(self, given: Any) -> Any:
+        """Return the object of google-auth for what was given, the same one each time.
+
+        Args:
+            given: Such an object, the dict of a service account, or None for the
+                application default credentials.
+        """
+        with _lock:
+            if self._known is None or self._known[0] is not given:
+                found = default_credentials() if given is None else credentials_from(given)
+                self._known = given, found
+            return self._known[1]
 
 
 def default_credentials() -> Any:
@@ -54,36 +77,56 @@ def credentials_from(given: Any) -> Any:
         service_account,
     )
 
-    return service_account.Credentials.from_service_account_info(dict(given), scopes=_SCOPES[:1])
+    make: Any = service_account.Credentials.from_service_account_info
+    return make(dict(given), scopes=_SCOPES[:1])
 
 
-def token_of(credentials: Any, client: HttpClient, *, renew: bool = False) -> str:
+def token_of(
+    credentials: Any, client: HttpClient, *, deadline: float, refused: Secret | None = None
+) -> Secret:
     """Return an access token that is valid now; may ask Google's servers, blocking.
 
+    Args:
+        credentials: Of google-auth.
+        client: Carries the requests for a token.
+        deadline: When it must be there, as ``time.monotonic()`` counts.
+        refused: A token that a server refused; another is asked for.
+
     Raises:
-        StatusError, ConnectionFailed: No token could be had.
+        StatusError, ConnectionFailed, TimedOut: No token could be had.
     """
     with _lock:
-        if renew or not credentials.valid:
+        if not credentials.valid or refused == Secret(str(credentials.token)):
             try:
-                credentials.refresh(_Carrier(client))
+                credentials.refresh(_Carrier(client, deadline))
             except BackendError:
                 raise
             except Exception as error:
-                from multiturn.google_errors import Unauthenticated
+                raise _unauthenticated(error) from None
+        return Secret(str(credentials.token))
 
-                raise Unauthenticated(
-                    f"the credentials could not be renewed ({type(error).__name__})",
-                    status="UNAUTHENTICATED",
-                ) from None
-        return str(credentials.token)
+
+def _unauthenticated(error: Exception) -> BackendError:
+    from multiturn.google_errors import Unauthenticated
+
+    return Unauthenticated(
+        f"the credentials could not be renewed ({type(error).__name__}: {_said(error)}); "
+        "make new ones, or look whether the account may use the service",
+        status="UNAUTHENTICATED",
+        retryable=bool(getattr(error, "retryable", False)),
+    )
+
+
+def _said(error: Exception) -> str:
+    """Return the words of an error of google-auth, without the answer that it repeats."""
+    return str(error.args[0])[:200] if error.args else "no reason given"
 
 
 class _Carrier:
     """What google-auth calls to send a request."""
 
-    def __init__(self, client: HttpClient) -> None:
-        self._client = client
+    def __init__(self, client: HttpClient, deadline: float) -> None:
+        self._client, self._deadline = client, deadline
 
     def __call__(
         self,
@@ -95,7 +138,7 @@ class _Carrier:
         **_: Any,
     ) -> _Answer:
         data = body.encode() if isinstance(body, str) else body or b""
-        deadline = time.monotonic() + min(timeout or _SECONDS, _SECONDS)
+        deadline = min(self._deadline, time.monotonic() + min(timeout or _SECONDS, _SECONDS))
         request = HttpRequest(method, url, tuple((headers or {}).items()), data, deadline)
         head, *pieces = self._client.exchange(request, Cancel())
         if not isinstance(head, HttpHead):
@@ -108,3 +151,13 @@ class _Answer:
 
     def __init__(self, head: HttpHead, data: bytes) -> None:
         self.status, self.headers, self.data = head.status, head.headers, data
+
+
+def _unlock_after_fork() -> None:
+    """Free a forked child of the lock: whoever asked for a token stayed in the parent."""
+    global _lock
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_unlock_after_fork)
