@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from multiturn.calls import Call, calls_of
 from multiturn.errors import MultiturnError, SessionBusy
-from multiturn.history import Outcome, Turn
+from multiturn.exchange import Outcome
+from multiturn.history import Turn
 from multiturn.messages.content import Content
 from multiturn.messages.message import Object
 from multiturn.open_turn import OpenTurn
@@ -77,7 +78,7 @@ class DurableTurn(OpenTurn):
     def begin(self, session: ChatSession) -> Steps:
         """Lease the session, waiting for a turn of another process, then as ``OpenTurn``."""
         self._worker.catch_up()
-        lease = self._lease(session)
+        lease = self._lease()
         for pause in self._pauses(session):
             with suppress(SessionBusy):
                 return self._begun(session, *lease())
@@ -88,23 +89,20 @@ class DurableTurn(OpenTurn):
         """The same without blocking the event loop."""
         import asyncio
 
-        lease = self._lease(session)
+        lease = self._lease()
         for pause in self._pauses(session):
             with suppress(SessionBusy):
                 return self._begun(session, *await result_of(self._worker.submit(lease)))
             await asyncio.sleep(pause)
         return self._begun(session, *await result_of(self._worker.submit(lease)))
 
-    def _lease(self, session: ChatSession) -> Callable[[], tuple[SessionState, Turn | None]]:
+    def _lease(self) -> Callable[[], tuple[SessionState, Turn | None]]:
         stored, attempt, record = self._stored, os.urandom(16).hex(), self._record()
         self._attempt = attempt
-        keeps = session._unfinished == "keep" and self._pending is None
 
         def lease() -> tuple[SessionState, Turn | None]:
-            if keeps:
-                stored.keep_what_died()
             state = stored.store.begin(stored.state, attempt, record)
-            return state, stored.turn(state.head)
+            return state, stored.head_of(state)
 
         return lease
 
@@ -221,19 +219,17 @@ class DurableTurn(OpenTurn):
         self, contents: tuple[Content, ...]
     ) -> Callable[[], tuple[StoredTurn, SessionState]]:
         stored = self._stored
-        record = recorded({"contents": [c.json_object for c in contents], **self._provenance()})
-        row = self._row(record)
+        parent = self._entry.parent if self._entry else None
+        members = {"contents": [c.json_object for c in contents], **self._provenance()}
+        record = recorded(members)
+        number = parent.number + 1 if parent else 0
+        row = row_of(parent.id if parent else None, number, record)
         self._is_committing = True
 
         def commit() -> tuple[StoredTurn, SessionState]:
             return row, stored.store.commit(stored.state, [row], record.blobs)
 
         return commit
-
-    def _row(self, record: Record) -> StoredTurn:
-        parent = self._entry.parent if self._entry else None
-        number = parent.number + 1 if parent else 0
-        return row_of(parent.id if parent else None, number, record)
 
     def _keep(
         self, contents: tuple[Content, ...], committed: tuple[StoredTurn, SessionState]
@@ -244,30 +240,6 @@ class DurableTurn(OpenTurn):
         self._turn = Turn(self._entry.parent, contents, row.id)
         self._stored.turns[row.id] = self._turn
         self._session._head = self._turn
-
-    def _add(self, contents: tuple[Content, ...], outcome: Outcome) -> None:
-        """Have a partial turn committed; in a forked child it is the parent's to do."""
-        session, entry = self._session, self._entry
-        assert session is not None
-        assert entry is not None
-        if self.process_id != os.getpid():
-            return
-        members = {**self._members(entry.error), "outcome": outcome}
-        members["contents"] = [content.json_object for content in contents]
-        for name in ("results", "received"):
-            members.pop(name, None)
-        record = recorded(members)
-        row = self._row(record)
-        self._turn = Turn(entry.parent, contents, row.id, outcome)
-        self._stored.turns[row.id] = self._turn
-        session.__dict__.pop("_head", None)  # what is stored then is read when it is needed
-        self._stored.commit_later(self._leased(), row, outcome, record)
-
-    def _wait(self, contents: tuple[Content, ...], calls: tuple[Call, ...]) -> None:
-        super()._wait(contents, calls)
-        assert self._session is not None
-        assert self._session._pending is not None
-        self._session._pending.told = self._members()
 
     def settle(self, outcome: Outcome, error: BaseException | None = None) -> None:
         """Note the end in the store too; in a forked child it is the parent's to note."""
@@ -287,24 +259,18 @@ class DurableTurn(OpenTurn):
     # -- what is written -----------------------------------------------------------------
 
     def _record(self, error: BaseException | None = None) -> Record:
-        """Return all that is known of the turn while it is none, to be written down."""
-        members = self._members(error)
-        try:
-            return recorded(members)
-        except MultiturnError:  # a reply that JSON cannot hold is what went wrong
-            return recorded({"contents": members["contents"], "error": members.get("error")})
-
-    def _members(self, error: BaseException | None = None) -> Object:
+        """Return all that is known of the turn while it is none."""
         members: Object = {"contents": [c.json_object for c in self._so_far]}
-        if self._steps_back:
-            members["stepsBack"] = self._steps_back
         if self._results:
             members["results"] = {str(index): part for index, part in [*self._results.items()]}
         if self.reply.chunks:
             members["received"] = self.reply.whole()
         if error is not None:
             members["error"] = f"{type(error).__name__}: {error}"
-        return {**members, **self._provenance()}
+        try:
+            return recorded({**members, **self._provenance()})
+        except MultiturnError:  # a reply that JSON cannot hold is what went wrong
+            return recorded({"contents": members["contents"], "error": members.get("error")})
 
     def _provenance(self) -> Object:
         """Return who was asked what, and who answered when and at what cost."""

@@ -14,7 +14,7 @@ from multiturn.messages.content import Content
 from multiturn.messages.message import Object
 from multiturn.stores.errors import SessionMissing, StoreCorrupt
 from multiturn.stores.protocol import SessionState, StoredAttempt, StoredTurn, require_name
-from multiturn.stores.record import Record, read, recorded, turn_id
+from multiturn.stores.record import Record, read, read_all, recorded, turn_id
 from multiturn.worker import Worker, worker_of
 
 if TYPE_CHECKING:
@@ -32,10 +32,11 @@ class StoredSession:
     Attributes:
         store: Where it rests.
         state: The row as it was last seen.
-        turns: Every turn read or written so far, by identity; shared by forks.
+        turns: Every turn read or written so far, by identity; shared by forks.  In place
+            of an erased one stands the one before it, None if there is none.
     """
 
-    def __init__(self, store: Store, state: SessionState, turns: dict[str, Turn]) -> None:
+    def __init__(self, store: Store, state: SessionState, turns: dict[str, Turn | None]) -> None:
         self.store, self.state, self.turns = store, state, turns
         self._found: tuple[str, PendingTurn] | None = None
 
@@ -57,7 +58,14 @@ class StoredSession:
         state = self.store.state(self.name)
         if state is None or state.key != self.state.key:
             raise SessionMissing(self.name, store=self.store.address)
+        head = self.head_of(state)
         self.state = state
+        return head
+
+    def head_of(self, state: SessionState) -> Turn | None:
+        """Return the turn that a row points at; what was erased since the last is forgotten."""
+        if state.erasures != self.state.erasures:
+            self.turns = {}
         return self.turn(state.head)
 
     def turn(self, head: str | None) -> Turn | None:
@@ -78,26 +86,42 @@ class StoredSession:
     def adopt(self, rows: Iterable[StoredTurn]) -> Turn | None:
         """Make turns of rows, parents before children; return the last."""
         turn: Turn | None = None
+        rows, turns = [*rows], self.turns
+        new = [row for row in rows if row.id not in turns and not row.is_erased]
+        for row in new:
+            self._verify(row)
+        records = read_all([row.body for row in new], self.store.blobs)
+        said = {row.id: record["contents"] for row, record in zip(new, records, strict=True)}
         for row in rows:
-            turn = self.turns.get(row.id)
-            if turn is None:
-                if turn_id(row.parent, row.body) != row.id:
-                    raise StoreCorrupt(
-                        f"turn {row.id[:12]} of session {self.name!r} is not what was stored; "
-                        "run 'multiturn sessions check'",
-                        store=self.store.address,
-                    )
-                members = read(row.body, self.store.blobs)
-                contents = [Content.view(c, frozen=True) for c in members["contents"]]
-                outcome = members.get("outcome", "answered")
-                turn = Turn(self.turn(row.parent), contents, row.id, outcome)
-                self.turns[row.id] = turn
+            if row.id not in turns:
+                turn = self.turn(row.parent)
+                if not row.is_erased:
+                    contents = [Content.view(c, frozen=True) for c in said[row.id]]
+                    turn = Turn(turn, contents, row.id)
+                turns[row.id] = turn
+            turn = turns[row.id]
         return turn
+
+    def _verify(self, row: StoredTurn) -> None:
+        if turn_id(row.parent, row.body) != row.id:
+            raise StoreCorrupt(
+                f"turn {row.id[:12]} of session {self.name!r} is not what was stored; "
+                "run 'multiturn sessions check'",
+                store=self.store.address,
+            )
+
+    def _added(self) -> list[tuple[StoredTurn, Turn]]:
+        """Return what was added in this session, by place, and is not erased."""
+        rows = self.store.tree(self.name)
+        self.adopt(rows)
+        turns = [(row, self.turn(row.id)) for row in rows if not row.is_erased]
+        return [(row, turn) for row, turn in turns if turn is not None]
 
     def tree(self) -> list[Turn]:
         """Return the turns that were added in this session, by place, and its head."""
-        turns = [self.adopt([row]) for row in self.store.tree(self.name)]
-        return [turn for turn in (*turns, self.head()) if turn is not None]
+        turns = [turn for _, turn in self._added()]
+        head = self.head()
+        return turns if head is None else [*turns, head]
 
     def about(self, turn: Turn) -> Object:
         """Return what is recorded of a turn beside its contents: who answered, at what cost."""
@@ -108,21 +132,13 @@ class StoredSession:
         """Return every turn ever tried in this session, by any process."""
         self.worker.catch_up()
         entries: list[tuple[int, JournalEntry]] = []
-        kept: set[str] = set()  # attempts that have become partial turns
-        for row in self.store.tree(self.name):
-            turn = self.adopt([row])
-            assert turn is not None
+        for row, turn in self._added():
             entry = JournalEntry(
-                turn.contents[0], parent=turn.parent, turn=turn, outcome=turn.outcome
+                turn.contents[0], parent=turn.parent, turn=turn, outcome="answered"
             )
-            if turn.is_partial:
-                members = read(row.body, self.store.blobs)
-                entry.error = _error_in(members)
-                kept.add(members.get("attempt", ""))
             entries.append((row.place, entry))
         for attempt in self.store.attempts(self.name):
-            if attempt.id not in kept:
-                entries.append((attempt.place, self._entry(attempt)))
+            entries.append((attempt.place, self._entry(attempt)))
         return tuple(entry for _, entry in sorted(entries, key=lambda pair: pair[0]))
 
     def _entry(self, attempt: StoredAttempt) -> JournalEntry:
@@ -130,23 +146,40 @@ class StoredSession:
         outcome: Any = attempt.outcome
         if outcome == "open" and not attempt.is_alive:
             outcome = "interrupted"
+        error = members.get("error")
         return JournalEntry(
             Content.view(members["contents"][0], frozen=True),
             parent=self.turn(attempt.base),
             outcome=outcome,
-            error=_error_in(members),
+            error=BackendError(error) if error else None,
             received=members.get("received"),
         )
 
     def pending(self) -> PendingTurn | None:
         """Return the turn that was under way when its process ended, or waits for approval."""
-        from multiturn.stored_pending import last_attempt, pending_of
+        self.worker.catch_up()
+        state = self.store.state(self.name)
+        last = [a for a in self.store.attempts(self.name) if state is not None][-1:]
+        for attempt in last:
+            died = attempt.outcome == "open" and not attempt.is_alive
+            waits = attempt.outcome == "paused" and state and state.version == attempt.place + 1
+            if died or waits:
+                return self._pending(attempt)
+        return None
 
-        attempt = last_attempt(self)
-        if attempt is None:
-            return None
+    def _pending(self, attempt: StoredAttempt) -> PendingTurn:
         if self._found is None or self._found[0] != attempt.id:
-            self._found = attempt.id, pending_of(self, attempt)
+            from multiturn.calls import calls_of
+            from multiturn.pending import PendingTurn
+            from multiturn.request import Overrides
+
+            members = read(attempt.body, self.store.blobs)
+            contents = tuple(Content.view(c, frozen=True) for c in members["contents"])
+            calls = calls_of(contents[-1]) if attempt.outcome == "paused" else ()
+            pending = PendingTurn(contents, calls, Overrides())
+            pending.results = {int(k): v for k, v in (members.get("results") or {}).items()}
+            pending.received = members.get("received")
+            self._found = attempt.id, pending
         return self._found[1]
 
     # -- changing ------------------------------------------------------------------------
@@ -159,8 +192,9 @@ class StoredSession:
 
     def left(self) -> tuple[Turn, ...]:
         """Return the heads that rewinding left, the latest last."""
-        found = [self.turn(identity) for identity in self.state.redo]
-        return tuple(turn for turn in found if turn is not None)
+        there = [i for i in self.state.redo if i in self.turns or self.store.line(i, 1)]
+        found = [(identity, self.turn(identity)) for identity in there]
+        return tuple(turn for identity, turn in found if turn and turn.id == identity)
 
     def move(self, head: Turn | None, left: Sequence[Turn] = ()) -> None:
         """Point the session at another turn."""
@@ -191,40 +225,6 @@ class StoredSession:
         self.state = self.store.commit(state, rows, blobs)
         return self.turn(self.state.head)
 
-    def keep(self, pending: PendingTurn, contents: tuple[Content, ...]) -> Turn:
-        """Commit what a pending turn has of an answer, as ``stored_pending.keep``."""
-        from multiturn import stored_pending
-
-        return stored_pending.keep(self, pending, contents)
-
-    def keep_what_died(self) -> None:
-        """Commit the answer that was arriving when its process ended, if there is one."""
-        from multiturn import stored_pending
-
-        stored_pending.keep_what_died(self)
-
-    def drop_pending(self) -> None:
-        """Let nobody go on with the turn that waits or was cut."""
-        from multiturn import stored_pending
-
-        stored_pending.drop(self)
-
-    def commit_later(
-        self, state: SessionState, row: StoredTurn, outcome: str, record: Record
-    ) -> None:
-        """Have a partial turn committed, or at least its end noted; as ``settle_later``."""
-        store, worker = self.store, self.worker
-        worker.leases.pop(state.attempt, None)
-
-        def commit() -> None:
-            try:
-                self.state = store.commit(state, [row], record.blobs)
-            except Exception:
-                store.settle(state, outcome, record)
-                raise
-
-        worker.submit(commit)
-
     def settle_later(self, state: SessionState, outcome: str, record: Record) -> None:
         """Have the end of an attempt noted; may be called anywhere, even by the collector."""
         store, worker = self.store, self.worker
@@ -254,11 +254,6 @@ def open_session(
             )
         stored.replace(history)
     return stored
-
-
-def _error_in(members: Object) -> BackendError | None:
-    error = members.get("error")
-    return BackendError(error) if error else None
 
 
 def wire(turn: Turn) -> list[Object]:

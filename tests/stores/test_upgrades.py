@@ -20,13 +20,17 @@ FILES = Path(__file__).parent / "files"
 
 
 def write(path: Path) -> None:
-    """Write a store with a session, a fork of it, and a turn that came to nothing."""
+    """Write a store with a session, a fork, a turn that came to nothing, one that is erased."""
     with SQLiteStore(path) as store:
         state = store.open("ada")
         for text in HARD_TEXTS[:-1]:
             state = say(store, state, text)
         say(store, store.create("bob", state.head), "only here")
         store.settle(store.begin(state, new_attempt(), EMPTY), "failed", EMPTY)
+        erased = say(store, store.open("eve"), "secret")
+        say(store, erased, "after it")
+        store.search("after")
+        store.erase(str(erased.head))
     for leftover in path.parent.glob(f"{path.name}-*"):
         leftover.unlink()
 
@@ -40,7 +44,11 @@ def test_a_store_of_every_version_opens_whole(version: int, tmp_path: Path) -> N
         assert [*HARD_TEXTS[:-1], "only here"] == texts(store, "bob")
         assert ["failed"] == [attempt.outcome for attempt in store.attempts("ada")]
         assert [] == store.check()
+        assert version < 2 or ["after it"] == texts(store, "eve")
         say(store, store.open("ada"), "said today")
+        assert ["ada"] == [found.session for found in store.search("said today")]
+        assert ["bob"] == [found.session for found in store.search("only here")]
+        assert [] == store.search("secret")
         assert "said today" == texts(store, "ada")[-1]
 
 

@@ -12,80 +12,34 @@ Nothing here needs pytest but the fixture.
 # ruff: noqa: SIM300  (expected == actual, as in all tests)
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
-from multiturn.errors import InvalidContent, MultiturnError, SessionBusy
+from multiturn.errors import InvalidContent, SessionBusy
 from multiturn.messages.message import Object
-from multiturn.stores.errors import Conflict, SessionExists, SessionMissing
-from multiturn.stores.protocol import SessionState, Store, StoredTurn
-from multiturn.stores.record import Record, read, recorded, turn_id
-
-# Texts that stores of the field are known to lose.
-HARD_TEXTS = (
-    "",
-    "\x00",
-    "a\x00b",
-    "\ud800",
-    "\udfff\ud800",
-    "\ud83d\ude00",  # two halves, which are not the character they would make
-    "\U0001f600",
-    "\U0010ffff",
-    "\u2028\u2029\x85\x0b\r\n",
-    "e\u0301 \u00e9 \ufeff \u202e",
-    "'; DROP TABLE turns; --",
-    '{"blobs": []}',
-    "x" * 100_000,
+from multiturn.stores.conversing import (
+    EMPTY,
+    HARD_TEXTS,
+    contents_of,
+    error_of,
+    new_attempt,
+    say,
+    texts,
+    texts_after,
+    turn_after,
 )
-EMPTY = Record(b"{}", {})
+from multiturn.stores.errors import Conflict, SessionExists, SessionMissing
+from multiturn.stores.protocol import Store
+from multiturn.stores.record import Record
+from multiturn.stores.retention_contract import RetentionContract
+from multiturn.stores.search_contract import SearchContract
+
+__all__ = (
+    "EMPTY", "HARD_TEXTS", "StoreContract", "contents_of", "error_of", "new_attempt", "say",
+    "texts", "turn_after",
+)  # fmt: skip
 
 
-def new_attempt() -> str:
-    """Return the identity of a turn about to be tried."""
-    return os.urandom(16).hex()
-
-
-def turn_after(state: SessionState, attempt: str, contents: list[Object]) -> Any:
-    """Return a turn that follows a session's head, and its blobs."""
-    record = recorded({"contents": contents, "attempt": attempt})
-    identity = turn_id(state.head, record.body)
-    turn = StoredTurn(
-        identity, state.head, state.turns, state.version + 1, record.body, (*record.blobs,)
-    )
-    return turn, record.blobs
-
-
-def say(store: Store, state: SessionState, text: str) -> SessionState:
-    """Add a turn of one text to a session."""
-    attempt = new_attempt()
-    state = store.begin(state, attempt, EMPTY)
-    turn, blobs = turn_after(state, attempt, [{"role": "user", "parts": [{"text": text}]}])
-    return store.commit(state, [turn], blobs)
-
-
-def contents_of(store: Store, turn: StoredTurn) -> list[Object]:
-    """Return what was said in a turn."""
-    return read(turn.body, store.blobs)["contents"]  # type: ignore[no-any-return]
-
-
-def texts(store: Store, name: str) -> list[str]:
-    """Return the texts of a session, oldest first."""
-    state = store.state(name)
-    line = store.line(state.head) if state and state.head else []
-    return [contents_of(store, turn)[0]["parts"][0]["text"] for turn in reversed(line)]
-
-
-def error_of(work: Any) -> type[BaseException] | None:
-    """Return the type of the error that work raises, None if it raises none."""
-    try:
-        work()
-    except MultiturnError as error:
-        return type(error)
-    return None
-
-
-class StoreContract:
+class StoreContract(SearchContract, RetentionContract):
     """What every store does; inherit from it and bring a fixture ``store``."""
 
     def test_a_session_is_begun_once_and_opened_ever_after(self, store: Store) -> None:
@@ -272,9 +226,3 @@ class StoreContract:
         for who in range(4):
             mine = [text for text in said if text.startswith(f"{who} ")]
             assert [f"{who} {i}" for i in range(5)] == mine
-
-
-def texts_after(store: Store, text: str) -> str:
-    """Say something in "ada" and return the last text there."""
-    say(store, store.open("ada"), text)
-    return texts(store, "ada")[-1]

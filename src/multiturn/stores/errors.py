@@ -5,6 +5,7 @@
     ├─ SessionMissing (also LookupError)       .session
     ├─ SessionExists                           .session
     ├─ TurnMissing (also LookupError)          .turn_id
+    ├─ SearchUnavailable                       the database cannot search
     ├─ StoreBusy (also TimeoutError)           others hold it longer than the busy timeout
     ├─ StoreUnreachable (also ConnectionError) the database server cannot be reached
     ├─ OutcomeUnknown                          sent, and no answer whether it is stored   .turn_id
@@ -90,6 +91,10 @@ class TurnMissing(StoreError, LookupError):
             store=store,
         )
         self.turn_id = turn_id
+
+
+class SearchUnavailable(StoreError):
+    """The database was built without what searching needs."""
 
 
 class StoreBusy(StoreError, TimeoutError):

@@ -8,8 +8,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from multiturn.stores.fts5 import Fts5, merge
 from multiturn.stores.migrations import NEWEST, migrate
-from multiturn.stores.sql import Execute, SqlStore
+from multiturn.stores.reading import Execute
+from multiturn.stores.sql import SqlStore
 from multiturn.stores.sqlite import TYPES
 
 
@@ -19,6 +21,8 @@ class MemoryStore(SqlStore):
     May be shared by threads.  A forked child has a copy of its own.  ``close()`` does
     nothing: what it holds lasts as long as the object.
     """
+
+    index = Fts5()
 
     def __init__(self, *, lease_seconds: float = 60) -> None:
         super().__init__(lease_seconds=lease_seconds)
@@ -50,6 +54,11 @@ class MemoryStore(SqlStore):
     def _reading(self) -> Iterator[Execute]:
         with self._transaction() as execute:
             yield execute
+
+    def _compact(self) -> None:
+        merge(self._transaction)
+        with self._lock:
+            self._database.execute("VACUUM")
 
     def close(self) -> None:
         """Do nothing."""

@@ -2,7 +2,7 @@
 
 A step is never changed once it was released: what comes later is a step of its own.
 ``{key}`` stands for a number that the database gives, ``{bytes}`` for bytes, ``{text}``
-for text that is ordered by its code points.
+for text that is ordered by its code points, ``{words}`` for what is searched.
 """
 
 from __future__ import annotations
@@ -59,11 +59,36 @@ _FIRST = (
     "CREATE INDEX uses_of_blob ON uses (hash)",
 )
 
-STEPS = (_FIRST,)
+_SECOND = (
+    # Texts of turns as they are searched; every turn that was indexed has at least one.
+    # parent: what the turn follows, in its first passage only.  content: which of the
+    # turn's contents.  words: without case and accents.
+    """CREATE TABLE passages (
+        number {number},
+        turn BIGINT NOT NULL,
+        parent BIGINT,
+        content BIGINT NOT NULL,
+        words {words} NOT NULL
+    )""",
+    "CREATE INDEX passages_of_turn ON passages (turn)",
+    "CREATE INDEX passages_of_parent ON passages (parent) WHERE parent IS NOT NULL",
+    "{index_words}",
+    # One row each.  seen: turns up to it were indexed.  settled: and none up to it can turn
+    # up any more.  mark: what has to have ended before ``seen`` is settled.
+    "CREATE TABLE indexing (settled BIGINT NOT NULL, seen BIGINT NOT NULL, mark TEXT NOT NULL)",
+    "INSERT INTO indexing VALUES (0, 0, '')",
+    "CREATE TABLE erasures (total BIGINT NOT NULL)",
+    "INSERT INTO erasures VALUES (0)",
+    # In seconds since 1970; NULL: not after its session last changed.
+    "ALTER TABLE attempts ADD COLUMN ended_at DOUBLE PRECISION",
+)
+
+STEPS = (_FIRST, _SECOND)
 NEWEST = len(STEPS)
 
 
 def migrate(execute: Callable[[str], Any], types: Mapping[str, str], version: int) -> None:
     """Take the step after ``version``, within the caller's transaction."""
     for statement in STEPS[version]:
-        execute(statement.format_map(types))
+        if written := statement.format_map(types):
+            execute(written)

@@ -31,7 +31,9 @@ from multiturn.stores.errors import (
 )
 from multiturn.stores.migrations import NEWEST, migrate
 from multiturn.stores.protocol import SessionState
-from multiturn.stores.sql import Execute, SqlStore
+from multiturn.stores.reading import Execute
+from multiturn.stores.sql import SqlStore
+from multiturn.stores.tsvector import TsVector
 
 try:
     import psycopg
@@ -48,8 +50,14 @@ _TYPES = {
     "number": "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY",
     "bytes": "BYTEA",
     "text": 'TEXT COLLATE "C"',
+    "words": "TSVECTOR",
+    "index_words": "CREATE INDEX passages_words ON passages USING gin (words)",
 }
-_TABLE = re.compile(r"\b(sessions|turns|attempts|blobs|uses)\b")
+_TABLES = (
+    *("sessions", "turns", "attempts", "blobs", "uses"),
+    *("passages", "indexing", "erasures"),
+)
+_TABLE = re.compile(rf"\b({'|'.join(_TABLES)})\b")
 # Serialisation failure, deadlock (PostgreSQL, appendix A): the same call may succeed.
 _LOST_RACES = ("40001", "40P01")
 # "mtrn" in ASCII: the advisory lock under which one process at a time migrates.
@@ -73,6 +81,11 @@ class PostgresStore(SqlStore):
         reconnect_seconds: How long a call tries to reach a server that is away.
         lease_seconds: As in ``SqlStore``; counted on the server's clock.
     """
+
+    index = TsVector()
+    locking = "FOR UPDATE"
+    # Locks the row, so that a transaction that would delete it waits, and then looks again.
+    _if_there = "DO UPDATE SET hash = excluded.hash"
 
     def __init__(
         self,
@@ -178,6 +191,12 @@ class PostgresStore(SqlStore):
 
     def _now(self, execute: Execute) -> float:
         return float(execute("SELECT extract(epoch FROM clock_timestamp())").fetchone()[0])
+
+    def _compact(self) -> None:
+        with self._translated(), self._connections().connection() as connection:
+            for table in _TABLES:
+                query: Any = f"VACUUM (FULL, ANALYZE) {self.schema}.{table}"
+                connection.execute(query)
 
     def close(self) -> None:
         """Close the connections; the next call opens others."""
@@ -300,7 +319,8 @@ def _make_again(name: str) -> None:
 # Doing these twice is doing them once.
 for _name in (
     *("open", "state", "sessions", "begin", "note", "renew", "settle"),
-    *("line", "tree", "attempts", "blobs", "check"),
+    *("line", "tree", "attempts", "blobs", "check", "search"),
+    *("erase", "prune", "vacuum"),
 ):
     _make_again(_name)
 _inherited: list[Any] = []

@@ -106,20 +106,49 @@ def read(body: bytes, fetch: Fetch) -> Object:
     Raises:
         StoreCorrupt: It is not a record, or a blob is missing.
     """
+    return read_all([body], fetch)[0]
+
+
+def read_all(bodies: Iterable[bytes], fetch: Fetch) -> list[Object]:
+    """Read many records, with one ``fetch`` for the bytes of all of them.
+
+    Raises:
+        StoreCorrupt: One is not a record, or a blob is missing.
+    """
+    records = [decoded(body) for body in bodies]
+    places = [members.pop("blobs", None) for members in records]
+    try:
+        names = {place[-1] for found in places for place in found or ()}
+        blobs = fetch(names) if names else {}
+        for members, found in zip(records, places, strict=True):
+            _put_back(members, found or (), blobs)
+    except (KeyError, IndexError, TypeError) as error:
+        raise StoreCorrupt(f"a record lacks its bytes {error}") from error
+    return records
+
+
+def decoded(body: bytes) -> Object:
+    """Return a record's JSON; bytes that were taken out of it are null, and named in "blobs".
+
+    Raises:
+        StoreCorrupt: It is not a record.
+    """
     try:
         members = _decode(body.decode("utf-8", "surrogatepass"))
-        places = members.pop("blobs", None)
-    except (ValueError, AttributeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise StoreCorrupt(f"a record cannot be read ({error})") from error
-    if places:
-        try:
-            _put_back(members, places, fetch({place[-1] for place in places}))
-        except (KeyError, IndexError, TypeError) as error:
-            raise StoreCorrupt(f"a record lacks its bytes {error}") from error
-    return members  # type: ignore[no-any-return]
+    if not isinstance(members, dict):
+        raise StoreCorrupt(f"a record cannot be read (it is {type(members).__name__}, no object)")
+    return members
 
 
-def _put_back(members: Object, places: list[list[Any]], found: Mapping[str, bytes]) -> None:
+def contents_in(members: Object) -> list[Object]:
+    """Return the contents of a record, those that are objects."""
+    contents = members.get("contents")
+    return [c for c in contents if isinstance(c, dict)] if isinstance(contents, list) else []
+
+
+def _put_back(members: Object, places: Iterable[list[Any]], found: Mapping[str, bytes]) -> None:
     for *path, last, name in places:
         target: Any = members
         for step in path:

@@ -8,9 +8,12 @@ from typing import Any
 from multiturn.stores.protocol import SessionState, StoredAttempt, StoredTurn
 
 SESSION = """
-SELECT s.key, s.name, h.id, coalesce(h.depth + 1, 0), s.version, s.redo, s.attempt, s.changed_at
+SELECT s.key, s.name, h.id, coalesce(h.depth + 1, 0), s.version, s.redo, s.attempt, s.changed_at,
+  (SELECT total FROM erasures)
 FROM sessions s LEFT JOIN turns h ON h.number = s.head
 """
+# What the row of a session is when no turn is under way.
+FREE = "attempt = '', holder = NULL, expires_at = NULL, began = NULL, record = NULL"
 TURN = "t.id, p.id, t.depth, t.place, t.body FROM turns t LEFT JOIN turns p ON p.number = t.parent"
 LINE = """
 WITH RECURSIVE line(number, parent, rest) AS (
@@ -31,9 +34,9 @@ def hex_of(value: bytes | None) -> str:
 
 
 def session_of(row: Sequence[Any]) -> SessionState:
-    key, name, head, turns, version, redo, attempt, changed_at = row
+    key, name, head, turns, version, redo, *others = row
     return SessionState(
-        key, name, hex_of(head) or None, turns, version, tuple(redo.split()), attempt, changed_at
+        key, name, hex_of(head) or None, turns, version, tuple(redo.split()), *others
     )
 
 

@@ -8,45 +8,30 @@ updated.  What differs between databases is in the classes that inherit.
 from __future__ import annotations
 
 import time
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from abc import abstractmethod
+from collections.abc import Iterable, Sequence
 from typing import Any, Self
 
 from multiturn.errors import SessionBusy
+from multiturn.stores import retention, whole
 from multiturn.stores.errors import Conflict, SessionExists, SessionMissing
 from multiturn.stores.holder import lives, this_process, under_way
 from multiturn.stores.protocol import (
     Blobs,
     SessionState,
-    StoredAttempt,
     StoredTurn,
+    WholeSession,
     require_name,
 )
+from multiturn.stores.reading import Execute, SqlReader
 from multiturn.stores.record import Record
-from multiturn.stores.rows import (
-    LINE,
-    SESSION,
-    TURN,
-    attempt_of,
-    key_of,
-    session_of,
-    turn_of,
-)
-from multiturn.stores.sweep import sweep
+from multiturn.stores.rows import FREE, SESSION, key_of, session_of
 
-# Sends one statement with its values; gives something with fetchone, fetchall, rowcount.
-Execute = Callable[..., Any]
-
-# More turns than any conversation has.
-_ALL = 2**60
-# What the row of a session is when no turn is under way.
-_FREE = "attempt = '', holder = NULL, expires_at = NULL, began = NULL, record = NULL"
 # How often a change is tried again when another came first, before it is called a conflict.
 _TRIES = 20
 
 
-class SqlStore(ABC):
+class SqlStore(SqlReader):
     """A store in an SQL database.
 
     Args:
@@ -54,35 +39,11 @@ class SqlStore(ABC):
             not heard of any more; a living one renews it.
     """
 
+    # What becomes of a blob that is there already; it must not be deleted by others meanwhile.
+    _if_there = "DO NOTHING"
+
     def __init__(self, *, lease_seconds: float = 60) -> None:
         self.lease_seconds = lease_seconds
-
-    # -- what a database brings ----------------------------------------------------------
-
-    @property
-    @abstractmethod
-    def address(self) -> str:
-        """Where it is, for people; without a password."""
-
-    @abstractmethod
-    def _transaction(self, *, is_durable: bool = True) -> AbstractContextManager[Execute]:
-        """Write: commit at the end, roll back on an error.
-
-        Without ``is_durable`` what is written survives the end of the process at once,
-        and a power cut as soon as something durable follows.
-        """
-
-    @abstractmethod
-    def _reading(self) -> AbstractContextManager[Execute]:
-        """Read one consistent state."""
-
-    @abstractmethod
-    def close(self) -> None:
-        """Let go of files and connections."""
-
-    def _now(self, execute: Execute) -> float:
-        """Return the time that all holders of leases share, in seconds since 1970."""
-        return time.time()
 
     # -- sessions ------------------------------------------------------------------------
 
@@ -105,20 +66,9 @@ class SqlStore(ABC):
                 raise SessionExists(name, store=self.address)
             return self._state(execute, "WHERE s.name = ?", name)
 
-    def state(self, name: str) -> SessionState | None:
-        """Return a session, None if there is none of this name."""
-        with self._reading() as execute:
-            row = execute(SESSION + "WHERE s.name = ?", (require_name(name),)).fetchone()
-        return session_of(row) if row else None
-
-    def sessions(self, prefix: str = "") -> list[SessionState]:
-        """Return the sessions whose names begin so, by name."""
-        with self._reading() as execute:
-            rows = execute(
-                SESSION + "WHERE s.name >= ? AND s.name < ? ORDER BY s.name",
-                (prefix, prefix + "\U0010ffff"),
-            ).fetchall()
-        return [session_of(row) for row in rows]
+    def restore(self, name: str, session: WholeSession) -> SessionState:
+        """Begin a session with everything that another had."""
+        return whole.restore(self, name, session)
 
     def rename(self, name: str, new_name: str) -> SessionState:
         """Give a session another name."""
@@ -133,23 +83,38 @@ class SqlStore(ABC):
                 raise SessionMissing(name, store=self.address)
             return self._state(execute, "WHERE s.name = ?", new_name)
 
+    # -- retention -----------------------------------------------------------------------
+
     def delete(self, name: str) -> None:
         """Delete a session, and its turns that no other session has."""
-        with self._transaction() as execute:
-            row = execute("SELECT key, attempt FROM sessions WHERE name = ?", (name,)).fetchone()
-            if row is None:
-                raise SessionMissing(name, store=self.address)
-            execute(
-                "DELETE FROM uses WHERE owner IN (SELECT id FROM attempts WHERE session = ?)",
-                (row[0],),
-            )
-            if row[1]:
-                execute("DELETE FROM uses WHERE owner = ?", (key_of(row[1]),))
-            row = row[:1]
-            execute("DELETE FROM attempts WHERE session = ?", row)
-            execute("DELETE FROM sessions WHERE key = ?", row)
-            execute("UPDATE turns SET session = NULL WHERE session = ?", row)
-        sweep(self._transaction)
+        retention.delete(self, name)
+
+    def erase(self, turn_id: str) -> None:
+        """Erase what was said in a turn, wherever it is part of a conversation."""
+        retention.erase(self, turn_id)
+        self._scrub()
+
+    def _scrub(self) -> None:
+        """Make what was erased unreadable as far as can be done at once."""
+
+    def prune(
+        self,
+        *,
+        before: float | None = None,
+        older_than_seconds: float | None = None,
+        prefix: str = "",
+    ) -> int:
+        """Delete sessions that were not changed for long, and attempts that old."""
+        return retention.prune(self, retention.moment(before, older_than_seconds), prefix)
+
+    def vacuum(self) -> None:
+        """Give the space of what was deleted back; nothing of it can be read any more."""
+        retention.sweep(self)
+        self._compact()
+
+    @abstractmethod
+    def _compact(self) -> None:
+        """Write everything anew, without what lies between."""
 
     # -- turns under way -----------------------------------------------------------------
 
@@ -194,10 +159,11 @@ class SqlStore(ABC):
         with self._transaction() as execute:
             if execute("SELECT 1 FROM turns WHERE id = ?", (key_of(head.id),)).fetchone():
                 return self._row(execute, state)
-            number = self._number(execute, turns[0].parent)
+            number, depth = self._place(execute, turns[0].parent)
             for turn in turns:
-                number = self._insert(execute, state, turn, number, blobs)
-            if not self._set(execute, state, f"head = ?, redo = '', {_FREE}", number):
+                depth += 1
+                number = self._insert(execute, state, turn, (number, depth), blobs)
+            if not self._set(execute, state, f"head = ?, redo = '', {FREE}", number):
                 raise Conflict(
                     state.name, "the turn's lease was lost while it was asked", store=self.address
                 )
@@ -205,7 +171,7 @@ class SqlStore(ABC):
                 execute("DELETE FROM uses WHERE owner = ?", (key_of(state.attempt),))
         under_way.discard(state.attempt)
         return state._replace(
-            head=head.id, turns=head.number + 1, version=state.version + 1, redo=(), attempt=""
+            head=head.id, turns=depth + 1, version=state.version + 1, redo=(), attempt=""
         )
 
     def _insert(
@@ -213,10 +179,10 @@ class SqlStore(ABC):
         execute: Execute,
         state: SessionState,
         turn: StoredTurn,
-        parent: int | None,
+        place: tuple[int | None, int],
         blobs: Blobs,
     ) -> int:
-        values = (key_of(turn.id), parent, turn.number, state.key, state.version + 1, turn.body)
+        values = (key_of(turn.id), *place, state.key, state.version + 1, turn.body)
         row = execute(
             "INSERT INTO turns (id, parent, depth, session, place, body) "
             "VALUES (?, ?, ?, ?, ?, ?) RETURNING number",
@@ -232,7 +198,7 @@ class SqlStore(ABC):
             if self._write(execute, state, record):
                 row = self._row(execute, state)
                 self._take_over(execute, row, outcome)
-                self._set(execute, row, _FREE)
+                self._set(execute, row, FREE)
 
     def move(self, state: SessionState, head: str | None, redo: Sequence[str] = ()) -> SessionState:
         """Point a session at another turn, if its head is still ``state``'s."""
@@ -243,74 +209,10 @@ class SqlStore(ABC):
                 if row.head != state.head:
                     raise Conflict(state.name, "its head was moved", store=self.address)
                 self._take_over(execute, row)
-                change = f"head = ?, redo = ?, {_FREE}"
+                change = f"head = ?, redo = ?, {FREE}"
                 if self._set(execute, row, change, self._number(execute, head), " ".join(redo)):
                     return self._row(execute, state)
         raise Conflict(state.name, "others changed it again and again", store=self.address)
-
-    # -- reading -------------------------------------------------------------------------
-
-    def line(self, head: str, limit: int | None = None) -> list[StoredTurn]:
-        """Return a turn and those before it, newest first."""
-        with self._reading() as execute:
-            rows = execute(
-                f"{LINE} SELECT {TURN} JOIN line ON line.number = t.number ORDER BY t.depth DESC",
-                (limit or _ALL, key_of(head)),
-            ).fetchall()
-        return [turn_of(row) for row in rows]
-
-    def tree(self, name: str) -> list[StoredTurn]:
-        """Return all turns that were ever added in a session, by place."""
-        with self._reading() as execute:
-            rows = execute(
-                f"SELECT {TURN} JOIN sessions s ON s.key = t.session "
-                "WHERE s.name = ? ORDER BY t.place",
-                (name,),
-            ).fetchall()
-        return [turn_of(row) for row in rows]
-
-    def attempts(self, name: str) -> list[StoredAttempt]:
-        """Return the turns of a session that were tried and did not become one, by place."""
-        with self._reading() as execute:
-            ended = execute(
-                "SELECT a.id, b.id, a.place, a.outcome, a.record "
-                "FROM attempts a JOIN sessions s ON s.key = a.session "
-                "LEFT JOIN turns b ON b.number = a.base WHERE s.name = ? ORDER BY a.place",
-                (name,),
-            ).fetchall()
-            open_ = execute(
-                "SELECT s.attempt, h.id, s.began, s.record, s.holder, s.expires_at "
-                "FROM sessions s LEFT JOIN turns h ON h.number = s.head "
-                "WHERE s.name = ? AND s.attempt <> ''",
-                (name,),
-            ).fetchall()
-            now = self._now(execute)
-        ended = [attempt_of(row) for row in ended]
-        for key, base, place, record, holder, until in open_:
-            alive = until > now and lives(key, holder)
-            ended.append(attempt_of((key_of(key), base, place, "open", record), alive))
-        return ended
-
-    def blobs(self, hashes: Iterable[str]) -> dict[str, bytes]:
-        """Return bytes by their SHA-256 in hexadecimal; those not there are left out."""
-        found = {}
-        with self._reading() as execute:
-            for name in hashes:
-                row = execute("SELECT bytes FROM blobs WHERE hash = ?", (key_of(name),)).fetchone()
-                if row:
-                    found[name] = bytes(row[0])
-        return found
-
-    def check(self) -> list[str]:
-        """Verify everything stored; return what is wrong, one line each."""
-        from multiturn.stores.verify import findings
-
-        with self._reading() as execute:
-            return [*self._broken_file(execute), *findings(execute)]
-
-    def _broken_file(self, execute: Execute) -> Iterator[str]:
-        """Name what the database itself finds wrong with its file."""
-        return iter(())
 
     # -- within a transaction ------------------------------------------------------------
 
@@ -351,19 +253,23 @@ class SqlStore(ABC):
         """Put the attempt that a session has, if any, among those that came to nothing."""
         if row.attempt:
             execute(
-                "INSERT INTO attempts (id, session, base, place, outcome, record) "
-                "SELECT ?, key, head, began, ?, record FROM sessions WHERE key = ? "
+                "INSERT INTO attempts (id, session, base, place, outcome, record, ended_at) "
+                "SELECT ?, key, head, began, ?, record, ? FROM sessions WHERE key = ? "
                 "ON CONFLICT (id) DO NOTHING",
-                (key_of(row.attempt), outcome, row.key),
+                (key_of(row.attempt), outcome, time.time(), row.key),
             )
 
     def _number(self, execute: Execute, turn: str | None) -> int | None:
+        return self._place(execute, turn)[0]
+
+    def _place(self, execute: Execute, turn: str | None) -> tuple[int | None, int]:
+        """Return a turn's number and how many precede it; None and -1 for no turn."""
         if turn is None:
-            return None
-        row = execute("SELECT number FROM turns WHERE id = ?", (key_of(turn),)).fetchone()
+            return None, -1
+        row = execute("SELECT number, depth FROM turns WHERE id = ?", (key_of(turn),)).fetchone()
         if row is None:
             raise Conflict("", f"turn {turn[:12]} is not stored any more", store=self.address)
-        return row[0]  # type: ignore[no-any-return]
+        return row[0], row[1]
 
     def _write(self, execute: Execute, state: SessionState, record: Record) -> bool:
         """Replace what is recorded of an attempt; return whether it is still under way."""
@@ -379,7 +285,8 @@ class SqlStore(ABC):
         """Keep blobs for as long as a turn or an attempt has need of them."""
         for name, data in blobs.items():
             execute(
-                "INSERT INTO blobs (hash, bytes) VALUES (?, ?) ON CONFLICT (hash) DO NOTHING",
+                "INSERT INTO blobs (hash, bytes) VALUES (?, ?) "
+                f"ON CONFLICT (hash) {self._if_there}",
                 (key_of(name), data),
             )
             execute(

@@ -14,8 +14,10 @@ from typing import Literal
 from multiturn.errors import InvalidContent
 from multiturn.stores import write_lock
 from multiturn.stores.errors import ForeignFile, SchemaTooNew, StoreError, StoreReadOnly
+from multiturn.stores.fts5 import Fts5, merge
 from multiturn.stores.migrations import NEWEST, migrate
-from multiturn.stores.sql import Execute, SqlStore
+from multiturn.stores.reading import Execute
+from multiturn.stores.sql import SqlStore
 from multiturn.stores.sqlite_errors import os_error, store_error
 from multiturn.stores.write_lock import WriteLock
 
@@ -24,6 +26,8 @@ TYPES = {
     "number": "INTEGER PRIMARY KEY",
     "bytes": "BLOB",
     "text": "TEXT",
+    "words": "TEXT",
+    "index_words": "",  # by the first search: see fts5.py
 }
 # "mtrn" in ASCII: how a file says that it is ours.
 APPLICATION_ID = 0x6D74726E
@@ -34,6 +38,8 @@ _SETTINGS = (
     "PRAGMA foreign_keys = ON",
     "PRAGMA cell_size_check = ON",
     "PRAGMA journal_size_limit = 16777216",
+    # Deleted text is overwritten; the default where Debian builds SQLite, and not elsewhere.
+    "PRAGMA secure_delete = ON",
 )
 _stores: weakref.WeakSet[SQLiteStore] = weakref.WeakSet()
 # Connections that a forked child has from its parent: never used, and never closed, since
@@ -60,6 +66,8 @@ class SQLiteStore(SqlStore):
     The file is looked at when it is first needed.  Whatever is not a store of ours, or
     a newer one, or corrupt, is left as it is and raises StoreUnusable's children.
     """
+
+    index = Fts5()
 
     def __init__(
         self,
@@ -119,6 +127,22 @@ class SQLiteStore(SqlStore):
             finally:
                 if database.in_transaction:
                     database.execute("ROLLBACK")
+
+    def _scrub(self) -> None:
+        merge(self._transaction)
+        self._outside_transaction("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def _compact(self) -> None:
+        merge(self._transaction)
+        self._outside_transaction("VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def _outside_transaction(self, *statements: str) -> None:
+        with self._lock, self._translated():
+            database = self._connected()
+            with self._writers.held():
+                self._sync(database, self.synchronous)
+                for statement in statements:
+                    database.execute(statement).fetchall()
 
     @contextmanager
     def _translated(self) -> Iterator[None]:

@@ -1,0 +1,161 @@
+"""What a store in an SQL database answers without changing a turn: lines, trees, searches."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
+from typing import Any
+
+from multiturn.errors import InvalidContent
+from multiturn.stores.holder import lives
+from multiturn.stores.protocol import Found, SessionState, StoredAttempt, StoredTurn, require_name
+from multiturn.stores.rows import (
+    LINE,
+    SESSION,
+    TURN,
+    attempt_of,
+    key_of,
+    session_of,
+    turn_of,
+)
+from multiturn.stores.search import WordIndex, search
+
+# Sends one statement with its values; gives something with fetchone, fetchall, rowcount.
+Execute = Callable[..., Any]
+
+# More turns than any conversation has.
+_ALL = 2**60
+# Blobs asked for in one statement.
+_BLOBS = 200
+
+
+class SqlReader(ABC):
+    """What an SQL database brings, and all reading.
+
+    Attributes:
+        index: How it finds words.
+        locking: What keeps others off the rows that a ``SELECT`` found, if that is needed.
+    """
+
+    index: WordIndex
+    locking = ""
+
+    # -- what a database brings ----------------------------------------------------------
+
+    @property
+    @abstractmethod
+    def address(self) -> str:
+        """Where it is, for people; without a password."""
+
+    @abstractmethod
+    def _transaction(self, *, is_durable: bool = True) -> AbstractContextManager[Execute]:
+        """Write: commit at the end, roll back on an error.
+
+        Without ``is_durable`` what is written survives the end of the process at once,
+        and a power cut as soon as something durable follows.
+        """
+
+    @abstractmethod
+    def _reading(self) -> AbstractContextManager[Execute]:
+        """Read one consistent state."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of files and connections."""
+
+    def _now(self, execute: Execute) -> float:
+        """Return the time that all holders of leases share, in seconds since 1970."""
+        return time.time()
+
+    def _broken_file(self, execute: Execute) -> Iterator[str]:
+        """Name what the database itself finds wrong with its file."""
+        return iter(())
+
+    # -- sessions ------------------------------------------------------------------------
+
+    def state(self, name: str) -> SessionState | None:
+        """Return a session, None if there is none of this name."""
+        with self._reading() as execute:
+            row = execute(SESSION + "WHERE s.name = ?", (require_name(name),)).fetchone()
+        return session_of(row) if row else None
+
+    def sessions(self, prefix: str = "") -> list[SessionState]:
+        """Return the sessions whose names begin so, by name."""
+        with self._reading() as execute:
+            rows = execute(
+                SESSION + "WHERE s.name >= ? AND s.name < ? ORDER BY s.name",
+                (prefix, prefix + "\U0010ffff"),
+            ).fetchall()
+        return [session_of(row) for row in rows]
+
+    def search(self, query: str, prefix: str = "", limit: int = 20) -> list[Found]:
+        """Return the messages in which all words of a query occur, newest first."""
+        if not isinstance(query, str):
+            raise InvalidContent("$.query", query, "a string")
+        if not isinstance(limit, int) or limit < 1:
+            raise InvalidContent("$.limit", limit, "a number of messages, at least 1")
+        return search(self, query, prefix, limit)
+
+    # -- turns ---------------------------------------------------------------------------
+
+    def line(self, head: str, limit: int | None = None) -> list[StoredTurn]:
+        """Return a turn and those before it, newest first."""
+        with self._reading() as execute:
+            rows = execute(
+                f"{LINE} SELECT {TURN} JOIN line ON line.number = t.number ORDER BY t.depth DESC",
+                (limit or _ALL, key_of(head)),
+            ).fetchall()
+        return [turn_of(row) for row in rows]
+
+    def tree(self, name: str) -> list[StoredTurn]:
+        """Return all turns that were ever added in a session, by place."""
+        with self._reading() as execute:
+            rows = execute(
+                f"SELECT {TURN} JOIN sessions s ON s.key = t.session "
+                "WHERE s.name = ? ORDER BY t.place",
+                (name,),
+            ).fetchall()
+        return [turn_of(row) for row in rows]
+
+    def attempts(self, name: str) -> list[StoredAttempt]:
+        """Return the turns of a session that were tried and did not become one, by place."""
+        with self._reading() as execute:
+            ended = execute(
+                "SELECT a.id, b.id, a.place, a.outcome, a.record "
+                "FROM attempts a JOIN sessions s ON s.key = a.session "
+                "LEFT JOIN turns b ON b.number = a.base WHERE s.name = ? ORDER BY a.place",
+                (name,),
+            ).fetchall()
+            open_ = execute(
+                "SELECT s.attempt, h.id, s.began, s.record, s.holder, s.expires_at "
+                "FROM sessions s LEFT JOIN turns h ON h.number = s.head "
+                "WHERE s.name = ? AND s.attempt <> ''",
+                (name,),
+            ).fetchall()
+            now = self._now(execute)
+        ended = [attempt_of(row) for row in ended]
+        for key, base, place, record, holder, until in open_:
+            alive = until > now and lives(key, holder)
+            ended.append(attempt_of((key_of(key), base, place, "open", record), alive))
+        return ended
+
+    def blobs(self, hashes: Iterable[str]) -> dict[str, bytes]:
+        """Return bytes by their SHA-256 in hexadecimal; those not there are left out."""
+        found, wanted = {}, [key_of(name) for name in {*hashes}]
+        with self._reading() as execute:
+            for first in range(0, len(wanted), _BLOBS):
+                some = wanted[first : first + _BLOBS]
+                marks = ", ".join("?" * len(some))
+                rows = execute(f"SELECT hash, bytes FROM blobs WHERE hash IN ({marks})", some)
+                for key, data in rows.fetchall():
+                    found[bytes(key).hex()] = bytes(data)
+        return found
+
+    def check(self) -> list[str]:
+        """Verify everything stored; return what is wrong, one line each."""
+        from multiturn.stores.verify import findings
+
+        with self._reading() as execute:
+            return [*self._broken_file(execute), *findings(execute)]

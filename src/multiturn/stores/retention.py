@@ -1,0 +1,240 @@
+"""Lets go of what is stored: sessions, turns, attempts, in transactions of bounded size."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from multiturn.errors import InvalidContent
+from multiturn.messages.message import Object
+from multiturn.stores import search
+from multiturn.stores.errors import SessionMissing, StoreCorrupt, TurnMissing
+from multiturn.stores.holder import lives
+from multiturn.stores.record import contents_in, decoded
+from multiturn.stores.rows import FREE, key_of
+from multiturn.stores.words import text_of
+
+if TYPE_CHECKING:
+    from multiturn.stores.reading import SqlReader
+
+_BATCH = 500
+_BATCH_SESSIONS, _BATCH_RECORDS = 50, 50
+_LAST = "\U0010ffff"
+
+
+# -- sessions ------------------------------------------------------------------------------
+
+
+def delete(store: SqlReader, name: str) -> None:
+    """Delete a session, and its turns that no other session has."""
+    with store._transaction() as execute:
+        row = execute(
+            "SELECT key, version, attempt FROM sessions WHERE name = ?", (name,)
+        ).fetchone()
+        if row is None or not _delete_session(execute, *row):
+            raise SessionMissing(name, store=store.address)
+    sweep(store)
+
+
+def _delete_session(execute: Any, key: int, version: int, attempt: str) -> bool:
+    """Delete the row of a session and its attempts, unless it has changed; return whether."""
+    deleted = execute("DELETE FROM sessions WHERE key = ? AND version = ?", (key, version))
+    if deleted.rowcount != 1:
+        return False
+    execute("DELETE FROM uses WHERE owner IN (SELECT id FROM attempts WHERE session = ?)", (key,))
+    if attempt:
+        execute("DELETE FROM uses WHERE owner = ?", (key_of(attempt),))
+    execute("DELETE FROM attempts WHERE session = ?", (key,))
+    execute("UPDATE turns SET session = NULL WHERE session = ?", (key,))
+    return True
+
+
+def moment(before: float | None, older_than_seconds: float | None) -> float:
+    """Return the moment, in seconds since 1970, that both ways of saying it mean."""
+    given = {"before": before, "older_than_seconds": older_than_seconds}
+    values = [value for value in given.values() if value is not None]
+    if len(values) != 1 or isinstance(values[0], bool) or not isinstance(values[0], int | float):
+        expected = "one of before=seconds since 1970 and older_than_seconds=seconds"
+        raise InvalidContent("$", given, expected)
+    if not math.isfinite(values[0]):
+        raise InvalidContent("$", given, "a number of seconds")
+    return float(before) if before is not None else time.time() - values[0]
+
+
+def prune(store: SqlReader, before: float, prefix: str) -> int:
+    """Delete sessions last changed before a moment, and attempts that ended before it."""
+    names, deleted, last = (prefix, prefix + _LAST), 0, 0
+    while True:
+        with store._transaction() as execute:
+            now = store._now(execute)
+            rows = execute(
+                "SELECT key, version, attempt, holder, expires_at FROM sessions "
+                "WHERE changed_at < ? AND name >= ? AND name < ? AND key > ? "
+                "ORDER BY key LIMIT ?",
+                (before, *names, last, _BATCH_SESSIONS),
+            ).fetchall()
+            for key, version, attempt, holder, until in rows:
+                last = key
+                if not (attempt and until > now and lives(attempt, holder)):
+                    deleted += _delete_session(execute, key, version, attempt)
+        if not rows:
+            break
+    _prune_attempts(store, before, names)
+    sweep(store)
+    return deleted
+
+
+def _prune_attempts(store: SqlReader, before: float, names: tuple[str, str]) -> None:
+    rows = [()]
+    while rows:
+        with store._transaction() as execute:
+            rows = execute(
+                "SELECT a.id FROM attempts a JOIN sessions s ON s.key = a.session WHERE "
+                "coalesce(a.ended_at, s.changed_at) < ? AND s.name >= ? AND s.name < ? LIMIT ?",
+                (before, *names, _BATCH),
+            ).fetchall()
+            for (key,) in rows:
+                _delete_attempt(execute, key)
+
+
+def _delete_attempt(execute: Any, key: bytes) -> None:
+    execute("DELETE FROM uses WHERE owner = ?", (key,))
+    execute("DELETE FROM attempts WHERE id = ?", (key,))
+
+
+# -- what nobody can reach any more --------------------------------------------------------
+
+
+def sweep(store: SqlReader) -> None:
+    """Delete turns whose session is gone and to which no session leads, and loose blobs."""
+    # Kept: what stands before a head, or before a turn that belongs to a session.
+    kept = """
+        WITH RECURSIVE kept(number) AS (
+          SELECT head FROM sessions WHERE head IS NOT NULL
+          UNION SELECT parent FROM turns WHERE session IS NOT NULL AND parent IS NOT NULL
+          UNION SELECT t.parent FROM kept JOIN turns t ON t.number = kept.number
+          WHERE t.parent IS NOT NULL AND t.session IS NULL
+        )
+    """
+    # Children before parents, so that what is left is whole after each batch.
+    loose = (
+        kept + "SELECT number, id FROM turns WHERE session IS NULL "
+        "AND number NOT IN (SELECT number FROM kept) ORDER BY depth DESC LIMIT ?"
+    )
+    rows = [()] * _BATCH
+    while len(rows) == _BATCH:
+        with store._transaction() as execute:
+            search.wait_for_others(execute)
+            rows = execute(loose, (_BATCH,)).fetchall()
+            for number, key in rows:
+                execute("DELETE FROM uses WHERE owner = ?", (key,))
+                execute("DELETE FROM turns WHERE number = ?", (number,))
+            search.forget(store.index, execute, [number for number, _ in rows])
+    sweep_blobs(store)
+
+
+def sweep_blobs(store: SqlReader) -> None:
+    """Delete bytes that neither a turn nor an attempt has need of."""
+    unused = "NOT EXISTS (SELECT 1 FROM uses u WHERE u.hash = blobs.hash)"
+    rows = [()] * _BATCH
+    while len(rows) == _BATCH:
+        with store._transaction() as execute:
+            rows = execute(
+                f"SELECT hash FROM blobs WHERE {unused} LIMIT ? {store.locking}", (_BATCH,)
+            ).fetchall()
+            # Asked again, now that they are locked: somebody may have come to need one.
+            for row in rows:
+                execute(f"DELETE FROM blobs WHERE hash = ? AND {unused}", row)
+
+
+# -- one turn ------------------------------------------------------------------------------
+
+
+def erase(store: SqlReader, turn: str) -> None:
+    """Leave of a turn its identity and its place; see ``protocol.Store.erase``."""
+    with store._reading() as execute:
+        row = execute(
+            "SELECT number, parent, session, body FROM turns WHERE id = ?", (_key(store, turn),)
+        ).fetchone()
+    if row is None:
+        raise TurnMissing(turn, store=store.address)
+    number, parent, session, body = row
+    # Attempts first: when the turn is gone nobody knows any more what they may not say.
+    said = _said_in(bytes(body))
+    if said:
+        _erase_attempts(store, (session, parent, number), said)
+        _free_of_attempts(store, (session, parent, number), said)
+    with store._transaction() as execute:
+        search.wait_for_others(execute)
+        erased = execute(
+            "UPDATE turns SET body = ? WHERE number = ? AND length(body) > 0", (b"", number)
+        )
+        execute("UPDATE erasures SET total = total + ?", (erased.rowcount,))
+        execute("DELETE FROM uses WHERE owner = ?", (key_of(turn),))
+        search.empty(store.index, execute, number, parent)
+    sweep_blobs(store)
+
+
+def _key(store: SqlReader, turn: object) -> bytes:
+    try:
+        key = key_of(turn) if isinstance(turn, str) else b""
+    except ValueError:
+        key = b""
+    if len(key) != 32:
+        raise TurnMissing(str(turn), store=store.address)
+    return key
+
+
+def _said_in(body: bytes) -> set[str]:
+    """Return what a record says: each of its texts, and the names of its bytes."""
+    try:
+        members = decoded(body) if body else {}
+    except StoreCorrupt:
+        return set()
+    received = members.get("received")
+    messages = [*contents_in(members), *_answers_in(received if isinstance(received, dict) else {})]
+    blobs = {str(place[-1]) for place in members.get("blobs") or ()}
+    return {text for message in messages if (text := text_of(message).strip())} | blobs
+
+
+def _answers_in(received: Object) -> list[Object]:
+    contents = [c.get("content") for c in received.get("candidates") or () if isinstance(c, dict)]
+    return [content for content in contents if isinstance(content, dict)]
+
+
+def _erase_attempts(store: SqlReader, where: Sequence[int | None], said: set[str]) -> None:
+    """Delete attempts of the turn's session, and at its place in others, that said the same."""
+    last, rows = b"", [()] * _BATCH_RECORDS
+    while len(rows) == _BATCH_RECORDS:
+        with store._transaction() as execute:
+            rows = execute(
+                "SELECT id, record FROM attempts WHERE (session = ? OR base = ? OR base = ?) "
+                "AND id > ? ORDER BY id LIMIT ?",
+                (*where, last, _BATCH_RECORDS),
+            ).fetchall()
+            for key, record in rows:
+                last = bytes(key)
+                if said & _said_in(bytes(record)):
+                    _delete_attempt(execute, key)
+
+
+def _free_of_attempts(store: SqlReader, where: Sequence[int | None], said: set[str]) -> None:
+    """Forget turns under way that said the same and whose process is gone."""
+    with store._transaction() as execute:
+        now = store._now(execute)
+        rows = execute(
+            "SELECT key, attempt, holder, expires_at, record FROM sessions "
+            "WHERE attempt <> '' AND (key = ? OR head = ? OR head = ?)",
+            where,
+        ).fetchall()
+        for key, attempt, holder, until, record in rows:
+            is_alive = until > now and lives(attempt, holder)
+            if not is_alive and said & _said_in(bytes(record)):
+                execute("DELETE FROM uses WHERE owner = ?", (key_of(attempt),))
+                execute(
+                    f"UPDATE sessions SET {FREE}, version = version + 1 "
+                    "WHERE key = ? AND attempt = ?",
+                    (key, attempt),
+                )
