@@ -181,9 +181,10 @@ class MethodCall:
             return False
         # Nothing was said: a server of one's own may not ask; Google's look at the
         # application default credentials where a program relies on them.
+        names_a_file = "GOOGLE_APPLICATION_CREDENTIALS" in os.environ
         if not gemini_address.is_googles(access):
-            return False
-        if gemini_address.is_vertex(access) or "GOOGLE_APPLICATION_CREDENTIALS" in os.environ:
+            return names_a_file and gemini_address.is_vertex(access)
+        if names_a_file or gemini_address.is_vertex(access):
             return True
         raise MissingKey(
             f"there is no API key for {self.request.model!r}: set GEMINI_API_KEY or call "
@@ -247,8 +248,9 @@ class MethodCall:
             self._error_body.clear()
             return
         error.backend = self._backend.name
-        if self.access.api_key is not None:
-            _erase(error, self.access.api_key.reveal())
+        for secret in (self.access.api_key, self._shown):
+            if secret is not None:
+                _erase(error, secret.reveal())
         from multiturn.google_errors import as_google
 
         raise as_google(error).with_traceback(None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -36,7 +37,8 @@ class KnownCredentials:
     """The credentials that one backend was given last, so that a token is used again."""
 
     def __init__(self) -> None:
-        self._known: tuple[Any, Any] | None = None
+        # What was given, the file that the environment named then, and what they mean.
+        self._known: tuple[Any, str | None, Any] | None = None
 
     def of(self, given: Any) -> Any:
         """Return the object of google-auth for what was given, the same one each time.
@@ -45,11 +47,12 @@ class KnownCredentials:
             given: Such an object, the dict of a service account, or None for the
                 application default credentials.
         """
+        file = os.environ.get("GOOGLE_APPLICATION_CREDENTIALS") if given is None else None
         with _lock:
-            if self._known is None or self._known[0] is not given:
+            if self._known is None or self._known[0] is not given or self._known[1] != file:
                 found = default_credentials() if given is None else credentials_from(given)
-                self._known = given, found
-            return self._known[1]
+                self._known = given, file, found
+            return self._known[2]
 
 
 def default_credentials() -> Any:
@@ -58,12 +61,19 @@ def default_credentials() -> Any:
     try:
         return auth.default(scopes=_SCOPES[:1])[0]
     except Exception as error:
-        raise MissingKey(f"there are no application default credentials ({error})") from None
+        raise MissingKey(f"there are no application default credentials ({_said(error)})") from None
 
 
 def credentials_in(path: str) -> Any:
-    """Return the credentials that a file holds."""
-    return _google_auth().load_credentials_from_file(path, scopes=_SCOPES[:1])[0]
+    """Return the credentials that a file holds; raise MissingKey if it holds none."""
+    auth = _google_auth()
+    try:
+        with warnings.catch_warnings():
+            # It warns of files that a stranger may have written; this one the caller named.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            return auth.load_credentials_from_file(path, scopes=_SCOPES[:1])[0]
+    except Exception as error:
+        raise MissingKey(f"{path!r} holds no credentials ({_said(error)})") from None
 
 
 def credentials_from(given: Any) -> Any:
@@ -78,7 +88,12 @@ def credentials_from(given: Any) -> Any:
     )
 
     make: Any = service_account.Credentials.from_service_account_info
-    return make(dict(given), scopes=_SCOPES[:1])
+    try:
+        return make(dict(given), scopes=_SCOPES[:1])
+    except ValueError as error:
+        raise UsageError(
+            f"credentials is a dict, but not that of a service account ({_said(error)})"
+        ) from None
 
 
 def token_of(
