@@ -10,9 +10,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from multiturn.calls import Call, calls_of
+from multiturn.durable_calls import CallNotes, noted
 from multiturn.errors import MultiturnError, SessionBusy
-from multiturn.exchange import Outcome
-from multiturn.history import Turn
+from multiturn.history import Outcome, Turn
 from multiturn.messages.content import Content
 from multiturn.messages.message import Object
 from multiturn.open_turn import OpenTurn
@@ -21,7 +21,6 @@ from multiturn.stored_session import StoredSession, row_of
 from multiturn.stores.errors import Conflict
 from multiturn.stores.protocol import SessionState, StoredTurn
 from multiturn.stores.record import Record, recorded
-from multiturn.tools.toolbox import Invoke, Toolbox
 from multiturn.turn import RunCalls, Steps, judged
 from multiturn.worker import result_of
 
@@ -78,7 +77,7 @@ class DurableTurn(OpenTurn):
     def begin(self, session: ChatSession) -> Steps:
         """Lease the session, waiting for a turn of another process, then as ``OpenTurn``."""
         self._worker.catch_up()
-        lease = self._lease()
+        lease = self._lease(session)
         for pause in self._pauses(session):
             with suppress(SessionBusy):
                 return self._begun(session, *lease())
@@ -89,18 +88,21 @@ class DurableTurn(OpenTurn):
         """The same without blocking the event loop."""
         import asyncio
 
-        lease = self._lease()
+        lease = self._lease(session)
         for pause in self._pauses(session):
             with suppress(SessionBusy):
                 return self._begun(session, *await result_of(self._worker.submit(lease)))
             await asyncio.sleep(pause)
         return self._begun(session, *await result_of(self._worker.submit(lease)))
 
-    def _lease(self) -> Callable[[], tuple[SessionState, Turn | None]]:
+    def _lease(self, session: ChatSession) -> Callable[[], tuple[SessionState, Turn | None]]:
         stored, attempt, record = self._stored, os.urandom(16).hex(), self._record()
         self._attempt = attempt
+        keeps = session._unfinished == "keep" and self._pending is None
 
         def lease() -> tuple[SessionState, Turn | None]:
+            if keeps:
+                stored.keep_what_died()
             state = stored.store.begin(stored.state, attempt, record)
             return state, stored.head_of(state)
 
@@ -158,36 +160,30 @@ class DurableTurn(OpenTurn):
             self._next_note = now + max(_NOTE_SECONDS, (time.monotonic() - now) / _NOTE_SHARE)
 
     def run_calls(self, step: RunCalls) -> list[Object] | None:
-        """Run functions; what each has returned is recorded before the next begins."""
+        """Run functions; that one begins is recorded before it does."""
         self._calling(step)
-        self._note()
         return super().run_calls(step)
 
     async def run_calls_async(self, step: RunCalls) -> list[Object] | None:
         """The same without blocking the event loop."""
         self._calling(step)
-        await result_of(self._note_later())
         return await super().run_calls_async(step)
 
     def _calling(self, step: RunCalls) -> None:
         if not calls_of(self._so_far[-1]):
             self._so_far = (*self._so_far, judged(self.reply))
         assert self._toolbox is not None
-        if not isinstance(self._toolbox, _Recording):
-            self._toolbox = _Recording(self._toolbox, self)
-
-    def returned(self, call: Call, part: Object) -> None:
-        """Record what a function has returned."""
-        self._results[call.index] = part
-        self._note()
+        given = self._members(), step, self._toolbox.calling
+        notes = CallNotes(self._stored, self._leased(), *given)
+        self._results = notes.results
+        self._toolbox = noted(self._toolbox, notes)
+        if self._toolbox.calling.approve is not None:
+            notes.note()  # who decides may take long
 
     def pause(self, contents: tuple[Content, ...]) -> None:
         """Keep the turn for ``chat.resume()``, here or in another process."""
         self._so_far = contents
         super().pause(contents)
-
-    def _note(self) -> None:
-        self._stored.store.note(self._leased(), self._record())
 
     def _note_later(self) -> Any:
         store, state, record = self._stored.store, self._leased(), self._record()
@@ -219,17 +215,19 @@ class DurableTurn(OpenTurn):
         self, contents: tuple[Content, ...]
     ) -> Callable[[], tuple[StoredTurn, SessionState]]:
         stored = self._stored
-        parent = self._entry.parent if self._entry else None
-        members = {"contents": [c.json_object for c in contents], **self._provenance()}
-        record = recorded(members)
-        number = parent.number + 1 if parent else 0
-        row = row_of(parent.id if parent else None, number, record)
+        record = recorded({"contents": [c.json_object for c in contents], **self._provenance()})
+        row = self._row(record)
         self._is_committing = True
 
         def commit() -> tuple[StoredTurn, SessionState]:
             return row, stored.store.commit(stored.state, [row], record.blobs)
 
         return commit
+
+    def _row(self, record: Record) -> StoredTurn:
+        parent = self._entry.parent if self._entry else None
+        number = parent.number + 1 if parent else 0
+        return row_of(parent.id if parent else None, number, record)
 
     def _keep(
         self, contents: tuple[Content, ...], committed: tuple[StoredTurn, SessionState]
@@ -240,6 +238,30 @@ class DurableTurn(OpenTurn):
         self._turn = Turn(self._entry.parent, contents, row.id)
         self._stored.turns[row.id] = self._turn
         self._session._head = self._turn
+
+    def _add(self, contents: tuple[Content, ...], outcome: Outcome) -> None:
+        """Have a partial turn committed; in a forked child it is the parent's to do."""
+        session, entry = self._session, self._entry
+        assert session is not None
+        assert entry is not None
+        if self.process_id != os.getpid():
+            return
+        members = {**self._members(entry.error), "outcome": outcome}
+        members["contents"] = [content.json_object for content in contents]
+        for name in ("results", "received"):
+            members.pop(name, None)
+        record = recorded(members)
+        row = self._row(record)
+        self._turn = Turn(entry.parent, contents, row.id, outcome)
+        self._stored.turns[row.id] = self._turn
+        session.__dict__.pop("_head", None)  # what is stored then is read when it is needed
+        self._stored.commit_later(self._leased(), row, outcome, record)
+
+    def _wait(self, contents: tuple[Content, ...], calls: tuple[Call, ...]) -> None:
+        super()._wait(contents, calls)
+        assert self._session is not None
+        assert self._session._pending is not None
+        self._session._pending.told = self._members()
 
     def settle(self, outcome: Outcome, error: BaseException | None = None) -> None:
         """Note the end in the store too; in a forked child it is the parent's to note."""
@@ -259,18 +281,24 @@ class DurableTurn(OpenTurn):
     # -- what is written -----------------------------------------------------------------
 
     def _record(self, error: BaseException | None = None) -> Record:
-        """Return all that is known of the turn while it is none."""
+        """Return all that is known of the turn while it is none, to be written down."""
+        members = self._members(error)
+        try:
+            return recorded(members)
+        except MultiturnError:  # a reply that JSON cannot hold is what went wrong
+            return recorded({"contents": members["contents"], "error": members.get("error")})
+
+    def _members(self, error: BaseException | None = None) -> Object:
         members: Object = {"contents": [c.json_object for c in self._so_far]}
+        if self._steps_back:
+            members["stepsBack"] = self._steps_back
         if self._results:
             members["results"] = {str(index): part for index, part in [*self._results.items()]}
         if self.reply.chunks:
             members["received"] = self.reply.whole()
         if error is not None:
             members["error"] = f"{type(error).__name__}: {error}"
-        try:
-            return recorded({**members, **self._provenance()})
-        except MultiturnError:  # a reply that JSON cannot hold is what went wrong
-            return recorded({"contents": members["contents"], "error": members.get("error")})
+        return {**members, **self._provenance()}
 
     def _provenance(self) -> Object:
         """Return who was asked what, and who answered when and at what cost."""
@@ -336,16 +364,3 @@ class _Watched:
         finally:
             if isinstance(chunks, AsyncGenerator):
                 await chunks.aclose()
-
-
-class _Recording(Toolbox):
-    """A toolbox that records each result before the next function runs."""
-
-    def __init__(self, toolbox: Toolbox, turn: DurableTurn) -> None:
-        super().__init__(toolbox.functions, toolbox.calling, toolbox.session)
-        self._turn = turn
-
-    def answer(self, call: Call, verdict: bool | str) -> Generator[Invoke, Any, Object]:
-        part = yield from super().answer(call, verdict)
-        yield Invoke(self._turn.returned, (call, part))
-        return part

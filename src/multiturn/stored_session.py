@@ -91,13 +91,14 @@ class StoredSession:
         for row in new:
             self._verify(row)
         records = read_all([row.body for row in new], self.store.blobs)
-        said = {row.id: record["contents"] for row, record in zip(new, records, strict=True)}
+        said = {row.id: record for row, record in zip(new, records, strict=True)}
         for row in rows:
             if row.id not in turns:
                 turn = self.turn(row.parent)
                 if not row.is_erased:
-                    contents = [Content.view(c, frozen=True) for c in said[row.id]]
-                    turn = Turn(turn, contents, row.id)
+                    members = said[row.id]
+                    contents = [Content.view(c, frozen=True) for c in members["contents"]]
+                    turn = Turn(turn, contents, row.id, members.get("outcome", "answered"))
                 turns[row.id] = turn
             turn = turns[row.id]
         return turn
@@ -132,13 +133,19 @@ class StoredSession:
         """Return every turn ever tried in this session, by any process."""
         self.worker.catch_up()
         entries: list[tuple[int, JournalEntry]] = []
+        kept: set[str] = set()  # attempts that have become partial turns
         for row, turn in self._added():
             entry = JournalEntry(
-                turn.contents[0], parent=turn.parent, turn=turn, outcome="answered"
+                turn.contents[0], parent=turn.parent, turn=turn, outcome=turn.outcome
             )
+            if turn.is_partial:
+                members = read(row.body, self.store.blobs)
+                entry.error = _error_in(members)
+                kept.add(members.get("attempt", ""))
             entries.append((row.place, entry))
         for attempt in self.store.attempts(self.name):
-            entries.append((attempt.place, self._entry(attempt)))
+            if attempt.id not in kept:
+                entries.append((attempt.place, self._entry(attempt)))
         return tuple(entry for _, entry in sorted(entries, key=lambda pair: pair[0]))
 
     def _entry(self, attempt: StoredAttempt) -> JournalEntry:
@@ -146,40 +153,23 @@ class StoredSession:
         outcome: Any = attempt.outcome
         if outcome == "open" and not attempt.is_alive:
             outcome = "interrupted"
-        error = members.get("error")
         return JournalEntry(
             Content.view(members["contents"][0], frozen=True),
             parent=self.turn(attempt.base),
             outcome=outcome,
-            error=BackendError(error) if error else None,
+            error=_error_in(members),
             received=members.get("received"),
         )
 
     def pending(self) -> PendingTurn | None:
         """Return the turn that was under way when its process ended, or waits for approval."""
-        self.worker.catch_up()
-        state = self.store.state(self.name)
-        last = [a for a in self.store.attempts(self.name) if state is not None][-1:]
-        for attempt in last:
-            died = attempt.outcome == "open" and not attempt.is_alive
-            waits = attempt.outcome == "paused" and state and state.version == attempt.place + 1
-            if died or waits:
-                return self._pending(attempt)
-        return None
+        from multiturn.stored_pending import last_attempt, pending_of
 
-    def _pending(self, attempt: StoredAttempt) -> PendingTurn:
+        attempt = last_attempt(self)
+        if attempt is None:
+            return None
         if self._found is None or self._found[0] != attempt.id:
-            from multiturn.calls import calls_of
-            from multiturn.pending import PendingTurn
-            from multiturn.request import Overrides
-
-            members = read(attempt.body, self.store.blobs)
-            contents = tuple(Content.view(c, frozen=True) for c in members["contents"])
-            calls = calls_of(contents[-1]) if attempt.outcome == "paused" else ()
-            pending = PendingTurn(contents, calls, Overrides())
-            pending.results = {int(k): v for k, v in (members.get("results") or {}).items()}
-            pending.received = members.get("received")
-            self._found = attempt.id, pending
+            self._found = attempt.id, pending_of(self, attempt)
         return self._found[1]
 
     # -- changing ------------------------------------------------------------------------
@@ -225,6 +215,40 @@ class StoredSession:
         self.state = self.store.commit(state, rows, blobs)
         return self.turn(self.state.head)
 
+    def keep(self, pending: PendingTurn, contents: tuple[Content, ...]) -> Turn:
+        """Commit what a pending turn has of an answer, as ``stored_pending.keep``."""
+        from multiturn import stored_pending
+
+        return stored_pending.keep(self, pending, contents)
+
+    def keep_what_died(self) -> None:
+        """Commit the answer that was arriving when its process ended, if there is one."""
+        from multiturn import stored_pending
+
+        stored_pending.keep_what_died(self)
+
+    def drop_pending(self) -> None:
+        """Let nobody go on with the turn that waits or was cut."""
+        from multiturn import stored_pending
+
+        stored_pending.drop(self)
+
+    def commit_later(
+        self, state: SessionState, row: StoredTurn, outcome: str, record: Record
+    ) -> None:
+        """Have a partial turn committed, or at least its end noted; as ``settle_later``."""
+        store, worker = self.store, self.worker
+        worker.leases.pop(state.attempt, None)
+
+        def commit() -> None:
+            try:
+                self.state = store.commit(state, [row], record.blobs)
+            except Exception:
+                store.settle(state, outcome, record)
+                raise
+
+        worker.submit(commit)
+
     def settle_later(self, state: SessionState, outcome: str, record: Record) -> None:
         """Have the end of an attempt noted; may be called anywhere, even by the collector."""
         store, worker = self.store, self.worker
@@ -254,6 +278,11 @@ def open_session(
             )
         stored.replace(history)
     return stored
+
+
+def _error_in(members: Object) -> BackendError | None:
+    error = members.get("error")
+    return BackendError(error) if error else None
 
 
 def wire(turn: Turn) -> list[Object]:
