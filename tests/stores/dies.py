@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,10 @@ class TwoCalls(Echo):
 
     def __init__(self, path: str, dies: bool) -> None:
         self.path, self.dies = path, dies
+
+    async def stream_async(self, request: Any, cancel: Any) -> AsyncIterator[dict[str, Any]]:
+        for chunk in self.stream(request, cancel):
+            yield chunk
 
     def stream(self, request: Any, cancel: Any) -> Iterator[dict[str, Any]]:
         parts: list[dict[str, Any]] = [{"text": "done"}]
@@ -56,15 +62,36 @@ def dying_note(path: str, what: str) -> int:
     return length
 
 
+_both_run = threading.Barrier(2)
+
+
+def dying_note_at_once(path: str, what: str) -> int:
+    """Die when both functions have had their effect and neither has returned."""
+    length = note(path, what)
+    _both_run.wait()
+    os.kill(os.getpid(), signal.SIGKILL)
+    return length
+
+
 def main() -> None:
     how, database, effects = sys.argv[1:]
     durable_turn._NOTE_SECONDS = 0.0
     dying_note.__name__ = "note"
+    dying_note_at_once.__name__ = "note"
     tool = requires_approval(note) if how == "approval" else dying_note
+    tool = dying_note_at_once if how.endswith("at once") else tool
     model = GenerativeModel(backend=TwoCalls(effects, dies=True), tools=[tool])
     store = SQLiteStore(database)
-    chat = model.start_chat(session="ada", store=store, enable_automatic_function_calling=True)
-    chat.send_message("stream" if how == "stream" else "go")
+    chat = model.start_chat(
+        session="ada",
+        store=store,
+        enable_automatic_function_calling=True,
+        tool_mode="concurrent" if how.endswith("at once") else "sequential",
+    )
+    message = "stream" if how == "stream" else "go"
+    if how.startswith("async"):
+        asyncio.run(chat.send_message_async(message))
+    chat.send_message(message)
 
 
 if __name__ == "__main__":

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from multiturn import ChatSession, GenerativeModel, UsageError
+from multiturn.stores.errors import StoreUnreachable
+from multiturn.stores.memory import MemoryStore
 from multiturn.stores.sqlite import SQLiteStore
+from multiturn.testing import ScriptedBackend, function_calls
 from multiturn.tools.functions import requires_approval
-from ways import said
+from ways import Way, said
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -46,24 +51,96 @@ def opened(tmp_path: Path, effects: Path) -> ChatSession:
     )
 
 
+@pytest.mark.parametrize("how", ["tool", "async tool"])
 def test_a_turn_that_died_is_resumed_without_running_a_function_twice(
-    tmp_path: Path, effects: Path
+    tmp_path: Path, effects: Path, how: str
 ) -> None:
-    assert -signal.SIGKILL == died("tool", tmp_path, effects)
+    assert -signal.SIGKILL == died(how, tmp_path, effects)
     assert ["first", "second"] == effects.read_text().split()
     chat = opened(tmp_path, effects)
     assert [] == said(chat)
     pending = chat.pending
     assert pending is not None
-    assert [0] == [*pending.results]
+    assert [(0, True), (1, False)] == [(i, bool(part)) for i, part in pending.results.items()]
     assert "go" == pending.contents[0].text
     assert ["interrupted"] == [entry.outcome for entry in chat.journal]
     assert "done" == chat.resume().text
-    # The second had begun and not returned: nobody knows its result, so it runs again.
-    assert ["first", "second", "second"] == effects.read_text().split()
+    # The second had begun and not returned: nobody knows what it did, so the model is told.
+    assert ["first", "second"] == effects.read_text().split()
     assert 4 == len(chat.history)
+    first, second = (part.function_response.response for part in chat.history[2].parts)
+    assert ({"result": 5}, "OutcomeUnknown") == (dict(first), second["error"]["type"])
     assert chat.pending is None
     assert 4 == len(opened(tmp_path, effects).history)
+
+
+@pytest.mark.parametrize("how", ["at once", "async at once"])
+def test_functions_that_had_begun_at_once_are_not_run_again(
+    tmp_path: Path, effects: Path, how: str
+) -> None:
+    assert -signal.SIGKILL == died(how, tmp_path, effects)
+    assert ["first", "second"] == sorted(effects.read_text().split())
+    chat = opened(tmp_path, effects)
+    assert chat.pending is not None
+    assert {0: None, 1: None} == chat.pending.results
+    assert "done" == chat.resume().text
+    assert ["first", "second"] == sorted(effects.read_text().split())
+
+
+@pytest.mark.parametrize(("mode", "count", "most"), [("sequential", 3, 4), ("concurrent", 3, 6)])
+async def test_a_note_is_written_before_each_function_and_after_the_last(
+    way: Way, monkeypatch: pytest.MonkeyPatch, mode: Any, count: int, most: int
+) -> None:
+    told: list[dict[str, bool]] = []
+    written = MemoryStore.note
+
+    def note(store: MemoryStore, state: Any, record: Any) -> None:
+        results = json.loads(record.body)["results"]
+        told.append({index: bool(part) for index, part in results.items()})
+        written(store, state, record)
+
+    def run(n: int) -> int:
+        assert any(str(n) in results for results in told)
+        return n
+
+    monkeypatch.setattr(MemoryStore, "note", note)
+    calls = function_calls(*(("run", {"n": n}) for n in range(count)))
+    model = GenerativeModel(backend=ScriptedBackend(calls, "done"), tools=[run])
+    chat = model.start_chat(
+        session="ada", store=MemoryStore(), enable_automatic_function_calling=True, tool_mode=mode
+    )
+    await way.send(chat, "go")
+    assert [{"result": n} for n in range(count)] == [
+        dict(part.function_response.response) for part in chat.history[2].parts
+    ]
+    assert chat.pending is None  # all notes are written
+    assert len(told) <= most
+    assert [True] * count == [*told[-1].values()]
+    if mode == "sequential":
+        expected = [[False], [True, False], [True, True, False], [True] * 3]
+        assert expected == [[*results.values()] for results in told]
+
+
+async def test_a_function_does_not_run_if_its_begin_cannot_be_recorded(
+    way: Way, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def note(*_: Any) -> None:
+        raise StoreUnreachable("the line is dead", store="memory")
+
+    runs: list[int] = []
+    monkeypatch.setattr(MemoryStore, "note", note)
+    calls = function_calls(("append", {"n": 1}))
+
+    def append(n: int) -> None:
+        runs.append(n)
+
+    model = GenerativeModel(backend=ScriptedBackend(calls, "done"), tools=[append])
+    chat = model.start_chat(
+        session="ada", store=MemoryStore(), enable_automatic_function_calling=True
+    )
+    with pytest.raises(StoreUnreachable):
+        await way.send(chat, "go")
+    assert [] == runs
 
 
 def test_what_had_arrived_of_an_answer_is_there(tmp_path: Path, effects: Path) -> None:

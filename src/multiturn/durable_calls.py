@@ -1,0 +1,129 @@
+"""What the functions of a stored turn do, recorded before each runs and after."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any
+
+from multiturn.messages.message import Object
+from multiturn.stores.record import recorded
+from multiturn.tools.toolbox import Invoke, Toolbox
+
+if TYPE_CHECKING:
+    from multiturn.calls import Call
+    from multiturn.stored_session import StoredSession
+    from multiturn.stores.protocol import SessionState
+    from multiturn.tools.calling import Calling
+    from multiturn.turn import RunCalls
+
+
+class CallNotes:
+    """The notes on the calls of one reply; may be shared by threads.
+
+    A function runs when the note that it begins is durable; what it returns is noted
+    while the turn goes on.  Notes that wait for each other are written as one, so that
+    functions which begin at once share a transaction.
+
+    Args:
+        stored: Where the session rests.
+        state: The session with this turn under way.
+        members: What is recorded of the turn beside the results of its calls.
+        step: The calls, and what is known of them.
+        calling: How they are run.
+
+    Attributes:
+        results: By index of a call that has begun, the part that answers it, None if its
+            end is not known.
+    """
+
+    def __init__(
+        self,
+        stored: StoredSession,
+        state: SessionState,
+        members: Object,
+        step: RunCalls,
+        calling: Calling,
+    ) -> None:
+        self.results = dict(step.results)
+        self._last, self._calling = len(step.calls) - 1, calling
+        self._stored, self._state, self._members = stored, state, members
+        self._numbers = itertools.count()
+        # Changes with a lower number are written.
+        self._written = 0
+        self._writing = threading.Lock()
+
+    def begin(self, call: Call) -> None:
+        """Note that a function is about to run; durable when this returns."""
+        self.results[call.index] = None
+        self._write(next(self._numbers))
+
+    def returned(self, call: Call, part: Object) -> None:
+        """Note what answers a call; who goes on does not wait for it."""
+        self.results[call.index] = part
+        if not self._begins_next(call):
+            self.note()
+
+    def _begins_next(self, call: Call) -> bool:
+        """Whether another call begins at once, whose note says this one's result too."""
+        calling = self._calling
+        return (
+            calling.tool_mode == "sequential"
+            and calling.before_call is None
+            and call.index != self._last
+        )
+
+    def note(self) -> None:
+        """Have everything written that is known now."""
+        number = next(self._numbers)
+        self._stored.worker.submit(lambda: self._write(number))
+
+    def _write(self, number: int) -> None:
+        with self._writing:
+            if number < self._written:
+                return  # with that of another thread
+            upto = next(self._numbers)
+            results = {str(index): part for index, part in [*self.results.items()]}
+            record = recorded({**self._members, "results": results})
+            self._stored.store.note(self._state, record)
+            self._written = upto
+
+
+class NotedToolbox(Toolbox):
+    """A toolbox whose calls are noted; ``notes`` are those of the reply at hand."""
+
+    notes: CallNotes
+
+    def answer(self, call: Call, verdict: bool | str) -> Generator[Invoke, Any, Object]:
+        """Run one call as a toolbox does, with its begin and its end noted."""
+        steps = super().answer(call, verdict)
+        part = yield from _with_begin(steps, Invoke(self.notes.begin, (call,)))
+        self.notes.returned(call, part)
+        return part
+
+
+def _with_begin(
+    steps: Generator[Invoke, Any, Object], begin: Invoke
+) -> Generator[Invoke, Any, Object]:
+    """Put a step before that which runs the function; if it fails, so does the turn."""
+    try:
+        step = next(steps)
+        while True:
+            if step.is_call:
+                yield begin
+            try:
+                value = yield step
+            except Exception as error:
+                step = steps.throw(error)
+            else:
+                step = steps.send(value)
+    except StopIteration as end:
+        return end.value  # type: ignore[no-any-return]
+
+
+def noted(toolbox: Toolbox, notes: CallNotes) -> NotedToolbox:
+    """Return a toolbox with the same functions that takes these notes."""
+    made = NotedToolbox(toolbox.functions, toolbox.calling, toolbox.session)
+    made.notes = notes
+    return made
