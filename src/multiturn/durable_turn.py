@@ -104,7 +104,7 @@ class DurableTurn(OpenTurn):
             if keeps:
                 stored.keep_what_died()
             state = stored.store.begin(stored.state, attempt, record)
-            return state, stored.turn(state.head)
+            return state, stored.head_of(state)
 
         return lease
 

@@ -69,7 +69,7 @@ def keep(stored: StoredSession, pending: PendingTurn, contents: tuple[Content, .
     if state.version != seen.version + 1:
         store.settle(state, "interrupted", record)
         raise Conflict(stored.name, "another went on with its turn", store=store.address)
-    parent = stored.turn(state.head)
+    parent = stored.head_of(state)
     for _ in range(pending.steps_back):
         parent = parent.parent if parent else None
     members = {name: pending.told[name] for name in _TAKEN_OVER if name in pending.told}
