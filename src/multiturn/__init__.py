@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from multiturn.backends.embedded import EmbeddedBackend
     from multiturn.backends.openai_backend import OpenAIBackend
     from multiturn.embedding import embed_content, embed_content_async
+    from multiturn.export import load_chat
     from multiturn.fallback import FallbackBackend
     from multiturn.files import delete_file, get_file, list_files, upload_file
     from multiturn.generation_config import GenerationConfig
@@ -121,6 +122,7 @@ __all__ = [
     "get_model",
     "list_files",
     "list_models",
+    "load_chat",
     "protos",
     "requires_approval",
     "types",
@@ -152,6 +154,7 @@ _LAZY = {
     "get_model": "multiturn.models",
     "list_files": "multiturn.files",
     "list_models": "multiturn.models",
+    "load_chat": "multiturn.export",
     "requires_approval": "multiturn.tools.functions",
     "upload_file": "multiturn.files",
 }

@@ -11,7 +11,7 @@ from weakref import ReferenceType
 from multiturn.config import GenerationConfigLike
 from multiturn.errors import InvalidContent, NoSuchTurn, UsageError, safe_repr
 from multiturn.gate import Busy, Gate
-from multiturn.history import Turn, head_from, path_of, turns_of
+from multiturn.history import Turn, head_from, path_of, said_and_answered, turns_of
 from multiturn.journal import JournalEntry
 from multiturn.messages.content import Content
 from multiturn.messages.message import Object
@@ -22,6 +22,7 @@ from multiturn.to_content import ContentLike, ContentsLike, to_content, to_conte
 
 if TYPE_CHECKING:
     from multiturn.async_response import AsyncGenerateContentResponse
+    from multiturn.export import Export, FilePath
     from multiturn.model import GenerativeModel
     from multiturn.options import RequestOptionsLike
     from multiturn.pending import PendingTurn
@@ -199,7 +200,8 @@ class ChatSession:
         pending = self.pending
         if pending is None:
             raise UsageError("no turn waits for approval; send_message begins one")
-        given = pending.contents, pending.overrides, stream, pending, pending.steps_back
+        overrides = pending.overrides_in(self)
+        given = pending.contents, overrides, stream, pending, pending.steps_back
         return self._new_turn(*given)
 
     def _new_turn(self, *given: Any) -> OpenTurn:
@@ -284,11 +286,7 @@ class ChatSession:
                 count = len(self.turns)
                 raise NoSuchTurn(f"cannot rewind {n} turn(s): the history has {count}", count)
             self._move(first.parent, (*self._left, last))
-        said, answered = first.contents[0], last.contents[-1]
-        return (
-            said if said.role != "model" else Content(role="user"),
-            answered if answered.role == "model" else Content(role="model"),
-        )
+        return said_and_answered(first, last)
 
     def redo(self) -> None:
         """Go forward again to where the last ``rewind`` was called.
@@ -369,11 +367,22 @@ class ChatSession:
 
         return fork_of(self, session)
 
-    def __copy__(self) -> Self:
+    def to_json(self) -> str:
+        """Return the whole session as JSON, without loss; ``multiturn.load_chat`` reads it."""
+        return self.export("multiturn").text
+
+    def export(
+        self, format: str, path: FilePath | None = None, *, overwrite: bool = False
+    ) -> Export:
+        """Write the conversation in one of the formats of ``multiturn.export``, as ``export``."""
+        from multiturn.export import export
+
+        return export(self, format, path, overwrite=overwrite)
+
+    def __deepcopy__(self, memo: object = None) -> Self:
         return self.fork()
 
-    def __deepcopy__(self, memo: object) -> Self:
-        return self.fork()
+    __copy__ = __deepcopy__
 
     def __getstate__(self) -> Object:
         from multiturn.copies import state_of

@@ -182,22 +182,30 @@ class Path(Sequence[Content]):
             tail: What stands behind.
         """
         branch, end = self._branch, self._end
+        if not end:
+            more, last = self._more_folded(fold, fold.start)
+            return b"".join((head, *more, fold.end(last), tail))
         with branch.lock:
-            buffer, ends, states = branch.folds.setdefault(fold, (bytearray(), [], []))
+            known = branch.folds.get(fold)
+            if known is None:
+                known = branch.folds[fold] = bytearray(), [], []
+            buffer, ends, states = known
             for content in branch.contents[len(ends) : end] if len(ends) < end else ():
                 del buffer[ends[-1] if ends else 0 :], states[len(ends) :]  # as above
                 piece, state = fold.step(states[-1] if states else fold.start, content)
                 buffer += piece
                 states.append(state)
                 ends.append(len(buffer))
-            last: S = states[end - 1] if end else fold.start
-            more = []
-            for content in self._more:
-                piece, last = fold.step(last, content)
-                more.append(piece)
+            more, last = self._more_folded(fold, states[end - 1])
             with memoryview(buffer) as view:
-                said = view[: ends[end - 1] if end else 0]
-                return b"".join((head, said, *more, fold.end(last), tail))
+                return b"".join((head, view[: ends[end - 1]], *more, fold.end(last), tail))
+
+    def _more_folded(self, fold: Fold[S], state: S) -> tuple[list[bytes], S]:
+        pieces = []
+        for content in self._more:
+            piece, state = fold.step(state, content)
+            pieces.append(piece)
+        return pieces, state
 
     @overload
     def __getitem__(self, index: int) -> Content: ...
@@ -223,9 +231,12 @@ class Path(Sequence[Content]):
         return iter((*self._branch.contents[: self._end], *self._more))
 
 
+_EMPTY = Path(Branch(), 0)
+
+
 def empty_path() -> Path:
     """Return the path of a conversation in which nothing was said."""
-    return Path(Branch(), 0)
+    return _EMPTY
 
 
 def _loose_path(contents: Iterable[Content]) -> Path:
@@ -259,6 +270,15 @@ def head_from(contents: Iterable[Content]) -> Turn | None:
             head, group = Turn(head, group), []
         group.append(content)
     return Turn(head, group) if group else head
+
+
+def said_and_answered(first: Turn, last: Turn) -> tuple[Content, Content]:
+    """Return what a user said in the first turn and a model in the last; empty if they did not."""
+    said, answered = first.contents[0], last.contents[-1]
+    return (
+        said if said.role != "model" else Content(role="user"),
+        answered if answered.role == "model" else Content(role="model"),
+    )
 
 
 def opens_turn(content: Content) -> bool:

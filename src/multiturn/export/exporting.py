@@ -1,0 +1,109 @@
+"""A conversation written in some format, with an account of what was left behind."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from multiturn.errors import InvalidContent, UsageError
+from multiturn.export.comparing import lost_between
+from multiturn.export.conversation import Conversation, conversation_of
+from multiturn.export.registry import format_named, read_as
+from multiturn.export.report import Lost
+from multiturn.export.source import Source
+
+if TYPE_CHECKING:
+    from multiturn.chat import ChatSession
+
+
+FilePath: TypeAlias = "str | os.PathLike[str]"
+
+
+class Export:
+    """A conversation in some format.
+
+    Attributes:
+        format: The format's name.
+        data: What was written, as bytes.
+        path: The file it was written to, None if to none.
+        lost: What the format has no place for, found by reading ``data`` back; () if all
+            that was said is there.
+    """
+
+    def __init__(
+        self, format: str, data: bytes, lost: tuple[Lost, ...], path: Path | None = None
+    ) -> None:
+        self.format, self.data, self.lost, self.path = format, data, lost, path
+
+    @property
+    def text(self) -> str:
+        """What was written, as text.
+
+        Raises:
+            UsageError: The format is a database.
+        """
+        if self.format == "llm":
+            raise UsageError("a log of llm is a database: use .data, or give a path")
+        return self.data.decode()
+
+    def __repr__(self) -> str:
+        where = f" in {self.path}" if self.path else ""
+        return f"<Export {self.format}{where}, {len(self.data)} bytes, {len(self.lost)} lost>"
+
+
+def export(
+    chat: ChatSession | Conversation,
+    format: str,
+    path: FilePath | None = None,
+    *,
+    overwrite: bool = False,
+) -> Export:
+    """Write a conversation in another format.
+
+    Args:
+        chat: What to write; is not changed.
+        format: One of ``NAMES``.
+        path: Where to write it, None to write no file.  To a log of llm that is there
+            the conversation is added.
+        overwrite: Whether a file that is there may be replaced.
+
+    Raises:
+        UnknownName: There is no such format.
+        UsageError: The file is there.
+        OSError: It cannot be written.
+    """
+    whole = chat if isinstance(chat, Conversation) else conversation_of(chat)
+    target = None if path is None else Path(path).expanduser()
+    writer = format_named(format)
+    if format == "llm" and target is not None and target.exists() and not overwrite:
+        from multiturn.export.llm_log import add
+
+        added = add(whole, target)
+        return Export(format, b"", tuple(lost_between(whole, added)), target)
+    data = writer.write(whole)
+    if target is not None:
+        _save(data, target, overwrite)
+    return Export(format, data, _lost(whole, data, format), target)
+
+
+def _lost(whole: Conversation, data: bytes, format: str) -> tuple[Lost, ...]:
+    if format == "multiturn":
+        return ()
+    try:
+        found = read_as(Source(data), format)
+    except InvalidContent as error:
+        return (Lost(error.path, f"cannot be read back: {error}"),)
+    return tuple(lost_between(whole, found[0] if found else Conversation()))
+
+
+def _save(data: bytes, path: Path, overwrite: bool) -> None:
+    """Write a file whole or not at all."""
+    if path.exists() and not overwrite:
+        raise UsageError(f"{path} exists; to overwrite it say overwrite=True")
+    partial = path.with_name(f"{path.name}.{os.urandom(4).hex()}.partial")
+    try:
+        partial.write_bytes(data)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

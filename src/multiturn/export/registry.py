@@ -1,0 +1,80 @@
+"""The formats by name, and which of them a source is in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Protocol, cast
+
+from multiturn.errors import InvalidContent, UnknownName
+from multiturn.export.conversation import Conversation
+from multiturn.export.report import Report
+from multiturn.export.source import Source
+
+# In the order in which they are tried: what is unmistakable comes first.
+_MODULES = {
+    "multiturn": "native",
+    "llm": "llm_log",
+    "chatgpt": "chatgpt",
+    "gemini": "gemini",
+    "anthropic": "anthropic",
+    "openai": "openai",
+    "jsonl": "jsonl",
+    "markdown": "markdown",
+}
+NAMES = tuple(_MODULES)
+
+
+class Format(Protocol):
+    """What a module of this package is that reads and writes a format."""
+
+    def recognises(self, source: Source) -> bool:
+        """Whether a source is in this format; raise InvalidContent if it is broken."""
+        ...
+
+    def read(self, source: Source, report: Report) -> Sequence[Conversation]:
+        """Return the conversations in a source; note what is left out in the report.
+
+        Raises:
+            InvalidContent: It is not in this format; ``path`` names the place.
+        """
+        ...
+
+    def write(self, conversation: Conversation) -> bytes:
+        """Return a conversation in this format, as far as it has a place for it."""
+        ...
+
+
+def format_named(name: str) -> Format:
+    """Return a format.
+
+    Raises:
+        UnknownName: There is none of this name.
+    """
+    if name not in _MODULES:
+        raise UnknownName("format", str(name), _MODULES)
+    return cast(Format, import_module(f"multiturn.export.{_MODULES[name]}"))
+
+
+def read_as(source: Source, name: str | None) -> list[Conversation]:
+    """Return the conversations in a source.
+
+    Args:
+        source: What to read.
+        name: The format; None finds it.
+    """
+    if name is None:
+        name = next((one for one in NAMES if format_named(one).recognises(source)), None)
+    if name is None:
+        given = source.text if source.text is not None else source.value
+        raise InvalidContent(
+            "$.source", source.path or given or source.data, f"a conversation as {', '.join(NAMES)}"
+        )
+    report = Report()
+    try:
+        found = format_named(name).read(source, report)
+    except InvalidContent as error:
+        raise InvalidContent(f"{name}: {error.path}", error.value, error.expected) from error
+    except RecursionError:
+        raise InvalidContent(f"{name}: $", "the source", "less deep nesting") from None
+    return [one._replace(lost=(*one.lost, *report.lost)) for one in found]
