@@ -14,7 +14,7 @@ from multiturn.messages.content import Content
 from multiturn.messages.message import Object
 from multiturn.reply import Reply
 from multiturn.request import Request
-from multiturn.turn import AskModel, Commit, Note, Pause, RunCalls, Steps, Wait
+from multiturn.turn import AskModel, Commit, Note, Pause, RunCalls, Step, Steps, Wait
 
 
 class Keeper(Protocol):
@@ -47,6 +47,9 @@ class Keeper(Protocol):
     async def save_async(self, contents: tuple[Content, ...]) -> None:
         """The same without blocking the event loop."""
 
+    def ended(self, error: BaseException | None) -> None:
+        """Take note that the steps are over, and what ended them early."""
+
 
 def drive(steps: Steps, backend: Backend, keeper: Keeper) -> Iterator[Object]:
     """Carry steps out; give the chunks of every ask as they arrive.
@@ -57,88 +60,112 @@ def drive(steps: Steps, backend: Backend, keeper: Keeper) -> Iterator[Object]:
         keeper: Whom the replies and the finished turn are handed to.
     """
     cancel, clock = keeper.cancel, _Clock(backend)
-    with closing(steps):
-        proceed: Callable[[Any], Any] = steps.send
-        outcome: Any = None
+    proceed: Callable[[Any], Any] = steps.send
+    outcome: Any = None
+    try:
         while True:
             try:
                 step = proceed(outcome)
             except StopIteration:
-                return
+                break
             proceed, outcome = steps.send, None
             try:
-                match step:
-                    case AskModel(request, reply):
-                        keeper.asked(reply)
-                        _require_go(cancel)
-                        with closing(
-                            _generator(backend.stream(clock.timed(request), cancel))
-                        ) as chunks:
-                            for chunk in chunks:
-                                reply.add(chunk)
-                                yield chunk
-                                if cancel.reason is not None:
-                                    raise TurnCancelled(cancel.reason)
-                        _require_go(cancel)
-                        outcome = reply
-                    case Wait(seconds):
-                        clock.require_time_for(step)
-                        _sleep(seconds, cancel)
-                    case RunCalls():
-                        with clock.stopped():
-                            outcome = keeper.run_calls(step)
-                        _require_go(cancel)
-                    case Note(contents):
-                        keeper.note(contents)
-                    case Pause(contents):
-                        keeper.pause(contents)
-                    case Commit(contents):
-                        keeper.save(contents)
+                if isinstance(step, AskModel):
+                    keeper.asked(step.reply)
+                    _require_go(cancel)
+                    with closing(
+                        _generator(backend.stream(clock.timed(step.request), cancel))
+                    ) as chunks:
+                        for chunk in chunks:
+                            step.reply.add(chunk)
+                            yield chunk
+                            if cancel.reason is not None:
+                                raise TurnCancelled(cancel.reason)
+                    _require_go(cancel)
+                    outcome = step.reply
+                else:
+                    outcome = _carried_out(step, keeper, clock)
             except Exception as error:  # the turn decides whether to go on
                 proceed, outcome = steps.throw, error
+    except BaseException as error:
+        steps.close()
+        keeper.ended(error)
+        raise
+    keeper.ended(None)
 
 
 async def drive_async(steps: Steps, backend: Backend, keeper: Keeper) -> AsyncIterator[Object]:
     """The same without blocking the event loop."""
     cancel, clock = keeper.cancel, _Clock(backend)
-    with closing(steps):
-        proceed: Callable[[Any], Any] = steps.send
-        outcome: Any = None
+    proceed: Callable[[Any], Any] = steps.send
+    outcome: Any = None
+    try:
         while True:
             try:
                 step = proceed(outcome)
             except StopIteration:
-                return
+                break
             proceed, outcome = steps.send, None
             try:
-                match step:
-                    case AskModel(request, reply):
-                        keeper.asked(reply)
-                        _require_go(cancel)
-                        stream = backend.stream_async(clock.timed(request), cancel)
-                        async with aclosing(_async_generator(stream)) as chunks:
-                            async for chunk in chunks:
-                                reply.add(chunk)
-                                yield chunk
-                                if cancel.reason is not None:
-                                    raise TurnCancelled(cancel.reason)
-                        _require_go(cancel)
-                        outcome = reply
-                    case Wait(seconds):
-                        clock.require_time_for(step)
-                        await _sleep_async(seconds, cancel)
-                    case RunCalls():
-                        with clock.stopped():
-                            outcome = await keeper.run_calls_async(step)
-                        _require_go(cancel)
-                    case Note(contents):
-                        keeper.note(contents)
-                    case Pause(contents):
-                        keeper.pause(contents)
-                    case Commit(contents):
-                        await keeper.save_async(contents)
+                if isinstance(step, AskModel):
+                    keeper.asked(step.reply)
+                    _require_go(cancel)
+                    stream = backend.stream_async(clock.timed(step.request), cancel)
+                    async with aclosing(_async_generator(stream)) as chunks:
+                        async for chunk in chunks:
+                            step.reply.add(chunk)
+                            yield chunk
+                            if cancel.reason is not None:
+                                raise TurnCancelled(cancel.reason)
+                    _require_go(cancel)
+                    outcome = step.reply
+                else:
+                    outcome = await _carried_out_async(step, keeper, clock)
             except Exception as error:
                 proceed, outcome = steps.throw, error
+    except BaseException as error:
+        steps.close()
+        keeper.ended(error)
+        raise
+    keeper.ended(None)
+
+
+def _carried_out(step: Step, keeper: Keeper, clock: _Clock) -> Any:
+    match step:
+        case Wait(seconds):
+            clock.require_time_for(step)
+            _sleep(seconds, keeper.cancel)
+        case RunCalls():
+            with clock.stopped():
+                parts = keeper.run_calls(step)
+            _require_go(keeper.cancel)
+            return parts
+        case Note(contents):
+            keeper.note(contents)
+        case Pause(contents):
+            keeper.pause(contents)
+        case Commit(contents):
+            keeper.save(contents)
+    return None
+
+
+async def _carried_out_async(step: Step, keeper: Keeper, clock: _Clock) -> Any:
+    match step:
+        case Wait(seconds):
+            clock.require_time_for(step)
+            await _sleep_async(seconds, keeper.cancel)
+        case RunCalls():
+            with clock.stopped():
+                parts = await keeper.run_calls_async(step)
+            _require_go(keeper.cancel)
+            return parts
+        case Note(contents):
+            keeper.note(contents)
+        case Pause(contents):
+            keeper.pause(contents)
+        case Commit(contents):
+            await keeper.save_async(contents)
+    return None
 
 
 class _Clock:

@@ -118,39 +118,18 @@ class Exchange:
 
     def run(self, steps: Steps, backend: Backend) -> Iterator[Object]:
         """Carry the steps out, blocking; give the chunks and note the end."""
-        generator = self._watched(steps, backend)
+        generator = drive(steps, backend, self)
         self._generator = weakref.ref(generator)
         return generator
 
     def run_async(self, steps: Steps, backend: Backend) -> AsyncIterator[Object]:
         """The same for an event loop."""
-        generator = self._watched_async(steps, backend)
+        generator = drive_async(steps, backend, self)
         self._generator = weakref.ref(generator)
         return generator
 
-    def _watched(self, steps: Steps, backend: Backend) -> Iterator[Object]:
-        try:
-            yield from drive(steps, backend, self)
-        except BaseException as error:
-            self._end(error)
-            raise
-        self.settle("answered")
-
-    async def _watched_async(self, steps: Steps, backend: Backend) -> AsyncIterator[Object]:
-        chunks: Any = drive_async(steps, backend, self)
-        try:
-            try:
-                async for chunk in chunks:
-                    yield chunk
-            finally:
-                await chunks.aclose()
-        except BaseException as error:
-            self._end(error)
-            raise
-        self.settle("answered")
-
-    def _end(self, error: BaseException) -> None:
-        """Note what ended the call; what was cancelled before it was left, was cancelled."""
+    def ended(self, error: BaseException | None) -> None:
+        """Note how the call ended; what was cancelled before it was left, was cancelled."""
         if isinstance(error, GeneratorExit) and self.cancel.reason is not None:
             error = TurnCancelled(self.cancel.reason)
         self.settle(outcome_of(error), error)
@@ -246,7 +225,7 @@ class Exchange:
         if self.process_id == os.getpid():
             self.cancel.set(reason)
         if error is not None or was_cancelled:
-            self._end(error or GeneratorExit())
+            self.ended(error or GeneratorExit())
         else:
             self.settle("abandoned", BrokenResponseError(reason, None))
         generator = self._generator() if self._generator else None
