@@ -200,8 +200,7 @@ class ChatSession:
         pending = self.pending
         if pending is None:
             raise UsageError("no turn waits for approval; send_message begins one")
-        overrides = pending.overrides_in(self)
-        given = pending.contents, overrides, stream, pending, pending.steps_back
+        given = pending.contents, pending.overrides_in(self), stream, pending, pending.steps_back
         return self._new_turn(*given)
 
     def _new_turn(self, *given: Any) -> OpenTurn:

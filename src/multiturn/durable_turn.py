@@ -16,6 +16,7 @@ from multiturn.history import Outcome, Turn
 from multiturn.messages.content import Content
 from multiturn.messages.message import Object
 from multiturn.open_turn import OpenTurn
+from multiturn.recorded_overrides import overrides_object
 from multiturn.reply import Reply
 from multiturn.stored_session import StoredSession, row_of
 from multiturn.stores.errors import Conflict
@@ -51,6 +52,7 @@ class DurableTurn(OpenTurn):
         "_rounds",
         "_so_far",
         "_stored",
+        "_told_overrides",
         "_worker",
     )
 
@@ -70,6 +72,9 @@ class DurableTurn(OpenTurn):
         self._results = dict(pending.results) if pending else {}
         self._began = self._first = self._next_note = 0.0
         self._so_far = said
+        self._told_overrides: Object = {}
+        if any(override is not None for override in overrides):
+            self._told_overrides = overrides_object(overrides)
         super().__init__(said, overrides, stream, pending, steps_back)
 
     # -- before the first request --------------------------------------------------------
@@ -292,6 +297,8 @@ class DurableTurn(OpenTurn):
         members: Object = {"contents": [c.json_object for c in self._so_far]}
         if self._steps_back:
             members["stepsBack"] = self._steps_back
+        if self._told_overrides:
+            members["overrides"] = self._told_overrides
         if self._results:
             members["results"] = {str(index): part for index, part in [*self._results.items()]}
         if self.reply.chunks:

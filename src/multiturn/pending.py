@@ -11,11 +11,11 @@ from multiturn.errors import UsageError
 from multiturn.history import Outcome, Turn
 from multiturn.messages.content import Content
 from multiturn.messages.message import Object
+from multiturn.request import Overrides
 from multiturn.turn import kept
 
 if TYPE_CHECKING:
     from multiturn.chat import ChatSession
-    from multiturn.request import Overrides
 
 
 class PendingTurn:
@@ -61,6 +61,20 @@ class PendingTurn:
         """Do not run these calls, all of them if none is given; the model is told why."""
         decision = reason or False
         self._decisions.update(dict.fromkeys((c.index for c in calls or self.calls), decision))
+
+    def overrides_in(self, session: ChatSession) -> Overrides:
+        """Return what the message said instead of its model, to go on with it in a session.
+
+        Raises:
+            UsageError: It brought functions along, was read from a store, and the model
+                has no such functions.
+        """
+        if self is session._pending:
+            return self.overrides
+        from multiturn.recorded_overrides import require_functions
+
+        require_functions(self.told.get("overrides", {}), session.model.tools_for(Overrides()))
+        return self.overrides.over(session._request_options)
 
     @property
     def decisions(self) -> dict[int, bool | str]:

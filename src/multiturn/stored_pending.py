@@ -12,7 +12,7 @@ from multiturn.errors import SessionBusy
 from multiturn.history import Turn
 from multiturn.messages.content import Content
 from multiturn.pending import PendingTurn
-from multiturn.request import Overrides
+from multiturn.recorded_overrides import overrides_from
 from multiturn.stored_session import row_of
 from multiturn.stores.errors import Conflict, SessionMissing
 from multiturn.stores.record import read, recorded
@@ -43,7 +43,7 @@ def pending_of(stored: StoredSession, attempt: StoredAttempt) -> PendingTurn:
     members = read(attempt.body, stored.store.blobs)
     contents = tuple(Content.view(c, frozen=True) for c in members.pop("contents"))
     calls = calls_of(contents[-1]) if attempt.outcome == "paused" else ()
-    pending = PendingTurn(contents, calls, Overrides())
+    pending = PendingTurn(contents, calls, overrides_from(members.get("overrides", {})))
     pending.results = {int(k): v for k, v in (members.get("results") or {}).items()}
     pending.received = members.get("received")
     pending.outcome = "paused" if attempt.outcome == "paused" else "interrupted"

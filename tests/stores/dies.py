@@ -88,6 +88,16 @@ def main() -> None:
         enable_automatic_function_calling=True,
         tool_mode="concurrent" if how.endswith("at once") else "sequential",
     )
+    if how == "overrides":
+        chat.model = GenerativeModel(backend=TwoCalls(effects, dies=True))
+        chat.send_message(
+            "go",
+            generation_config={"temperature": 0.25, "stop_sequences": "!"},
+            safety_settings={"harassment": "none"},
+            tools=[dying_note],
+            tool_config="any",
+            request_options={"timeout": 77, "api_key": "secret"},
+        )
     message = "stream" if how == "stream" else "go"
     if how.startswith("async"):
         asyncio.run(chat.send_message_async(message))

@@ -7,11 +7,14 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from multiturn import ChatSession, GenerativeModel, UsageError
+from multiturn.history import empty_path
+from multiturn.recorded_overrides import overrides_from, overrides_object, require_functions
+from multiturn.request import Overrides, Request
 from multiturn.stores.errors import StoreUnreachable
 from multiturn.stores.memory import MemoryStore
 from multiturn.stores.sqlite import SQLiteStore
@@ -150,6 +153,50 @@ def test_what_had_arrived_of_an_answer_is_there(tmp_path: Path, effects: Path) -
     assert ("stream", "interrupted") == (entry.content.text, entry.outcome)
     assert entry.partial_text.startswith("half")
     assert [] == said(chat)
+
+
+class Asked(TwoCalls):
+    """Remembers what it was asked."""
+
+    requests: ClassVar[list[Request]] = []
+
+    def stream(self, request: Any, cancel: Any) -> Any:
+        self.requests.append(request)
+        return super().stream(request, cancel)
+
+
+def test_what_a_message_said_instead_of_its_model_holds_when_it_goes_on(
+    tmp_path: Path, effects: Path
+) -> None:
+    assert -signal.SIGKILL == died("overrides", tmp_path, effects)
+    chat = opened(tmp_path, effects)
+    chat.model = GenerativeModel(backend=Asked(str(effects), dies=False))
+    with pytest.raises(UsageError, match=r"give the model that goes on with it note, as"):
+        chat.resume()
+    chat.model = GenerativeModel(
+        backend=Asked(str(effects), dies=False), tools=[note], generation_config={"top_p": 0.5}
+    )
+    assert "done" == chat.resume().text
+    (request,) = Asked.requests
+    assert {"topP": 0.5, "temperature": 0.25, "stopSequences": ["!"]} == request.generation_config
+    assert [{"category": "HARM_CATEGORY_HARASSMENT", "threshold": "BLOCK_NONE"}] == [
+        *request.safety_settings
+    ]
+    assert {"functionCallingConfig": {"mode": "AUTO"}} == request.tool_config
+    assert 77 >= (request.timeout_seconds or 0) > 60
+    assert ["first", "second"] == effects.read_text().split()
+    assert b"secret" not in (tmp_path / "chats.db").read_bytes()
+
+
+def test_declared_functions_of_a_message_are_recorded_whole() -> None:
+    tools = [{"function_declarations": [{"name": "f", "description": "F."}]}]
+    given = Overrides(tools=tools, tool_config="any")
+    told = json.loads(json.dumps(overrides_object(given)))
+    model = GenerativeModel(backend=ScriptedBackend())
+    expected = model.request(empty_path(), given)
+    assert expected.tools
+    assert expected == model.request(expected.contents, overrides_from(told))
+    require_functions(told, None)
 
 
 def test_another_message_drops_a_turn_that_died(tmp_path: Path, effects: Path) -> None:
