@@ -468,7 +468,10 @@ def test_a_moment_is_told_as_people_say_it(
 
 @pytest.mark.parametrize(
     "action",
-    ["list", "show", "tree", "search", "fork", "rename", "rm", "prune", "check", "vacuum"],
+    [
+        *("list", "show", "tree", "search", "export", "import", "fork", "rename", "rm"),
+        *("prune", "check", "vacuum"),
+    ],
 )
 def test_every_action_has_help_with_an_example(run: Run, action: str) -> None:
     code, out, _ = run("sessions", action, "--help")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeAlias
 
 from multiturn.cli.moments import span_seconds
@@ -52,6 +53,7 @@ def add_actions(sessions: argparse.ArgumentParser, debug: argparse.ArgumentParse
         )  # fmt: skip
 
     _add_looking(action, in_json)
+    _add_carrying(action)
     _add_changing(action)
 
 
@@ -71,6 +73,29 @@ def _add_looking(action: Action, in_json: argparse.ArgumentParser) -> None:
         "--limit", type=positive, default=20, metavar="N", help="at most so many, else 20"
     )
     _add_prefix(search)
+
+
+def _add_carrying(action: Action) -> None:
+    does = "write a conversation to a file or to standard output, in one of several formats"
+    examples = "export planning -o planning.json\nexport planning --format openai > messages.json"
+    export = action("export", does, examples)
+    _add_name(export)
+    export.add_argument(
+        "--format", metavar="FORMAT",
+        help="multiturn (nothing is lost), openai, anthropic, gemini, chatgpt, llm, jsonl or "
+        "markdown; else by the ending of FILE, .md or .jsonl, else multiturn",
+    )  # fmt: skip
+    export.add_argument("-o", "--output", type=Path, metavar="FILE", help="where it is written")
+    export.add_argument("--overwrite", action="store_true", help="replace a file that is there")
+    does = "put the conversations in a file into the store"
+    examples = "import planning.json --as plan-b\nimport conversations.json --conversation Holidays"
+    import_ = action("import", does, examples)
+    import_.add_argument("file", metavar="FILE", help="in any of the formats; - reads a pipe")
+    import_.add_argument("--format", metavar="FORMAT", help="as of export; found if not said")
+    import_.add_argument(
+        "--conversation", metavar="TITLE", help="only the one of this title, if there are several"
+    )
+    import_.add_argument("--as", dest="new_name", metavar="NAME", help="what it is called here")
 
 
 def _add_changing(action: Action) -> None:

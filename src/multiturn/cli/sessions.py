@@ -21,6 +21,8 @@ def sessions(arguments: Namespace) -> int:
         match arguments.action:
             case None | "list" | "show" | "tree" | "search":
                 _look(where, arguments)
+            case "export" | "import":
+                _carry(where, arguments)
             case "fork":
                 _fork(where, arguments.name, arguments.new_name, arguments.back)
             case "rename":
@@ -50,6 +52,17 @@ def _look(where: Place, arguments: Namespace) -> None:
             session_list.search(where, words, prefix, arguments.limit, as_json=as_json)
         case _:
             session_list.show_list(where, arguments.prefix, as_json=as_json)
+
+
+def _carry(where: Place, arguments: Namespace) -> None:
+    from multiturn.cli.session_files import export_session, import_sessions
+
+    if arguments.action == "export":
+        name, overwrite = arguments.name, arguments.overwrite
+        export_session(where, name, arguments.format, arguments.output, overwrite=overwrite)
+    else:
+        chosen = arguments.conversation, arguments.new_name
+        import_sessions(where, arguments.file, arguments.format, *chosen)
 
 
 def _fork(where: Place, name: str, new_name: str, back: int) -> None:
