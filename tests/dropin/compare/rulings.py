@@ -28,6 +28,7 @@ _RULINGS: dict[str, tuple[str, ...]] = {
     ),
     "a role that nobody has is refused before anything is sent": (
         "generate_content(wrong role)", "count_tokens(wrong role)", "send_message(wrong role)",
+        "to_content(wrong role)", "to_contents(wrong role)",
     ),
     "one stop sequence is one, not its letters": ("*one stop)",),
     "members that a Python type requires are required in the schema": (
@@ -44,6 +45,21 @@ _RULINGS: dict[str, tuple[str, ...]] = {
     "what can be asked again is: errors of the server before the first content": (
         "error(internal)", "error(too late)", "error(too many)", "error of a stream(internal)",
         "error of a stream(too late)", "error of a stream(too many)",
+        "error of count_tokens(internal)", "error of count_tokens(too late)",
+        "error of count_tokens(too many)",
+    ),
+    "what the service refuses for its calls and results is refused before it is sent": (
+        "generate_content(FunctionResponse)", "generate_content(function_response dict)",
+        "send_message(FunctionResponse)", "send_message(function_response dict)",
+    ),
+    "a text in a history is what the user said": (
+        "start_chat(history=a text)", "start_chat(history=texts)",
+    ),
+    "an answer that came without a reason says so, with the value that it had": (
+        "reply(no finish reason)",
+    ),
+    "a reply that was refused is not still arriving": (
+        "resolve(blocked)", "stream(blocked)",
     ),
     "unknown members and values are kept, and an unknown reason is no good end": (
         "*reply(a new finish reason)", "reply(a new member)", "reply(new usage)",
