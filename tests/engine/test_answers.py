@@ -191,8 +191,8 @@ def test_a_truncated_file_never_reaches_the_engine(weights_path: Path, tmp_path:
 def test_a_window_that_does_not_fit_the_memory_is_refused(
     weights_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("multiturn.engine.memory.available_bytes", lambda: 200 * 2**20)
-    with pytest.raises(EngineError, match="200 MiB are available"):
+    monkeypatch.setattr("multiturn.engine.memory.available_bytes", lambda: 200_000_000)
+    with pytest.raises(EngineError, match="200 MB are available"):
         open_engine(weights_path, context_tokens=2000).count(STORY)
 
 

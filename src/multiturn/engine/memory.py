@@ -28,7 +28,7 @@ def check_memory(load: Load, header: Header) -> None:
     if available is not None and needed > available:
         raise EngineError(
             f"{load.path.name} with context_tokens={load.context_tokens} and slots={load.slots} "
-            f"needs about {needed // 2**20} MiB of memory and {available // 2**20} MiB are "
+            f"needs about {needed / 1e6:.0f} MB of memory and {available / 1e6:.0f} MB are "
             "available; lower context_tokens or slots"
         )
 
