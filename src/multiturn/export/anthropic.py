@@ -13,7 +13,7 @@ from multiturn.backends.projection import Located, Said, projected
 from multiturn.errors import InvalidContent
 from multiturn.export.conversation import Conversation, line
 from multiturn.export.json_text import dumps
-from multiturn.export.openai import response_from
+from multiturn.export.openai import addressed, response_from
 from multiturn.export.report import Report, a_list, a_text, an_object
 from multiturn.export.source import Source
 from multiturn.export.words import in_words
@@ -256,8 +256,7 @@ def _media(block: Object, place: str) -> Object | None:
         part = made.json_object
     elif kind in ("url", "file"):
         uri = a_text(source.get("url", source.get("file_id")), f"{place}.source.{kind}")
-        mime = "image/*" if block.get("type") == "image" else "application/pdf"
-        return {"fileData": {"mimeType": mime, "fileUri": uri}}
+        return addressed(uri, "image/*" if block.get("type") == "image" else "application/pdf")
     else:
         return None
     if block.get("title"):

@@ -43,9 +43,9 @@ def read(source: Source, report: Report) -> list[Conversation]:
     """Return every conversation, with all its branches."""
     value = source.value
     if isinstance(value, dict):
-        return [_conversation(value, "$", report)]
+        return [_conversation(value, "$", Report())]
     return [
-        _conversation(an_object(one, f"$[{i}]", "a conversation"), f"$[{i}]", report)
+        _conversation(an_object(one, f"$[{i}]", "a conversation"), f"$[{i}]", Report())
         for i, one in enumerate(a_list(value, "$"))
     ]
 
@@ -216,7 +216,8 @@ def _conversation(value: Object, place: str, report: Report) -> Conversation:
     told = Content.view({"parts": [{"text": system}]}, frozen=True) if system else None
     model = str(value.get("default_model_slug") or (tree.models or [""])[-1])
     name = str(value.get("title") or "")
-    return Conversation(tuple(tree.turns), head, (), (), told, model, name)
+    found = Conversation(tuple(tree.turns), head, (), (), told, model, name)
+    return found._replace(lost=tuple(report.lost))
 
 
 def _told(content: Object) -> list[str]:

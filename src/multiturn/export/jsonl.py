@@ -46,8 +46,14 @@ def read(source: Source, report: Report) -> list[Conversation]:
         if not isinstance(value, dict):
             raise InvalidContent(f"line {number}", value, "a message as an object")
     if values and all("messages" in value or "contents" in value for value in values):
-        return [_read(value, report, f"line {n}") for n, value in enumerate(values, 1)]
+        return [_alone(value, f"line {number}") for number, value in enumerate(values, 1)]
     return [_read(values, report, "$")]
+
+
+def _alone(value: Any, place: str) -> Conversation:
+    report = Report()
+    found = _read(value, report, place)
+    return found._replace(lost=tuple(report.lost))
 
 
 def _read(value: Any, report: Report, place: str) -> Conversation:

@@ -49,17 +49,18 @@ def read(source: Source, report: Report) -> list[Conversation]:
         found = {}
         if "conversations" in tables:
             for row in rows(database, "SELECT * FROM conversations ORDER BY id"):
-                found[row["id"]] = _from_responses(database, row, tables, report)
+                found[row["id"]] = _from_responses(database, row, tables)
         if "threads" in tables:
             for row in rows(database, "SELECT * FROM threads WHERE tip_message_hash <> ''"):
-                found[row["id"]] = _from_messages(database, row, report)
+                found[row["id"]] = _from_messages(database, row)
     return [found[identity] for identity in sorted(found)]
 
 
 def _from_responses(
-    database: sqlite3.Connection, conversation: Object, tables: frozenset[str], report: Report
+    database: sqlite3.Connection, conversation: Object, tables: frozenset[str]
 ) -> Conversation:
     """Read a conversation from the tables that llm wrote up to 0.2x."""
+    report = Report()
     contents: list[Content] = []
     system = ""
     query = "SELECT * FROM responses WHERE conversation_id = ? ORDER BY id"
@@ -70,7 +71,8 @@ def _from_responses(
         system = system or ("" if contents else told)
         contents += _answered(database, row, tables, report)
     name, model = conversation.get("name") or "", conversation.get("model") or ""
-    return line(contents, system=system, name=name, model=model)
+    found = line(contents, system=system, name=name, model=model)
+    return found._replace(lost=tuple(report.lost))
 
 
 def _answered(
@@ -112,8 +114,9 @@ def _answered(
         yield Content.view({"role": "model", "parts": parts}, frozen=True)
 
 
-def _from_messages(database: sqlite3.Connection, thread: Object, report: Report) -> Conversation:
+def _from_messages(database: sqlite3.Connection, thread: Object) -> Conversation:
     """Read a conversation from the tables that llm writes now."""
+    report = Report()
     query = (
         "WITH RECURSIVE line (hash, depth) AS "
         "(SELECT ?, 0 UNION ALL SELECT m.parent_hash, depth + 1 "
@@ -139,7 +142,8 @@ def _from_messages(database: sqlite3.Connection, thread: Object, report: Report)
     query = "SELECT model FROM turns WHERE thread_id = ? ORDER BY id DESC LIMIT 1"
     models = [row["model"] for row in rows(database, query, thread["id"])]
     name, model = thread.get("name") or "", (models or [""])[0] or ""
-    return line(contents, system="\n\n".join(system), name=name, model=model)
+    found = line(contents, system="\n\n".join(system), name=name, model=model)
+    return found._replace(lost=tuple(report.lost))
 
 
 def _part(database: sqlite3.Connection, row: Object, report: Report) -> Object | None:
@@ -218,7 +222,7 @@ def add(conversation: Conversation, path: Path) -> Conversation:
             with database:
                 identity = _add(database, conversation)
             row = rows(database, "SELECT * FROM conversations WHERE id = ?", identity)[0]
-            return _from_responses(database, row, tables, Report())
+            return _from_responses(database, row, tables)
     except sqlite3.Error as error:
         raise UsageError(f"{path} cannot be written ({error}); nothing was") from error
 

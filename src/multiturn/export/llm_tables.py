@@ -22,7 +22,7 @@ _APPLIED = (
     "m004_drop_provider", "m005_debug", "m006_new_logs_table", "m007_finish_logs_table",
     "m008_reply_to_id_foreign_key", "m008_fix_column_order_in_logs",
     "m009_delete_logs_table_if_empty", "m010_create_new_log_tables", "m012_attachments_tables",
-    "m013_usage", "m017_tools_tables",
+    "m013_usage", "m017_tools_tables", "m022_response_reasoning",
 )  # fmt: skip
 _CREATE = """
 CREATE TABLE _llm_migrations (name TEXT PRIMARY KEY, applied_at TEXT);
@@ -31,7 +31,8 @@ CREATE TABLE responses (
     id TEXT PRIMARY KEY, model TEXT, prompt TEXT, system TEXT, prompt_json TEXT,
     options_json TEXT, response TEXT, response_json TEXT,
     conversation_id TEXT REFERENCES conversations (id), duration_ms INTEGER,
-    datetime_utc TEXT, input_tokens INTEGER, output_tokens INTEGER, token_details TEXT);
+    datetime_utc TEXT, input_tokens INTEGER, output_tokens INTEGER, token_details TEXT,
+    reasoning TEXT);
 CREATE TABLE attachments (id TEXT PRIMARY KEY, type TEXT, path TEXT, url TEXT, content BLOB);
 CREATE TABLE prompt_attachments (
     response_id TEXT REFERENCES responses (id),

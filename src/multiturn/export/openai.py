@@ -243,7 +243,7 @@ def user_part(item: Object, place: str) -> Object | None:
     inner = item.get(kind)
     if kind == "image_url":
         url = inner.get("url") if isinstance(inner, dict) else inner
-        return _addressed(a_text(url, f"{place}.image_url.url"), "image/*")
+        return addressed(a_text(url, f"{place}.image_url.url"), "image/*")
     if kind == "refusal":
         return {"text": a_text(inner, f"{place}.refusal")}
     inner = an_object(inner, f"{place}.{kind}")
@@ -252,14 +252,14 @@ def user_part(item: Object, place: str) -> Object | None:
         return _inline(mime, a_text(inner.get("data"), f"{place}.input_audio.data"), place)
     if inner.get("file_id"):
         return {"fileData": {"fileUri": str(inner["file_id"])}}
-    part = _addressed(a_text(inner.get("file_data"), f"{place}.file.file_data"), "")
+    part = addressed(a_text(inner.get("file_data"), f"{place}.file.file_data"), "")
     name = str(inner.get("filename") or "")
     if "inlineData" in part and name and not name.startswith("document."):
         part["inlineData"]["displayName"] = name
     return part
 
 
-def _addressed(url: str, otherwise: str) -> Object:
+def addressed(url: str, otherwise: str) -> Object:
     """Return the part of an address: bytes if it holds them, else a file."""
     head, comma, data = url.partition(",")
     if head.startswith("data:") and head.endswith(";base64") and comma:

@@ -1,0 +1,37 @@
+-- What llm 0.36 logged of two conversations with a model that answers by heart; the
+-- tables that hold conversations, without its indexes for searching.
+CREATE TABLE conversations ("id" TEXT, "name" TEXT, "model" TEXT);
+CREATE TABLE responses ("id" TEXT, "model" TEXT, "prompt" TEXT, "system" TEXT, "prompt_json" TEXT, "options_json" TEXT, "response" TEXT, "response_json" TEXT, "conversation_id" TEXT, "duration_ms" INTEGER, "datetime_utc" TEXT, "input_tokens" INTEGER, "output_tokens" INTEGER, "token_details" TEXT, "schema_id" TEXT, "resolved_model" TEXT, "reasoning" TEXT);
+CREATE TABLE attachments ("id" TEXT, "type" TEXT, "path" TEXT, "url" TEXT, "content" BLOB);
+INSERT INTO attachments VALUES ('823ceb99fcef5252333ede1b2202341c3b287b6d47571963e6b0ddf393a24f82', 'image/png', NULL, NULL, X'89504e470d0a');
+CREATE TABLE threads ("id" TEXT, "name" TEXT, "tip_message_hash" TEXT, "forked_from" TEXT, "datetime_utc" TEXT);
+INSERT INTO threads VALUES ('01m822cjkad7kpqkwnva6fvjws', 'What is this?', 'b2:f4ef82d3e36327e22164b644ac00af70', NULL, '2026-11-22 16:45:48.013483+00:00');
+INSERT INTO threads VALUES ('01m822cjpeq810gjwpkf7tvcbz', 'Hi', 'b2:f6deff0b2fa9f5eb4a1634eeccf1994c', NULL, '2026-11-22 16:45:48.111338+00:00');
+CREATE TABLE turns ("id" TEXT, "thread_id" TEXT, "parent_message_hash" TEXT, "tip_message_hash" TEXT, "model" TEXT, "resolved_model" TEXT, "options_json" TEXT, "schema_id" TEXT, "input_tokens" INTEGER, "output_tokens" INTEGER, "token_details" TEXT, "duration_ms" INTEGER, "datetime_utc" TEXT, "response_json" TEXT);
+INSERT INTO turns VALUES ('01m822cjkad7kpqkwnva6fvjwt', '01m822cjkad7kpqkwnva6fvjws', 'b2:0914c0f25e2227fb28a63e42a077a9dd', 'b2:d015e9899dc26200480cbf4ccbc718f7', 'mock', NULL, NULL, NULL, NULL, NULL, NULL, 0, '2026-11-22T16:45:48.010776+00:00', NULL);
+INSERT INTO turns VALUES ('01m822cjmnq2w05jeasmvvfqs8', '01m822cjkad7kpqkwnva6fvjws', 'b2:4dd6a99425084bf1a083eacf77b5c91b', 'b2:786cbe11e59e02d4140f4390b2bacba3', 'mock', NULL, NULL, NULL, NULL, NULL, NULL, 0, '2026-11-22T16:45:48.053476+00:00', NULL);
+INSERT INTO turns VALUES ('01m822cjnmqqhvt5fr945x13h7', '01m822cjkad7kpqkwnva6fvjws', 'b2:639a15fbc84f020ef84013370854af47', 'b2:f4ef82d3e36327e22164b644ac00af70', 'mock', NULL, NULL, NULL, NULL, NULL, NULL, 0, '2026-11-22T16:45:48.084112+00:00', NULL);
+INSERT INTO turns VALUES ('01m822cjpeq810gjwpkf7tvcc0', '01m822cjpeq810gjwpkf7tvcbz', 'b2:f641b442fe87d45648438a9ea783e136', 'b2:f6deff0b2fa9f5eb4a1634eeccf1994c', 'mock', NULL, NULL, NULL, NULL, NULL, NULL, 0, '2026-11-22T16:45:48.110763+00:00', NULL);
+CREATE TABLE messages ("hash" TEXT, "parent_hash" TEXT, "role" TEXT, "provider_metadata" TEXT);
+INSERT INTO messages VALUES ('b2:074dea0bd0259e0d5dca16426a45e4f5', NULL, 'system', NULL);
+INSERT INTO messages VALUES ('b2:0914c0f25e2227fb28a63e42a077a9dd', 'b2:074dea0bd0259e0d5dca16426a45e4f5', 'user', NULL);
+INSERT INTO messages VALUES ('b2:d015e9899dc26200480cbf4ccbc718f7', 'b2:0914c0f25e2227fb28a63e42a077a9dd', 'assistant', NULL);
+INSERT INTO messages VALUES ('b2:4dd6a99425084bf1a083eacf77b5c91b', 'b2:d015e9899dc26200480cbf4ccbc718f7', 'user', NULL);
+INSERT INTO messages VALUES ('b2:786cbe11e59e02d4140f4390b2bacba3', 'b2:4dd6a99425084bf1a083eacf77b5c91b', 'assistant', NULL);
+INSERT INTO messages VALUES ('b2:639a15fbc84f020ef84013370854af47', 'b2:786cbe11e59e02d4140f4390b2bacba3', 'tool', NULL);
+INSERT INTO messages VALUES ('b2:f4ef82d3e36327e22164b644ac00af70', 'b2:639a15fbc84f020ef84013370854af47', 'assistant', NULL);
+INSERT INTO messages VALUES ('b2:f641b442fe87d45648438a9ea783e136', NULL, 'user', NULL);
+INSERT INTO messages VALUES ('b2:f6deff0b2fa9f5eb4a1634eeccf1994c', 'b2:f641b442fe87d45648438a9ea783e136', 'assistant', NULL);
+CREATE TABLE parts ("id" INTEGER, "message_hash" TEXT, "position" INTEGER, "type" TEXT, "tool_name" TEXT, "text" TEXT, "payload" TEXT);
+INSERT INTO parts VALUES (1, 'b2:074dea0bd0259e0d5dca16426a45e4f5', 0, 'text', NULL, 'Be brief.', NULL);
+INSERT INTO parts VALUES (2, 'b2:0914c0f25e2227fb28a63e42a077a9dd', 0, 'text', NULL, 'What is this?', NULL);
+INSERT INTO parts VALUES (3, 'b2:0914c0f25e2227fb28a63e42a077a9dd', 1, 'attachment', NULL, NULL, '{"attachment": {"id": "823ceb99fcef5252333ede1b2202341c3b287b6d47571963e6b0ddf393a24f82"}}');
+INSERT INTO parts VALUES (4, 'b2:d015e9899dc26200480cbf4ccbc718f7', 0, 'text', NULL, 'A red dot.', NULL);
+INSERT INTO parts VALUES (5, 'b2:4dd6a99425084bf1a083eacf77b5c91b', 0, 'text', NULL, 'And the weather?', NULL);
+INSERT INTO parts VALUES (6, 'b2:786cbe11e59e02d4140f4390b2bacba3', 0, 'tool_call', 'weather', NULL, '{"name": "weather", "arguments": {"city": "Oslo"}, "tool_call_id": "c1"}');
+INSERT INTO parts VALUES (7, 'b2:639a15fbc84f020ef84013370854af47', 0, 'tool_result', 'weather', NULL, '{"name": "weather", "output": "3 degrees in Oslo", "tool_call_id": "c1"}');
+INSERT INTO parts VALUES (8, 'b2:f4ef82d3e36327e22164b644ac00af70', 0, 'text', NULL, 'It is 3 degrees in Oslo.', NULL);
+INSERT INTO parts VALUES (9, 'b2:f641b442fe87d45648438a9ea783e136', 0, 'text', NULL, 'Hi', NULL);
+INSERT INTO parts VALUES (10, 'b2:f6deff0b2fa9f5eb4a1634eeccf1994c', 0, 'text', NULL, 'Hello.', NULL);
+CREATE TABLE part_attachments ("part_id" INTEGER, "attachment_id" TEXT, "order" INTEGER);
+INSERT INTO part_attachments VALUES (3, '823ceb99fcef5252333ede1b2202341c3b287b6d47571963e6b0ddf393a24f82', 0);
