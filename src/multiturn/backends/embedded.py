@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import AsyncIterator, Iterator
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from multiturn import weights
 from multiturn.backends.embedded_chunks import chunks_for
 from multiturn.backends.gbnf import one_of
+from multiturn.backends.openai_parts import note
 from multiturn.backends.tool_grammar import (
     call_text,
     declarations_of,
@@ -38,10 +39,11 @@ _KNOWN = {
     "temperature", "topK", "topP",
 }  # fmt: skip
 _SEEDS = 2**32 - 1
+Unsendable: TypeAlias = Literal["raise", "note"]
 
 
 class Options(NamedTuple):
-    """How models are loaded; None leaves a choice to the engine.
+    """How models are loaded and told; None leaves a choice to the engine.
 
     Attributes:
         context_tokens: Window that a conversation and its answer share; None is the
@@ -49,12 +51,15 @@ class Options(NamedTuple):
         slots: Answers that are generated at once; more wait.
         threads: Threads that compute; None is the number of physical cores.
         chat_template: Jinja source instead of the template in the weights.
+        unsendable: What becomes of a part that is not text: "raise" InvalidContent, or
+            a "note" in words in its place.
     """
 
     context_tokens: int | None = None
     slots: int = 4
     threads: int | None = None
     chat_template: str | None = None
+    unsendable: Unsendable = "raise"
 
 
 class EmbeddedBackend:
@@ -72,8 +77,11 @@ class EmbeddedBackend:
         slots: int = 4,
         threads: int | None = None,
         chat_template: str | None = None,
+        unsendable: Unsendable = "raise",
     ) -> None:
-        self.options = Options(context_tokens, slots, threads, chat_template)
+        if unsendable not in ("raise", "note"):
+            raise InvalidContent("$.unsendable", unsendable, '"raise" or "note"')
+        self.options = Options(context_tokens, slots, threads, chat_template, unsendable)
         self._engines: dict[str, Engine] = {}
         self._lock = threading.Lock()
 
@@ -96,13 +104,15 @@ class EmbeddedBackend:
             if model not in self._engines:
                 path = weights.locate(model)
                 options = self.options._asdict()
+                del options["unsendable"]
                 unknown = model.lower() not in weights.MODELS
                 self._engines[model] = open_engine(path, **options, check_tensors=unknown)
             return self._engines[model]
 
     def stream(self, request: Request, cancel: Cancel) -> Iterator[Object]:
         """Answer; stops within one token when closed or cancelled."""
-        messages, sampling = messages_of(request), sampling_of(request)
+        messages = messages_of(request, self.options.unsendable)
+        sampling = sampling_of(request)
         chunks = chunks_for(request)
         pieces = self.engine(request.model).stream(messages, sampling, cancel=cancel)
         try:
@@ -113,7 +123,8 @@ class EmbeddedBackend:
 
     async def stream_async(self, request: Request, cancel: Cancel) -> AsyncIterator[Object]:
         """Answer without blocking the event loop."""
-        messages, sampling = messages_of(request), sampling_of(request)
+        messages = messages_of(request, self.options.unsendable)
+        sampling = sampling_of(request)
         chunks = chunks_for(request)
         engine = await self._engine_async(request.model)
         pieces = engine.stream_async(messages, sampling, cancel=cancel)
@@ -133,7 +144,8 @@ class EmbeddedBackend:
 
     def count_tokens(self, request: Request) -> Object:
         """Return the exact size of the prompt that the request becomes."""
-        return {"totalTokens": self.engine(request.model).count(messages_of(request))}
+        messages = messages_of(request, self.options.unsendable)
+        return {"totalTokens": self.engine(request.model).count(messages)}
 
     async def count_tokens_async(self, request: Request) -> Object:
         """Do the same without blocking the event loop."""
@@ -154,8 +166,12 @@ def _with_options(options: Options) -> EmbeddedBackend:
     return _shared if options == _shared.options else EmbeddedBackend(**options._asdict())
 
 
-def messages_of(request: Request) -> list[Message]:
+def messages_of(request: Request, unsendable: Unsendable = "raise") -> list[Message]:
     """Return a conversation as the engine takes it, oldest first.
+
+    Args:
+        request: What is asked.
+        unsendable: As in Options.
 
     Raises:
         InvalidContent: A part is not text; the path names it.
@@ -163,18 +179,18 @@ def messages_of(request: Request) -> list[Message]:
     messages: list[Message] = []
     told: list[str] = []
     if request.system_instruction is not None:
-        told.append(_text(request.system_instruction, "$.system_instruction"))
+        told.append(_text(request.system_instruction, "$.system_instruction", unsendable))
     if schema_for(request) is not None:
         told.append(instruction(declarations_of(request.tools)))
     if told:
         messages.append(("system", "\n\n".join(told)))
     for i, content in enumerate(request.contents):
         role: Role = "assistant" if content.role == "model" else "user"
-        messages.append((role, _text(content, f"$.contents[{i}]")))
+        messages.append((role, _text(content, f"$.contents[{i}]", unsendable)))
     return messages
 
 
-def _text(content: Content, path: str) -> str:
+def _text(content: Content, path: str, unsendable: Unsendable) -> str:
     """Join the text of a content; thoughts are not said again."""
     texts: list[str] = []
     for i, part in enumerate(content.json_object.get("parts") or ()):
@@ -187,13 +203,15 @@ def _text(content: Content, path: str) -> str:
         elif "functionResponse" in part:
             texts.append(result_text(part["functionResponse"]))
         else:
-            texts.append(_text_of_blob(part, f"{path}.parts[{i}]"))
+            texts.append(_text_of_blob(part, f"{path}.parts[{i}]", unsendable))
     return "".join(texts)
 
 
-def _text_of_blob(part: Object, path: str) -> str:
+def _text_of_blob(part: Object, path: str, unsendable: Unsendable) -> str:
     blob = part.get("inlineData") or {}
     if not str(blob.get("mimeType", "")).startswith("text/"):
+        if unsendable == "note":
+            return note(part)
         raise InvalidContent(path, part, "text: the embedded model reads nothing else")
     data = Content.view({"parts": [part]}).parts[0].inline_data.data
     try:
