@@ -124,10 +124,7 @@ class Connection:
 
     def send(self, request: HttpRequest, target: str) -> None:
         """Send a request; a server that closes early is met when its answer is read."""
-        target, host, headers = addressed(self.route, target)
-        head = request_head(
-            request.method, target, host, (*request.headers, *headers), len(request.body)
-        )
+        head = head_along(self.route, target, request)
         self.reader.begin()
         try:
             if len(request.body) <= _JOINED_BYTES:
@@ -204,6 +201,13 @@ class Connection:
         self._socket.close()
 
     forget = close  # close() of a socket says nothing that the parent's peer would hear
+
+
+def head_along(route: Route, target: str, request: HttpRequest) -> memoryview:
+    """Return the head of a request as a route wants it."""
+    target, host, headers = addressed(route, target)
+    headers = (*request.headers, *headers) if headers else request.headers
+    return request_head(request.method, target, host, headers, len(request.body))
 
 
 def failed(what: str, error: OSError, *, retryable: bool = True) -> ConnectionFailed:

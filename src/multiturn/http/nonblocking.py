@@ -10,10 +10,9 @@ from typing import Any
 from multiturn.cancel import Cancel
 from multiturn.errors import ConnectionFailed
 from multiturn.http import HttpHead, HttpRequest
-from multiturn.http.message import request_head
 from multiturn.http.nonblocking_connection import Connection, connect
 from multiturn.http.pool import Pool
-from multiturn.http.route import Route, Trust, addressed, proxy_for, split
+from multiturn.http.route import Origin, Route, Trust, proxy_for, split
 
 
 class Connections:
@@ -28,19 +27,14 @@ class Connections:
     ) -> AsyncIterator[HttpHead | bytes]:
         """Send, and give the head, then the pieces of the body."""
         origin, target = split(request.url)
-        route = Route(origin, proxy_for(origin))
         loop = asyncio.get_running_loop()
         entry = self._pools.get(loop)
         pool = entry[0] if entry else await self._new_pool(loop)
-        target, host, headers = addressed(route, target)
-        head = request_head(
-            request.method, target, host, (*request.headers, *headers), len(request.body)
-        )
         call = _Call(loop)
         cancel.call(call.interrupt_soon)
         connection: Connection | None = None
         try:
-            connection = await self._answered(pool, route, request, head, call)
+            connection = await self._answered(pool, origin, target, request, call)
             reader = connection.reader
             assert reader.head is not None
             yield reader.head
@@ -53,7 +47,7 @@ class Connections:
             call.connection = None
             if reader.reusable and connection.is_usable and not cancel.is_set():
                 connection.rest()
-                pool.put(route.origin, connection)
+                pool.put(origin, connection)
                 connection = None
         except Exception:
             if not cancel.is_set():
@@ -67,19 +61,21 @@ class Connections:
     async def _answered(
         self,
         pool: Pool[Connection],
-        route: Route,
+        origin: Origin,
+        target: str,
         request: HttpRequest,
-        head: memoryview,
         call: _Call,
     ) -> Connection:
         """Return a connection on which the head of the answer has arrived."""
-        connection = pool.take(route.origin)
+        connection = pool.take(origin)
         while True:
             is_reused = connection is not None
-            connection = connection or await call.run(connect(route, self._trust, request))
+            if connection is None:
+                route = Route(origin, proxy_for(origin))
+                connection = await call.run(connect(route, self._trust, request))
             try:
                 call.connection = connection
-                connection.send(request, head)
+                connection.send(request, target)
                 while connection.reader.head is None:
                     await connection.more()
                 return connection

@@ -14,6 +14,7 @@ from multiturn.http.blocking import (
     Address,
     Limit,
     failed,
+    head_along,
     interleaved,
     require_tunnel,
     total_timed_out,
@@ -36,8 +37,8 @@ _orphans: list[Any] = []
 class Connection(asyncio.Protocol):
     """A connection to a route; used by one request at a time, in one event loop."""
 
-    def __init__(self, sock: socket.socket) -> None:
-        self._socket = sock
+    def __init__(self, sock: socket.socket, route: Route) -> None:
+        self._socket, self._route = sock, route
         self._transport: Any = None
         self.reader = ResponseReader()
         self._waiter: asyncio.Future[None] | None = None
@@ -84,8 +85,9 @@ class Connection(asyncio.Protocol):
 
     # -- one request ---------------------------------------------------------------------
 
-    def send(self, request: HttpRequest, head: memoryview) -> None:
+    def send(self, request: HttpRequest, target: str) -> None:
         """Send a request, in part perhaps when the loop comes to it."""
+        head = head_along(self._route, target, request)
         self.reader.begin()
         self._request, self._problem = request, None
         self._heard_at = time.monotonic()
@@ -214,7 +216,7 @@ async def _begun(sock: socket.socket, route: Route, trust: Trust) -> Connection:
     loop = asyncio.get_running_loop()
     context = trust.context() if route.is_secure else None
     _, connection = await loop.create_connection(
-        lambda: Connection(sock),
+        lambda: Connection(sock, route),
         sock=sock,
         ssl=context,
         server_hostname=route.origin.host if context else None,
