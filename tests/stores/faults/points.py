@@ -11,6 +11,7 @@ import json
 import os
 import random
 import shutil
+import sqlite3
 import sys
 import tempfile
 import traceback
@@ -50,7 +51,11 @@ STATES = {
         [*START, "text b0"],
         [*START, "text b0", "text b1"],
     ],
+    "migrate": [START, START, [*START, "text m"]],
+    "retain": [START] * 7,
 }
+# How many steps of "retain" there are when the secret is gone.
+ERASED = 3
 
 
 def append(path: str, tell: Tell) -> None:
@@ -78,7 +83,71 @@ def branch(path: str, tell: Tell) -> None:
     store.close()
 
 
-WORK = {"append": append, "branch": branch}
+def migrate(path: str, tell: Tell) -> None:
+    """Bring a store of version 1 up to date, and go on in it."""
+    store = SQLiteStore(path)
+    chat = chat_in(store, "ada")
+    assert START == judged(chat)
+    tell("migrated")
+    chat.send_message("text m")
+    tell("text m")
+    store.close()
+
+
+def downgrade(path: str) -> None:
+    """Make a store one of version 1: take away what later steps brought."""
+    SQLiteStore(path).close()  # moves the log into the file
+    database = sqlite3.connect(path, isolation_level=None)
+    for table in ("passages", "indexing", "erasures"):
+        database.execute(f"DROP TABLE {table}")
+    database.execute("ALTER TABLE attempts DROP COLUMN ended_at")
+    database.execute("PRAGMA user_version = 1")
+    database.execute("VACUUM")
+    database.close()
+
+
+def retain(path: str, tell: Tell) -> None:
+    """Search, erase, vacuum, prune and checkpoint beside a conversation."""
+    store = SQLiteStore(path)
+    chat_in(store, "eve").send_message("text secret")
+    tell("said")
+    assert store.search("secret")
+    tell("found")
+    store.erase(store.tree("eve")[0].id)
+    tell("erased")
+    store.vacuum()
+    tell("vacuumed")
+    chat_in(store, "old").send_message("text old")
+    store.prune(older_than_seconds=-60, prefix="old")
+    tell("pruned")
+    store.close()
+    tell("closed")
+
+
+def judge_retained(store: SQLiteStore, n_steps: int) -> None:
+    """Raise unless what is found is what is there, and what was erased is not."""
+    secret = store.tree("eve")
+    if n_steps >= ERASED:
+        assert [True] == [turn.is_erased for turn in secret]
+    if n_steps >= 5:
+        assert ["ada", "eve"] == [state.name for state in store.sessions()]
+    there = {turn.id for turn in store.tree("ada") if b'"text ' in turn.body}
+    assert there == {found.turn for found in store.search("text", "ada", 100)}
+    told = {turn.id for turn in secret if not turn.is_erased}
+    assert told == {found.turn for found in store.search("secret")}
+    with store._transaction() as execute:
+        execute("INSERT INTO passage_words (passage_words, rank) VALUES ('integrity-check', 1)")
+
+
+WORK = {"append": append, "branch": branch, "migrate": migrate, "retain": retain}
+
+
+def template(name: str, path: str) -> None:
+    """Make what a piece of work begins with, if that is not nothing."""
+    if name != "append":
+        assert 0 == in_child(lambda tell: append(path, tell))[1]
+    if name == "migrate":
+        assert 0 == in_child(lambda tell: downgrade(path))[1]
 
 
 def shim() -> ctypes.CDLL:
@@ -149,6 +218,8 @@ def judge(name: str, path: str, told: list[str]) -> Callable[[Tell], None]:
             texts = judged(chat)
             assert texts in [[*state, *after] for state in possible], (told, texts)
             assert [] == store.check(), store.check()
+            if name == "retain":
+                judge_retained(store, len(steps))
             chat.send_message("text judge")
             assert "text judge" == judged(chat)[-1]
 
@@ -161,14 +232,12 @@ def main() -> None:
     warm_up()
     folder = Path(tempfile.mkdtemp(dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
     try:
-        template = folder / "template"
-        template.mkdir()
-        if name != "append":
-            in_child(lambda tell: append(str(template / "chats.db"), tell))
+        (folder / "template").mkdir()
+        template(name, str(folder / "template" / "chats.db"))
 
         def fresh() -> str:
             shutil.rmtree(folder / "try", ignore_errors=True)
-            shutil.copytree(template, folder / "try")
+            shutil.copytree(folder / "template", folder / "try")
             return str(folder / "try" / "chats.db")
 
         path = fresh()

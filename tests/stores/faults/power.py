@@ -20,7 +20,17 @@ from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from points import LOG, STATES, WORK, append, folder_of, in_child, shim, warm_up
+from points import (
+    LOG,
+    STATES,
+    WORK,
+    folder_of,
+    in_child,
+    judge_retained,
+    shim,
+    template,
+    warm_up,
+)
 from traffic import chat_in, judged
 
 from multiturn.stores.sqlite import SQLiteStore
@@ -117,6 +127,8 @@ def judge_image(name: str, path: str, n_told: int) -> None:
         texts = judged(chat_in(store, "ada"))
         assert texts in STATES[name][n_told : n_told + 2], (n_told, texts)
         assert [] == store.check(), store.check()
+        if name == "retain":
+            judge_retained(store, n_told)
         chat_in(store, "ada").send_message("text judge")
 
 
@@ -140,7 +152,7 @@ def main() -> None:
         path = str(folder / "chats.db")
         files: dict[str, File] = {}
         if name != "append":
-            in_child(lambda tell: append(path, tell))
+            template(name, path)
             for found in folder.glob("chats.db*"):
                 files[str(found)] = File(found.read_bytes())
         else:

@@ -1,0 +1,244 @@
+"""What was erased is gone: from conversations, from files, from other processes' requests."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from multiturn import ChatSession, GenerativeModel
+from multiturn.stores.conformance import EMPTY, new_attempt, say, turn_after
+from multiturn.stores.errors import SearchUnavailable, StoreCorrupt
+from multiturn.stores.memory import MemoryStore
+from multiturn.stores.protocol import Store
+from multiturn.stores.record import recorded
+from multiturn.stores.sqlite import SQLiteStore
+from multiturn.testing import ScriptedBackend
+from stores.postgres_server import Server
+from ways import said
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    if request.param == "memory":
+        yield MemoryStore()
+        return
+    with SQLiteStore(tmp_path / "chats.db") as store:
+        yield store
+
+
+def opened(store: Store, name: str = "ada") -> ChatSession:
+    backend = ScriptedBackend(lambda request: f"to {request.contents[-1].text}", repeat=True)
+    return GenerativeModel(backend=backend).start_chat(session=name, store=store)
+
+
+def test_a_conversation_goes_on_without_a_turn_that_was_erased(store: Store) -> None:
+    chat = opened(store)
+    for text in "abc":
+        chat.send_message(text)
+    chat.fork("bob")
+    store.erase(chat.turns[1].id)
+    expected = ["a", "to a", "c", "to c"]
+    assert expected == said(opened(store)) == said(opened(store, "bob"))
+    for other in (opened(store), opened(store, "bob")):
+        other.send_message("d")
+        assert [*expected, "d", "to d"] == said(other)
+        assert ["user", "model"] * 3 == [content.role for content in other.history]
+    again = opened(store)
+    assert ["a", "c", "d"] == [turn.contents[0].text for turn in again.tree]
+    assert ["a", "c", "d"] == [entry.content.text for entry in again.journal]
+    again.rewind(2)
+    assert ["a", "to a"] == said(opened(store))
+    again.redo()
+    assert [*expected, "d", "to d"] == said(opened(store))
+    assert [] == store.check()
+
+
+def test_a_session_that_is_open_forgets_what_others_erased_before_it_asks(store: Store) -> None:
+    chat, other = opened(store), opened(store)
+    for text in "abc":
+        chat.send_message(text)
+    assert 6 == len(other.history)
+    store.erase(chat.turns[1].id)
+    other.send_message("d")
+    assert ["a", "to a", "c", "to c", "d", "to d"] == said(other)
+    assert all("b" != turn.contents[0].text for turn in other.tree)
+
+
+def test_the_only_turn_may_be_erased(store: Store) -> None:
+    chat = opened(store)
+    chat.send_message("a")
+    store.erase(chat.turns[0].id)
+    again = opened(store)
+    assert ([], [], ()) == (again.history, list(again.tree), again.journal)
+    again.send_message("b")
+    assert ["b", "to b"] == said(opened(store))
+    assert [] == store.check()
+
+
+def test_what_was_rewound_and_erased_cannot_be_brought_back(store: Store) -> None:
+    chat = opened(store)
+    for text in "ab":
+        chat.send_message(text)
+    gone = chat.turns[1].id
+    chat.rewind()
+    store.erase(gone)
+    with pytest.raises(IndexError, match="nothing to redo"):
+        opened(store).redo()
+
+
+def test_a_session_whose_rewound_turns_went_with_another_opens(store: Store) -> None:
+    chat = opened(store)
+    for text in "ab":
+        chat.send_message(text)
+    chat.fork("bob").rewind()
+    store.delete("ada")
+    with pytest.raises(IndexError, match="nothing to redo"):
+        opened(store, "bob").redo()
+    assert ["a", "to a"] == said(opened(store, "bob"))
+
+
+def test_pictures_of_many_turns_are_read_at_once(store: Store) -> None:
+    chat = opened(store)
+    for i in range(3):
+        picture = {"mime_type": "image/png", "data": bytes([i]) * 5000}
+        chat.send_message([f"look {i}", picture])
+    asked: list[set[str]] = []
+    plain = store.blobs
+    store.blobs = lambda names: asked.append({*names}) or plain(asked[-1])  # type: ignore
+    assert 6 == len(opened(store).history)
+    assert [3] == [len(names) for names in asked]
+
+
+# -- on the disk ---------------------------------------------------------------------------
+
+SECRET, WORD = "Xyzzy told nobody about plugh", b"plugh"
+
+
+def tell_a_secret(store: Store) -> str:
+    """Say something that is also tried, noted, indexed and illustrated; return its turn."""
+    state = store.open("ada")
+    for i in range(40):
+        state = say(store, state, f"number {i} " + "filler " * 50)
+    contents = [{"role": "user", "parts": [{"text": SECRET}]}]
+    tried = store.begin(state, new_attempt(), recorded({"contents": contents}))
+    store.settle(tried, "failed", recorded({"contents": contents}))
+    attempt = new_attempt()
+    state = store.begin(store.open("ada"), attempt, EMPTY)
+    store.note(state, recorded({"contents": contents, "received": {"text": SECRET}}))
+    turn, blobs = turn_after(state, attempt, contents)
+    state = store.commit(state, [turn], blobs)
+    for i in range(10):
+        state = say(store, state, f"later {i}")
+    assert 1 == len(store.search("plugh"))
+    return turn.id
+
+
+def holders(folder: Path) -> list[str]:
+    return [p.name for p in sorted(folder.rglob("*")) if p.is_file() and WORD in p.read_bytes()]
+
+
+def test_erased_text_is_gone_from_the_files_at_once(tmp_path: Path) -> None:
+    with SQLiteStore(tmp_path / "chats.db") as store:
+        turn = tell_a_secret(store)
+        assert [] != holders(tmp_path)
+        store.erase(turn)
+        assert [] == holders(tmp_path)
+        assert 10 == len(store.search("later"))
+        assert [] == store.check()
+
+
+@pytest.mark.parametrize("how", ["delete", "prune"])
+def test_deleted_text_is_gone_after_vacuum_and_the_file_is_smaller(
+    tmp_path: Path, how: str
+) -> None:
+    path = tmp_path / "chats.db"
+    with SQLiteStore(path) as store:
+        tell_a_secret(store)
+        store.vacuum()
+        before = path.stat().st_size
+        if how == "delete":
+            store.delete("ada")
+        else:
+            assert 1 == store.prune(older_than_seconds=-60)
+        store.vacuum()
+        assert [] == holders(tmp_path)
+        assert path.stat().st_size < before - 10_000
+        assert [] == store.check()
+
+
+def test_erased_text_is_gone_from_postgres_after_vacuum(postgres: Server) -> None:
+    from multiturn.stores.postgres import PostgresStore
+
+    with PostgresStore(postgres.address, schema="erasure") as store:
+        turn = tell_a_secret(store)
+        store.erase(turn)
+        assert [] == store.search("plugh")
+        store.vacuum()
+        with store._connections().connection() as connection:
+            connection.execute("CHECKPOINT")
+        assert [] == holders(postgres.folder / "data" / "base")
+        assert 10 == len(store.search("later"))
+        assert [] == store.check()
+
+
+# -- what a database may lack, or do in another order -----------------------------------------
+
+
+def test_without_fts5_all_but_searching_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with SQLiteStore(tmp_path / "chats.db") as store:
+        plain = SQLiteStore.index.prepare
+
+        def prepare(execute: object) -> None:
+            def without(statement: str, *values: object) -> object:
+                raise sqlite3.OperationalError("no such module: fts5")
+
+            plain(without)
+
+        monkeypatch.setattr(store.index, "prepare", prepare)
+        turn = say(store, store.open("ada"), "a").head
+        with pytest.raises(SearchUnavailable, match="without FTS5"):
+            store.search("a")
+        store.erase(str(turn))
+        store.vacuum()
+        store.delete("ada")
+
+
+def test_a_turn_numbered_before_and_stored_after_others_is_found(postgres: Server) -> None:
+    from multiturn.stores.postgres import PostgresStore
+
+    with (
+        PostgresStore(postgres.address, schema="late") as store,
+        PostgresStore(postgres.address, schema="late") as other,
+    ):
+        state, attempt = store.open("slow"), new_attempt()
+        state = store.begin(state, attempt, EMPTY)
+        contents = [{"role": "user", "parts": [{"text": "needle, slowly"}]}]
+        turn, blobs = turn_after(state, attempt, contents)
+        with store._transaction() as execute:
+            store._insert(execute, state, turn, (None, 0), blobs)  # numbered, and not yet there
+            say(other, other.open("quick"), "needle")
+            assert ["quick"] == [found.session for found in other.search("needle")]
+            assert ["quick"] == [found.session for found in other.search("needle")]
+            execute("UPDATE sessions SET head = (SELECT max(number) FROM turns) WHERE key = ?",
+                    (state.key,))  # fmt: skip
+        assert {"quick", "slow"} == {found.session for found in other.search("needle")}
+        assert {"quick", "slow"} == {found.session for found in other.search("needle")}
+        with store._reading() as execute:
+            settled, seen, _ = execute("SELECT settled, seen, mark FROM indexing").fetchone()
+        assert settled == seen == 2
+
+
+def test_a_damaged_record_is_no_obstacle_to_finding_others(tmp_path: Path) -> None:
+    with SQLiteStore(tmp_path / "chats.db") as store:
+        state = say(store, store.open("ada"), "needle")
+        say(store, state, "needle")
+        with store._transaction() as execute:
+            execute("UPDATE turns SET body = CAST('no record' AS BLOB) WHERE depth = 0")
+        assert 1 == len(store.search("needle"))
+        with pytest.raises(StoreCorrupt):
+            _ = opened(store).history
