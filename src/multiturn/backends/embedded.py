@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from multiturn import weights
 from multiturn.backends.embedded_chunks import chunks_for
+from multiturn.backends.embedded_deadline import Deadline
 from multiturn.backends.gbnf import one_of
 from multiturn.backends.openai_parts import note
 from multiturn.backends.tool_grammar import (
@@ -114,12 +116,15 @@ class EmbeddedBackend:
         messages = messages_of(request, self.options.unsendable)
         sampling = sampling_of(request)
         chunks = chunks_for(request)
-        pieces = self.engine(request.model).stream(messages, sampling, cancel=cancel)
-        try:
-            for piece in pieces:
-                yield from chunks.of(piece)
-        finally:
-            pieces.close()  # type: ignore[attr-defined]
+        engine = self.engine(request.model)
+        with closing(Deadline(request.timeout_seconds, cancel)) as deadline:
+            pieces = engine.stream(messages, sampling, cancel=deadline.cancel)
+            try:
+                for piece in pieces:
+                    deadline.require_end(piece)
+                    yield from chunks.of(piece)
+            finally:
+                pieces.close()  # type: ignore[attr-defined]
 
     async def stream_async(self, request: Request, cancel: Cancel) -> AsyncIterator[Object]:
         """Answer without blocking the event loop."""
@@ -127,13 +132,15 @@ class EmbeddedBackend:
         sampling = sampling_of(request)
         chunks = chunks_for(request)
         engine = await self._engine_async(request.model)
-        pieces = engine.stream_async(messages, sampling, cancel=cancel)
-        try:
-            async for piece in pieces:
-                for chunk in chunks.of(piece):
-                    yield chunk
-        finally:
-            await pieces.aclose()  # type: ignore[attr-defined]
+        with closing(Deadline(request.timeout_seconds, cancel)) as deadline:
+            pieces = engine.stream_async(messages, sampling, cancel=deadline.cancel)
+            try:
+                async for piece in pieces:
+                    deadline.require_end(piece)
+                    for chunk in chunks.of(piece):
+                        yield chunk
+            finally:
+                await pieces.aclose()  # type: ignore[attr-defined]
 
     async def _engine_async(self, model: str) -> Engine:
         if model in self._engines:
@@ -145,6 +152,8 @@ class EmbeddedBackend:
     def count_tokens(self, request: Request) -> Object:
         """Return the exact size of the prompt that the request becomes."""
         messages = messages_of(request, self.options.unsendable)
+        if not messages:
+            raise InvalidContent("$.contents", [], "something to count: a message, or a list")
         return {"totalTokens": self.engine(request.model).count(messages)}
 
     async def count_tokens_async(self, request: Request) -> Object:
