@@ -17,13 +17,14 @@ GenerationConfigLike: TypeAlias = (
     "GenerationConfig | settings.GenerationConfig | Mapping[str, Any] | None"
 )
 
+_NO_LIMIT = float("inf")
 # Lower and upper limits that every backend shares (the Gemini and OpenAI references).
 _LIMITS: dict[str, tuple[float, float]] = {
     "candidateCount": (1, 8),
-    "maxOutputTokens": (1, float("inf")),
-    "temperature": (0, float("inf")),
+    "maxOutputTokens": (1, _NO_LIMIT),
+    "temperature": (0, _NO_LIMIT),
     "topP": (0, 1),
-    "topK": (0, float("inf")),
+    "topK": (0, _NO_LIMIT),
     "presencePenalty": (-2, 2),
     "frequencyPenalty": (-2, 2),
 }
@@ -42,10 +43,17 @@ def merged_config(*configs: GenerationConfigLike) -> Object:
     for name, (lowest, highest) in _LIMITS.items():
         value = merged.get(name)
         if value is not None and not lowest <= value <= highest:
-            raise InvalidContent(
-                f"$.generation_config.{name}", value, f"a number from {lowest:g} to {highest:g}"
-            )
+            limits = f"from {lowest:g} to {highest:g}" if highest < _NO_LIMIT else f"≥ {lowest:g}"
+            path = f"$.generation_config.{_as_written(name, configs)}"
+            raise InvalidContent(path, value, f"a number {limits}")
     return merged
+
+
+def _as_written(wire: str, configs: tuple[GenerationConfigLike, ...]) -> str:
+    """Return the name by which a person gave a member."""
+    if any(isinstance(config, Mapping) and wire in config for config in configs):
+        return wire
+    return next(n for n, f in settings.GenerationConfig.fields.items() if f.wire == wire)
 
 
 def _config_object(config: GenerationConfigLike) -> Object:

@@ -80,6 +80,10 @@ class GenerativeModel:
             from multiturn.fallback import fallback_for
 
             backend, model_name = fallback_for(model_name, backend)
+        elif backend is None and model_name is not None:
+            from multiturn.backends.registry import require_known
+
+            require_known(model_name)
         self._name = model_name
         self._backend = backend
         self._found: tuple[Backend, str] | None = None

@@ -26,6 +26,8 @@ _GEMINI = (
     "gemma-",
     "learnlm-",
 )
+# What stands before the slash elsewhere, and here.
+_ELSEWHERE = {"anthropic": "any/anthropic", "google": "gemini"}
 # Families of models that many people know by their bare names, and who serves them.
 _FAMILIES = {"gpt-": "openai", "o1": "openai", "o3": "openai", "o4": "openai", "grok-": "xai"}
 _FAMILIES |= {"claude-": "openrouter/anthropic", "deepseek-": "deepseek", "mistral-": "mistral"}
@@ -48,7 +50,7 @@ def backend_for(model_name: str | None) -> tuple[Backend, str]:
         UnknownName: Nobody is called so; the nearest name is suggested.
     """
     name = model_name or os.environ.get("MULTITURN_MODEL")
-    if not name or name.endswith(".gguf") or name.startswith("hf:") or os.path.exists(name):
+    if not name or _is_file(name):
         return _embedded(name)
     provider, slash, rest = name.partition("/")
     if slash and rest and provider in ("gemini", "embedded"):
@@ -56,11 +58,59 @@ def backend_for(model_name: str | None) -> tuple[Backend, str]:
     if name.startswith(_GEMINI):
         return _gemini(name)
     if slash and rest:
-        return _of_provider(provider, rest, name)
+        return _of_provider(provider, rest)
+    _require_embedded(name)
+    return _embedded(name)
+
+
+def require_known(name: str) -> None:
+    """Refuse a name that nobody has, as far as that can be said without asking anybody.
+
+    Raises:
+        UnknownName: As ``backend_for``.
+    """
+    if not name or _is_file(name) or name.startswith(_GEMINI):
+        return
+    provider, slash, rest = name.partition("/")
+    if not slash or not rest:
+        _require_embedded(name)
+    elif provider == "embedded":
+        if not _is_file(rest):
+            _require_embedded(rest)
+    elif provider not in ("gemini", "any") and not _is_provider(provider):
+        raise _unknown_provider(provider, rest)
+
+
+def _is_file(name: str) -> bool:
+    return name.endswith(".gguf") or name.startswith("hf:") or os.path.exists(name)
+
+
+def _is_provider(name: str) -> bool:
+    from multiturn.backends.providers import PROVIDERS
+
+    return name in PROVIDERS or name in _plugins or name in _entry_points()
+
+
+def _require_embedded(name: str) -> None:
+    """Refuse a name that is not in the catalogue of weights."""
+    from difflib import get_close_matches
+
+    from multiturn.backends.providers import PROVIDERS
+    from multiturn.weights import find
+
+    near = ""
+    provider, colon, rest = name.partition(":")
+    if colon and rest and provider in (*PROVIDERS, *_ELSEWHERE, "any", "gemini"):
+        near = f"{_ELSEWHERE.get(provider, provider)}/{rest}"
     for family, server in _FAMILIES.items():
         if name.startswith(family):
-            raise UnknownName("embedded model", name, [], f"did you mean '{server}/{name}'?")
-    return _embedded(name)
+            near = f"{server}/{name}"
+    family, dash, version = name.partition("-")
+    for found in get_close_matches(family, ("gemini", "gemma", "learnlm"), n=1) if dash else ():
+        near = near or f"{found}-{version}"
+    if near:
+        raise UnknownName("embedded model", name, [], f"did you mean {near!r}?")
+    find(name)
 
 
 def provider_names() -> list[str]:
@@ -88,7 +138,7 @@ def _embedded(name: str | None) -> tuple[Backend, str]:
     return embedded.backend(), name or weights.DEFAULT_MODEL
 
 
-def _of_provider(provider: str, model: str, name: str) -> tuple[Backend, str]:
+def _of_provider(provider: str, model: str) -> tuple[Backend, str]:
     from multiturn.backends.providers import PROVIDERS
 
     if provider in PROVIDERS:
@@ -113,11 +163,17 @@ def _of_provider(provider: str, model: str, name: str) -> tuple[Backend, str]:
                 )
             _plugins[provider] = backend
             return backend, model
+    raise _unknown_provider(provider, model)
+
+
+def _unknown_provider(provider: str, model: str) -> UnknownName:
     from difflib import get_close_matches
 
-    near = get_close_matches(provider, provider_names(), n=1)
+    known = provider_names()
+    near = [_ELSEWHERE[provider]] if provider in _ELSEWHERE else []
+    near = near or get_close_matches(provider, known, n=1)
     advice = f"did you mean '{near[0]}/{model}'?" if near else ""
-    raise UnknownName("provider of models", provider, provider_names(), advice)
+    return UnknownName("provider of models", provider, known, advice)
 
 
 def _entry_points() -> dict[str, Any]:

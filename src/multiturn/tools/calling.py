@@ -80,6 +80,21 @@ class Calling(NamedTuple):
     injected: Mapping[str, Any] = {}
 
 
+# The other options with which a conversation begins.
+_OF_CHATS = (
+    "history", "enable_automatic_function_calling", "request_options", "session", "store",
+    "busy", "unfinished",
+)  # fmt: skip
+
+
+def _option_like(name: str) -> str:
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, (*_OF_CHATS, *Calling._fields), n=1)
+    known = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(Calling._fields)}"
+    return f"no option of this name; {known}"
+
+
 _CHOICES: dict[str, tuple[str, ...]] = {
     "tool_mode": ("sequential", "concurrent"),
     "on_round_limit": ("raise", "answer"),
@@ -98,8 +113,7 @@ def calling_of(options: CallingOptions) -> Calling:
     """
     for name in options:
         if name not in Calling._fields:
-            known = ", ".join(Calling._fields)
-            raise InvalidContent(f"$.{name}", options.get(name), f"one of the options {known}")
+            raise InvalidContent(f"$.{name}", options.get(name), _option_like(name))
     calling = Calling(**options)
     for name, choices in _CHOICES.items():
         if getattr(calling, name) not in choices:
