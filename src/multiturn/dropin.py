@@ -175,23 +175,53 @@ def _messages(module: ModuleType) -> ModuleType:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Run a program with multiturn in the place of the old SDK."""
+    """Run a program with multiturn in the place of the old SDK; exit with 2 if there is none."""
     import runpy
-    from pathlib import Path
 
-    if not arguments or (arguments[0] == "-m" and len(arguments) < 2):
-        sys.exit(_USAGE)
-    install()
-    if arguments[0] == "-m":
+    first = arguments[0] if arguments else ""
+    if first in ("-h", "--help"):
+        print(_USAGE)
+        return
+    install()  # before the packages around a module are imported to find it
+    problem = _problem(arguments)
+    if problem:
+        print(f"{problem}\n{_USAGE}", file=sys.stderr)
+        sys.exit(2)
+    if first == "-m":
         sys.argv = list(arguments[1:])
-        sys.path.insert(0, str(Path.cwd()))
         runpy.run_module(arguments[1], run_name="__main__", alter_sys=True)
         return
-    if not Path(arguments[0]).exists():
-        sys.exit(f"{arguments[0]}: no such file\n{_USAGE}")
     sys.argv = list(arguments)
-    sys.path.insert(0, str(Path(arguments[0]).resolve().parent))
-    runpy.run_path(arguments[0], run_name="__main__")
+    runpy.run_path(first, run_name="__main__")
+
+
+def _problem(arguments: Sequence[str]) -> str:
+    """Return why there is nothing to run, "" if there is; finds modules as Python would."""
+    from importlib.util import find_spec
+    from pathlib import Path
+
+    first = arguments[0] if arguments else ""
+    if first == "-m":
+        if len(arguments) < 2:
+            return "-m wants the name of a module"
+        sys.path.insert(0, str(Path.cwd()))
+        try:
+            found = find_spec(arguments[1])
+        except ModuleNotFoundError as error:
+            if not f"{arguments[1]}.".startswith(f"{error.name}."):
+                raise  # the package around it is there, and lacks something
+            return f"no module named {arguments[1]!r} ({error})"
+        return "" if found else f"no module named {arguments[1]!r} on this Python's path"
+    if not first:
+        return "nothing to run"
+    if first.startswith("-"):
+        return f"no option is named {first!r}; options of the program stand behind it"
+    if not Path(first).exists():
+        return f"{first}: no such file"
+    if Path(first).is_dir() and not (Path(first) / "__main__.py").exists():
+        return f"{first}: a directory without __main__.py"
+    sys.path.insert(0, str(Path(first).resolve().parent))
+    return ""
 
 
 if __name__ == "__main__":

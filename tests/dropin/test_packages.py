@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -168,6 +169,49 @@ except ValueError as error:
 def test_an_old_sdk_that_is_loaded_already_is_not_replaced(tmp_path: Path) -> None:
     said = run(sys.executable, "-c", LATE, cwd=tmp_path)
     assert said.startswith("google.generativeai is loaded already; call multiturn.dropin.install()")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "nothing to run"),
+        (["-m"], "-m wants the name of a module"),
+        (["-m", "nobody"], "no module named 'nobody' on this Python's path"),
+        (["-m", "nobody.at.all"], "no module named 'nobody.at.all'"),
+        (["-m", "json.nobody"], "no module named 'json.nobody' on this Python's path"),
+        (["nobody.py"], "nobody.py: no such file"),
+        (["."], ".: a directory without __main__.py"),
+        (["-c", "print(1)"], "no option is named '-c'"),
+    ],
+)
+def test_what_cannot_be_run_is_said_in_a_line(
+    arguments: list[str], said: str, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-m", "multiturn.dropin", *arguments]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    first, usage = done.stderr.splitlines()
+    assert first.startswith(said)
+    assert usage.startswith("usage: python -m multiturn.dropin ")
+    assert (2, "") == (done.returncode, done.stdout)
+
+
+def test_a_package_that_lacks_something_says_so_itself(tmp_path: Path) -> None:
+    package = tmp_path / "lacking"
+    package.mkdir()
+    (package / "__init__.py").write_text("import nobody_has_this\n")
+    (package / "__main__.py").touch()
+    command = [sys.executable, "-m", "multiturn.dropin", "-m", "lacking.__main__"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "ModuleNotFoundError: No module named 'nobody_has_this'" in done.stderr
+
+
+def test_a_package_is_found_with_multiturn_in_the_place_of_the_old_sdk(tmp_path: Path) -> None:
+    package = tmp_path / "built_on_it"
+    package.mkdir()
+    (package / "__init__.py").write_text("import google.generativeai as genai\n")
+    (package / "tool.py").write_text("from built_on_it import genai\nprint(genai.__file__)\n")
+    said = run(sys.executable, "-m", "multiturn.dropin", "-m", "built_on_it.tool", cwd=tmp_path)
+    assert "multiturn" in said
 
 
 @nightly
