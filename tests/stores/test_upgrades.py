@@ -104,7 +104,7 @@ def test_many_processes_that_find_an_old_file_at_once_bring_it_up_to_date_once(
 def copy_version_1(execute: Any, types: dict[str, str]) -> None:
     """Make tables of version 1 by its own statements, with the rows of its file."""
     migrations.migrate(execute, types, 0)
-    with closing(sqlite3.connect(f"file:{FILES / 'version_1.db'}?mode=ro", uri=True)) as old:
+    with closing(sqlite3.connect(f"file:{FILES / 'version_1.db'}?immutable=1", uri=True)) as old:
         for table in ("sessions", "turns", "attempts", "blobs", "uses"):
             rows = old.execute(f"SELECT * FROM {table}")
             names = ", ".join(column[0] for column in rows.description)
