@@ -121,7 +121,7 @@ class _Tree:
         roots = []
         for name, node in self._mapping.items():
             parent = an_object(node, self._at(name), "a node").get("parent")
-            if parent is None or parent not in self._mapping:
+            if not isinstance(parent, str) or parent not in self._mapping:
                 roots.append(name)
         return roots
 
@@ -207,7 +207,7 @@ def _conversation(value: Object, place: str, report: Report) -> Conversation:
     tree = _Tree(mapping, place, report)
     tree.grow()
     current = value.get("current_node")
-    if current is not None and current not in mapping:
+    if current is not None and (not isinstance(current, str) or current not in mapping):
         raise InvalidContent(f"{place}.current_node", current, "the name of a node in mapping")
     head = tree.turn_at(current) if current else None
     if head is None and tree.turns:

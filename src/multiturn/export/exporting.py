@@ -12,6 +12,8 @@ from multiturn.export.conversation import Conversation, conversation_of
 from multiturn.export.registry import format_named, read_as
 from multiturn.export.report import Lost
 from multiturn.export.source import Source
+from multiturn.history import head_from
+from multiturn.messages.content import Content, Part
 
 if TYPE_CHECKING:
     from multiturn.chat import ChatSession
@@ -79,12 +81,26 @@ def export(
     if format == "llm" and target is not None and target.exists() and not overwrite:
         from multiturn.export.llm_log import add
 
-        added = add(whole, target)
+        added = add(_without_nulls(whole), target)
         return Export(format, b"", tuple(lost_between(whole, added)), target)
-    data = writer.write(whole)
+    data = writer.write(whole if format == "multiturn" else _without_nulls(whole))
     if target is not None:
         _save(data, target, overwrite)
     return Export(format, data, _lost(whole, data, format), target)
+
+
+def _without_nulls(whole: Conversation) -> Conversation:
+    """Return a conversation in which no part has a member that is there and says nothing."""
+    known = {field.wire for field in Part.fields.values()}
+    changed, said = False, []
+    for content in whole.history:
+        parts = content.json_object.get("parts") or []
+        kept = [
+            {k: v for k, v in part.items() if v is not None or k not in known} for part in parts
+        ]
+        changed = changed or kept != parts
+        said.append(Content.view({**content.json_object, "parts": kept}) if parts else content)
+    return whole._replace(head=head_from(said)) if changed else whole
 
 
 def _lost(whole: Conversation, data: bytes, format: str) -> tuple[Lost, ...]:

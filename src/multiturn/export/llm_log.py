@@ -126,10 +126,10 @@ def _from_messages(database: sqlite3.Connection, thread: Object) -> Conversation
         "JOIN messages m ON m.hash = line.hash LEFT JOIN parts p ON p.message_hash = m.hash "
         "ORDER BY line.depth DESC, p.position"
     )
-    found = rows(database, query, thread["tip_message_hash"])
+    messages = rows(database, query, thread["tip_message_hash"])
     contents: list[Content] = []
     system: list[str] = []
-    for _, listed in groupby(found, key=lambda row: row["hash"]):
+    for _, listed in groupby(messages, key=lambda row: row["hash"]):
         group = list(listed)
         parts = [_part(database, row, report) for row in group if row["part"] is not None]
         kept = [part for part in parts if part is not None]

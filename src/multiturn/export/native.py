@@ -31,11 +31,13 @@ from multiturn.export.report import Report, a_list, a_text, an_object
 from multiturn.export.source import Source
 from multiturn.history import Outcome, Turn
 from multiturn.journal import JournalEntry
-from multiturn.messages.content import Content
+from multiturn.messages.content import Content, Part
+from multiturn.messages.fields import Nested
 from multiturn.messages.message import Object
 
 FORMAT = "multiturn.conversation"
 VERSION = 1
+_NESTED = frozenset(field.wire for field in Part.fields.values() if isinstance(field, Nested))
 _HALVES = re.compile("([\ud800-\udbff])([\udc00-\udfff])")
 
 
@@ -162,7 +164,10 @@ def content_from(given: Any, place: str) -> Content:
     a_text(object_.get("role", ""), f"{place}.role")
     for i, part in enumerate(a_list(object_.get("parts", []), f"{place}.parts")):
         an_object(part, f"{place}.parts[{i}]")
-        a_text(part.get("text", ""), f"{place}.parts[{i}].text")
+        a_text(part.get("text") or "", f"{place}.parts[{i}].text")
+        for name in part.keys() & _NESTED:
+            if part[name] is not None:
+                an_object(part[name], f"{place}.parts[{i}].{name}")
     return Content.view(object_).frozen()
 
 

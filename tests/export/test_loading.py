@@ -1,0 +1,352 @@
+"""A conversation is loaded whole or not at all, and what is wrong is told with its place."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import multiturn as genai
+from export.strategies import JSON
+from multiturn import GenerativeModel, InvalidContent, MemoryStore, UnknownName, UsageError
+from multiturn.errors import BackendError, MultiturnError
+from multiturn.export import NAMES, Lost, export, read
+from multiturn.export.native import write
+from multiturn.stores.errors import SessionExists
+from multiturn.stores.protocol import Store
+from multiturn.stores.sqlite import SQLiteStore
+from multiturn.testing import ScriptedBackend
+from ways import said
+
+DATA = Path(__file__).parent / "data"
+
+
+@pytest.fixture
+def chat() -> genai.ChatSession:
+    """One with branches, something to redo, and a try that failed."""
+    backend = ScriptedBackend("one", BackendError("gone"), "two", "three", "four")
+    model = GenerativeModel(backend=backend, retry=None, system_instruction="Be brief.")
+    chat = model.start_chat()
+    chat.send_message("hello")
+    with pytest.raises(BackendError):
+        chat.send_message("lost")
+    chat.send_message("again")
+    chat.edit("other")
+    chat.rewind()
+    return chat
+
+
+def shape(chat: genai.ChatSession) -> Any:
+    """All that can be seen of a session."""
+    return (
+        [(turn.id, turn.contents) for turn in chat.tree],
+        [turn.id for turn in chat.turns],
+        [(e.outcome, e.contents[0], str(e.error), e.turn and e.turn.id) for e in chat.journal],
+        str(chat.tree),
+    )
+
+
+# -- ours --------------------------------------------------------------------------------------
+
+
+def test_all_of_a_session_comes_back(chat: genai.ChatSession) -> None:
+    again = genai.load_chat(chat.to_json(), chat.model)
+    assert shape(chat) == shape(again)
+    assert chat.to_json() == again.to_json()
+    again.redo()
+    assert ["hello", "one", "other", "three"] == said(again)
+    assert "four" == again.send_message("on").text
+
+
+def test_the_instruction_is_told_to_a_model_that_is_made(chat: genai.ChatSession) -> None:
+    again = genai.load_chat(chat.to_json())
+    assert "Be brief." == again.model.system_instruction.text  # type: ignore[union-attr]
+    lost: list[Lost] = []
+    other = GenerativeModel(backend=ScriptedBackend(), system_instruction="Be long.")
+    genai.load_chat(chat.to_json(), other, lost=lost)
+    reason = "the model that was given has its own"
+    assert [Lost("$.system_instruction", reason)] == lost
+
+
+def test_a_partial_turn_stays_partial() -> None:
+    backend = ScriptedBackend(["half", BackendError("cut")])
+    chat = GenerativeModel(backend=backend, retry=None).start_chat(unfinished="keep")
+    with pytest.raises(BackendError):
+        chat.send_message("a")
+    again = genai.load_chat(chat.to_json(), chat.model)
+    assert (True, ["a", "half"]) == (again.turns[-1].is_partial, said(again))
+    store = MemoryStore()
+    stored = genai.load_chat(chat.to_json(), chat.model, session="a", store=store)
+    assert stored.turns[-1].is_partial
+    assert [] == store.check()
+
+
+# -- into a store ------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    return MemoryStore() if request.param == "memory" else SQLiteStore(tmp_path / "chats.db")
+
+
+def test_a_session_is_put_into_a_store_with_all_its_branches(
+    chat: genai.ChatSession, store: Store
+) -> None:
+    stored = genai.load_chat(chat.to_json(), chat.model, session="ada", store=store)
+    assert [turn.contents for turn in chat.tree] == [turn.contents for turn in stored.tree]
+    assert [e.outcome for e in chat.journal] == [e.outcome for e in stored.journal]
+    assert [] == store.check()
+    stored.redo()
+    again = chat.model.start_chat(session="ada", store=store)
+    assert ["hello", "one", "other", "three"] == said(again)
+    assert "four" == again.send_message("on").text
+    store.delete("ada")
+    assert [] == store.check()
+
+
+def test_a_turn_keeps_its_identity_from_store_to_store(
+    chat: genai.ChatSession, store: Store
+) -> None:
+    one = genai.load_chat(chat.to_json(), chat.model, session="ada", store=MemoryStore())
+    other = genai.load_chat(one.to_json(), chat.model, session="ada", store=store)
+    assert shape(one) == shape(other)
+    assert one.to_json() == other.to_json()
+    beside = genai.load_chat(one.to_json(), chat.model, session="bob", store=store)
+    assert set() == {turn.id for turn in other.tree} & {turn.id for turn in beside.tree}
+    assert said(one) == said(beside)
+    store.delete("ada")
+    assert (4, []) == (len(beside.tree) + 1, store.check())
+
+
+def test_a_name_that_is_taken_is_not_touched(chat: genai.ChatSession, store: Store) -> None:
+    chat.model.start_chat(session="ada", store=store).send_message("mine")
+    with pytest.raises(SessionExists):
+        genai.load_chat(chat.to_json(), chat.model, session="ada", store=store)
+    assert "mine" == chat.model.start_chat(session="ada", store=store).history[0].text
+
+
+def test_nothing_is_left_of_a_session_that_could_not_be_put_in_whole(
+    chat: genai.ChatSession, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from multiturn.stores import whole
+
+    def fails(*_: object) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr(whole, "_add_attempt", fails)
+    with pytest.raises((OSError, MultiturnError)):
+        genai.load_chat(chat.to_json(), chat.model, session="ada", store=store)
+    monkeypatch.undo()
+    assert ([], []) == (store.sessions(), store.check())
+    genai.load_chat(chat.to_json(), chat.model, session="ada", store=store)
+
+
+def test_a_name_and_a_store_go_together(chat: genai.ChatSession) -> None:
+    with pytest.raises(UsageError, match="both or neither"):
+        genai.load_chat(chat.to_json(), session="ada")
+
+
+# -- forms of a source -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_format_is_known_when_it_is_seen(
+    name: str, chat: genai.ChatSession, tmp_path: Path
+) -> None:
+    written = chat.export(name, tmp_path / "chat")
+    given: list[Any] = [written.data, tmp_path / "chat", str(tmp_path / "chat")]
+    if name != "llm":
+        given.append(written.text)
+    if name not in ("llm", "jsonl", "markdown"):
+        given.append(json.loads(written.text))
+    for source in given:
+        assert ["hello", "one"] == said(genai.load_chat(source, chat.model))
+        assert ["hello", "one"] == said(genai.load_chat(source, chat.model, format=name))
+
+
+def test_the_contents_of_a_chat_are_a_source(chat: genai.ChatSession) -> None:
+    assert ["hello", "one"] == said(genai.load_chat(chat.history, chat.model))
+
+
+def test_an_empty_conversation_goes_out_and_in(tmp_path: Path) -> None:
+    model = GenerativeModel(backend=ScriptedBackend("a"))
+    for name in NAMES:
+        written = model.start_chat().export(name)
+        assert () == written.lost
+        assert [] == genai.load_chat(written.data, model, format=name).history
+
+
+def test_of_several_conversations_one_is_named() -> None:
+    path = DATA / "chatgpt.json"
+    model = GenerativeModel(backend=ScriptedBackend())
+    assert ["Hi", "Hello."] == said(genai.load_chat(path, model, conversation="Greeting"))
+    with pytest.raises(UnknownName, match="holds 2 conversations; say which"):
+        genai.load_chat(path, model)
+    with pytest.raises(UnknownName, match="did you mean 'Greeting'"):
+        genai.load_chat(path, model, conversation="Greetings")
+    for found in read(path):
+        assert found.history == genai.load_chat(found, model).history
+
+
+# -- files -------------------------------------------------------------------------------------
+
+
+def test_a_file_that_is_there_is_not_overwritten(chat: genai.ChatSession, tmp_path: Path) -> None:
+    path = tmp_path / "chat.md"
+    path.write_text("mine")
+    with pytest.raises(UsageError, match="overwrite=True"):
+        chat.export("markdown", path)
+    assert "mine" == path.read_text()
+    written = chat.export("markdown", path, overwrite=True)
+    assert (written.data, ["chat.md"]) == (path.read_bytes(), [p.name for p in tmp_path.iterdir()])
+
+
+def test_only_a_log_of_llm_is_added_to(chat: genai.ChatSession, tmp_path: Path) -> None:
+    path = tmp_path / "other.db"
+    with SQLiteStore(path) as store:
+        store.open("ada")
+        with pytest.raises(UsageError, match="no log of the llm command"):
+            chat.export("llm", path)
+        assert [] == store.check()
+    with pytest.raises(UsageError, match="is a database"):
+        _ = chat.export("llm").text
+
+
+def test_a_format_that_does_not_exist_is_named(chat: genai.ChatSession) -> None:
+    with pytest.raises(UnknownName, match="did you mean 'markdown'"):
+        chat.export("markdwon")
+    with pytest.raises(UnknownName, match="no format is named"):
+        genai.load_chat("[]", format="yaml")
+
+
+# -- what is wrong -----------------------------------------------------------------------------
+
+WRONG = [
+    ('{"format": "multiturn.conversation", "version": 2}', "multiturn: $.version is 2"),
+    ('{"format": "multiturn.conversation", "version": 1, "turns": [{}]}', "$.turns[0].id is None"),
+    (
+        '{"format": "multiturn.conversation", "version": 1, "turns": '
+        '[{"id": "a", "contents": []}]}',
+        "$.turns[0].contents is []; expected at least one content",
+    ),
+    (
+        '{"format": "multiturn.conversation", "version": 1, "turns": '
+        '[{"id": "a", "parent": "b", "contents": [{}]}]}',
+        "$.turns[0].parent is 'b'; expected the id of a turn that stands before",
+    ),
+    ('{"format": "multiturn.conversation", "version": 1, "head": "x"}', "$.head is 'x'"),
+    ('[{"role": "robot", "parts": [{"text": "a"}]}]', "gemini: $[0].role is 'robot'"),
+    ('[{"parts": [{"text": 5}]}]', "gemini: $[0].parts[0].text is 5; expected a string"),
+    ('[{"role": "robot", "content": "a"}]', "openai: $[0].role is 'robot'"),
+    ('[{"role": "user", "content": 5}]', "openai: $[0].content is 5"),
+    (
+        '[{"role": "assistant", "tool_calls": [{"id": "a", "function": '
+        '{"name": "f", "arguments": "{"}}]}]',
+        "openai: $[0].tool_calls",
+    ),
+    (
+        '[{"role": "user", "content": [{"type": "image_url", "image_url": '
+        '{"url": "data:image/png;base64,???"}}]}]',
+        "expected base64",
+    ),
+    (
+        '{"system": "", "messages": [{"role": "system", "content": "a"}]}',
+        "anthropic: $.messages[0].role is 'system'; expected user or assistant",
+    ),
+    (
+        '[{"role": "user", "content": [{"type": "tool_result"}]}]',
+        "anthropic: $[0].content[0].tool_use_id is None",
+    ),
+    ('[{"mapping": {"a": 5}}]', "chatgpt: $[0].mapping.a is 5; expected a node"),
+    ('[{"mapping": {}, "current_node": "x"}]', "chatgpt: $[0].current_node is 'x'"),
+    (
+        '[{"mapping": {"a": {"children": ["a"]}}}]',
+        "chatgpt: $[0].mapping.a is 'a'; expected a tree: each node reached once",
+    ),
+    ('{"role": "user", "content": "a"}\n{"role": "user"', "jsonl: line 2"),
+    ('{"role": "user", "content": "a"}\n[]', "jsonl: line 2 is []; expected a message"),
+    (
+        "# Conversation with m\n\n## You <!-- multiturn:user -->\n\n"
+        "<!-- multiturn:part -->\n\nhello\n",
+        "markdown: line 7",
+    ),
+    ("[1, 2]", "$.source is '[1, 2]'; expected a conversation as multiturn, llm"),
+    ("[", "expected JSON"),
+    ("# Notes\n\nhello", "expected a conversation as"),
+    (b"SQLite format 3\x00 and more", "llm: $.source"),
+    (b"PK\x03\x04rest", "an archive that holds conversations.json"),
+    (b"\xff\xfe", "text in UTF-8"),
+    ("no such file.json", "a file that can be read"),
+    (5, "the name of a file, its text or bytes"),
+]
+
+
+@pytest.mark.parametrize(("source", "told"), WRONG)
+def test_what_cannot_be_read_is_refused_with_its_format_and_place(source: Any, told: str) -> None:
+    store = MemoryStore()
+    with pytest.raises(InvalidContent) as caught:
+        genai.load_chat(source, session="ada", store=store)
+    assert told in str(caught.value)
+    assert [] == store.sessions()
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "llm"])
+@given(value=st.data())
+def test_no_json_makes_a_reader_stumble(name: str, value: st.DataObject) -> None:
+    if name in ("chatgpt", "multiturn"):
+        node = st.fixed_dictionaries({}, optional={"message": MESSAGES, "children": JSON})
+        found = value.draw(MAPPINGS(node) if name == "chatgpt" else SESSIONS)
+    else:
+        found = value.draw(st.lists(MESSAGES | JSON, min_size=1, max_size=3))
+    text = "\n".join(map(json.dumps, found)) if name == "jsonl" else json.dumps(found)
+    if name == "markdown":
+        text = (
+            f"## You <!-- multiturn:user -->\n\n<!-- multiturn:part -->\n\n```json\n{text}\n```\n"
+        )
+    with suppress(InvalidContent):
+        for one in read(text, format=name):
+            write(one)
+            for other in NAMES:
+                export(one, other)
+
+
+KINDS = st.sampled_from(
+    ["text", "image_url", "image", "tool_use", "tool_result", "thinking", "input_audio", "file"]
+)
+PARTS = st.fixed_dictionaries(
+    {"type": KINDS},
+    optional={
+        "text": JSON, "image_url": JSON, "input_audio": JSON, "file": JSON, "source": JSON,
+        "id": JSON, "name": JSON, "input": JSON, "content": JSON, "thinking": JSON,
+        "tool_use_id": JSON, "functionCall": JSON, "inlineData": JSON,
+    },
+)  # fmt: skip
+MESSAGES = st.fixed_dictionaries(
+    {},
+    optional={
+        "role": st.sampled_from(["user", "model", "assistant", "tool", "system"]),
+        "content": st.text(max_size=3) | st.lists(PARTS, max_size=2) | JSON,
+        "parts": st.lists(PARTS | JSON, max_size=2),
+        "tool_calls": JSON | st.lists(st.fixed_dictionaries({"function": JSON}), max_size=2),
+        "author": JSON | st.just({"role": "user"}) | st.just({"role": "assistant"}),
+        "tool_call_id": JSON,
+    },
+)
+TURNS = st.fixed_dictionaries(
+    {"id": st.sampled_from("abc")},
+    optional={"parent": st.sampled_from("abc"), "contents": JSON | st.lists(MESSAGES)},
+)
+SESSIONS = st.fixed_dictionaries(
+    {"format": st.just("multiturn.conversation"), "version": st.just(1)},
+    optional={"turns": st.lists(TURNS | JSON, max_size=3), "head": JSON, "tries": JSON},
+)
+
+
+def MAPPINGS(node: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    nodes = st.dictionaries(st.sampled_from("abc"), node | JSON, max_size=3)
+    return st.fixed_dictionaries({"mapping": nodes}, optional={"current_node": JSON})
