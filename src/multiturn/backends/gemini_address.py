@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from urllib.parse import quote
 
 from multiturn.access import Access
 from multiturn.backends.gemini import resource_name
 
 _GEMINI = "https://generativelanguage.googleapis.com"
+# What names of models nearly always consist of.
+_PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~/:@")
 _VERSION = re.compile(r"/v\d+\w*$")
 
 
@@ -34,7 +35,11 @@ def url(access: Access, model: str, method: str, query: str = "") -> str:
         query: As ``?alt=sse``.
     """
     place = _vertex_place(access, model) if is_vertex(access) else resource_name(model)
-    return f"{root(access)}/{quote(place, safe='/:@')}:{method}{query}"
+    if not _PLAIN.issuperset(place):
+        from urllib.parse import quote  # not above: it costs 2 ms
+
+        place = quote(place, safe="/:@")
+    return f"{root(access)}/{place}:{method}{query}"
 
 
 def root(access: Access) -> str:
