@@ -14,20 +14,21 @@ from multiturn.messages.message import Object
 from multiturn.stored_session import StoredSession
 from multiturn.stores.errors import Conflict
 from multiturn.stores.protocol import Store, StoredAttempt, StoredTurn, WholeSession
-from multiturn.stores.record import read, recorded, turn_id
+from multiturn.stores.record import decoded, read, recorded, turn_id
 
 
 def records_of(stored: StoredSession, turns: Iterable[str]) -> dict[str, Object]:
     """Return what a store keeps of turns beside their contents, by identity."""
     known = {row.id: row for row in stored.store.tree(stored.name)}
     records: dict[str, Object] = {}
-    for turn in turns:
-        if turn not in known:  # said in the session that this one was forked from
+    for turn in reversed([*turns]):
+        if turn not in known:  # said, with all before it, in the session this was forked from
             known.update((row.id, row) for row in stored.store.line(turn))
-        row = known[turn]
-        if row.body:
-            members = read(row.body, stored.store.blobs)
-            records[turn] = {k: v for k, v in members.items() if k != "contents"}
+        members = decoded(known[turn].body)
+        places = members.pop("blobs", ())
+        if any(place[0] != "contents" for place in places):
+            members = read(known[turn].body, stored.store.blobs)
+        records[turn] = {name: value for name, value in members.items() if name != "contents"}
     return records
 
 

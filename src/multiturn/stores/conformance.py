@@ -32,6 +32,7 @@ from multiturn.stores.protocol import Store
 from multiturn.stores.record import Record
 from multiturn.stores.retention_contract import RetentionContract
 from multiturn.stores.search_contract import SearchContract
+from multiturn.stores.whole_contract import WholeContract
 
 __all__ = (
     "EMPTY", "HARD_TEXTS", "StoreContract", "contents_of", "error_of", "new_attempt", "say",
@@ -39,7 +40,7 @@ __all__ = (
 )  # fmt: skip
 
 
-class StoreContract(SearchContract, RetentionContract):
+class StoreContract(SearchContract, RetentionContract, WholeContract):
     """What every store does; inherit from it and bring a fixture ``store``."""
 
     def test_a_session_is_begun_once_and_opened_ever_after(self, store: Store) -> None:
