@@ -7,10 +7,12 @@ is installed.  The server answers from memory, in a process of its own.
 
     send, 1,000 turns   CPU of send_message with the reply ready, ms
     chunk               CPU of a streamed chunk, µs
-    first reply         CPU of a whole process that sends one message, ms
+    first reply         CPU of a whole process, its end included, that sends one message, ms;
+                        every package is compiled, as pip leaves it
     async               1,000 conversations at once, 3 messages each: messages per second
 
-The floor is the same requests, with bodies that are ready, through the bare HTTP client.
+The floor is the same requests, with bodies that are ready, through the bare HTTP client;
+for the first reply, through a socket, read with json.
 """
 
 from __future__ import annotations
@@ -18,15 +20,42 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import resource
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from typing import Any
 
 from http_clients import N_CHUNKS, REPLY, Server
 
+FIRST_REPLY = {
+    "floor": """
+import json, socket
+host, _, port = sys.argv[1].removeprefix("http://").partition(":")
+connection = socket.create_connection((host.encode(), int(port)))
+connection.sendall(b"POST /v1beta/models/gemini-x:generateContent HTTP/1.1\\r\\nHost: h\\r\\n"
+                   b"Content-Length: 50\\r\\n\\r\\n" + b" " * 50)
+assert json.loads(connection.recv(65536).partition(b"\\r\\n\\r\\n")[2])["candidates"]
+""",
+    "ours": """
+import multiturn as genai
+genai.configure(api_key="k", client_options={"api_endpoint": sys.argv[1]})
+assert genai.GenerativeModel("gemini-x").start_chat().send_message("Hi").text
+""",
+    "generativeai": """
+import google.generativeai as genai
+genai.configure(api_key="k", transport="rest", client_options={"api_endpoint": sys.argv[1]})
+assert genai.GenerativeModel("gemini-x").start_chat().send_message("Hi").text
+""",
+    "genai": """
+from google import genai
+client = genai.Client(api_key="k", http_options={"base_url": sys.argv[1]})
+assert client.chats.create(model="gemini-x").send_message("Hi").text
+""",
+}
 N_TURNS, N_CHATS, N_MESSAGES = 1_000, 1_000, 3
 MEASURES = ("send", "chunk", "first reply", "async")
 
@@ -128,7 +157,21 @@ def floor(url: str) -> tuple[Callable[[Any], Any], Any]:
     return Bare, Bare.send
 
 
+def first_reply(name: str, url: str) -> float:
+    def cpu_seconds() -> float:
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return used.ru_utime + used.ru_stime
+
+    program = "import sys" + FIRST_REPLY[name]
+    for _ in range(2):  # the first compiles
+        before = cpu_seconds()
+        subprocess.run([sys.executable, "-W", "ignore", "-c", program, url], check=True)
+    return (cpu_seconds() - before) * 1e3
+
+
 def measured(name: str, what: str, url: str) -> float | None:
+    if what == "first reply":
+        return first_reply(name, url)
     make, send_async, *_ = globals()[name](url)
     if what == "send":
         chat = make(history())
@@ -143,9 +186,6 @@ def measured(name: str, what: str, url: str) -> float | None:
         began = time.process_time()
         count = sum(1 for _ in chat.send_message("Hi", stream=True))
         return (time.process_time() - began) / max(count, N_CHUNKS) * 1e6
-    if what == "first reply":
-        make([]).send_message("Hi")
-        return time.process_time() * 1e3
     if send_async is None or name == "genai":
         return None
 
@@ -170,13 +210,16 @@ def main(rounds: int, pythons: dict[str, str]) -> None:
     assert server.stdout is not None
     url = f"http://127.0.0.1:{server.stdout.readline().strip()}"
     found: dict[tuple[str, str], list[float]] = {}
+    folder = tempfile.TemporaryDirectory()
+    environment = {**os.environ, "NO_PROXY": "*", "PYTHONPYCACHEPREFIX": folder.name}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     try:
         for _ in range(rounds):
             for what in MEASURES:
                 for name, python in pythons.items():
                     out = subprocess.run(  # noqa: PLW1510
                         [python, __file__, "measure", name, what, url],
-                        capture_output=True, text=True, env={**os.environ, "NO_PROXY": "*"},
+                        capture_output=True, text=True, env=environment,
                     )  # fmt: skip
                     if out.returncode:
                         print(name, what, out.stderr.strip().splitlines()[-1], file=sys.stderr)
@@ -185,6 +228,7 @@ def main(rounds: int, pythons: dict[str, str]) -> None:
     finally:
         server.terminate()
         server.wait()
+        folder.cleanup()
     print(f"{'':14}" + "".join(f"{what:>14}" for what in MEASURES))
     for name in pythons:
         cells = [statistics.median(found.get((name, what), [float("nan")])) for what in MEASURES]
