@@ -123,6 +123,29 @@ def test_a_turn_keeps_its_identity_from_store_to_store(
     assert (4, []) == (len(beside.tree) + 1, store.check())
 
 
+def test_what_was_erased_is_in_no_export(chat: genai.ChatSession, store: Store) -> None:
+    stored = genai.load_chat(chat.to_json(), chat.model, session="ada", store=store)
+    stored.redo()
+    first, last = stored.turns
+    store.erase(first.id)
+    text = chat.model.start_chat(session="ada", store=store).to_json()
+    assert ("hello" in text, "other" in text) == (False, True)
+    again = genai.load_chat(text, chat.model, session="bob", store=store)
+    assert ["other", "three"] == said(again)
+    assert last.id not in {turn.id for turn in again.tree}
+    assert [] == store.check()
+
+
+def test_a_fork_takes_what_was_said_before_along(chat: genai.ChatSession, store: Store) -> None:
+    stored = genai.load_chat(chat.to_json(), chat.model, session="ada", store=store)
+    fork = stored.fork("bob")
+    fork.send_message("aside")
+    again = genai.load_chat(fork.to_json(), chat.model, session="eve", store=MemoryStore())
+    assert ["hello", "one", "aside", "four"] == said(again)
+    assert [turn.id for turn in fork.turns] == [turn.id for turn in again.turns]
+    assert fork.to_json().replace('"bob"', '"eve"') == again.to_json()
+
+
 def test_a_name_that_is_taken_is_not_touched(chat: genai.ChatSession, store: Store) -> None:
     chat.model.start_chat(session="ada", store=store).send_message("mine")
     with pytest.raises(SessionExists):
