@@ -74,6 +74,8 @@ class _Writer:
             return value
         if kind is dict or kind is list:
             return self._container(value)
+        if kind is int:
+            return self._integer(value)
         return self._scalar(value)
 
     def _scalar(self, value: Any) -> Any:
@@ -128,7 +130,7 @@ class _Writer:
     def _members(self, value: Any, kind: type) -> Any:
         if kind is list or kind is tuple:
             return self._list(value)
-        if isinstance(value, Mapping):
+        if kind is dict or isinstance(value, Mapping):
             return self._object(value.items())
         if isinstance(value, type):
             raise Mismatch(value, _ANYTHING)
