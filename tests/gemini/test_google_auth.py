@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import threading
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -20,6 +21,7 @@ from google.oauth2 import service_account
 import multiturn
 from gemini.wire_server import Pause, Received, WireServer, answers, error, whole
 from multiturn import GenerativeModel, MissingKey, Retry, StatusError, TimedOut
+from multiturn.backends import google_auth
 from multiturn.google_errors import Unauthenticated
 from multiturn.http import HttpHead
 from ways import Way
@@ -207,6 +209,22 @@ def test_threads_share_one_token(service: WireServer, tokens: Tokens, token_url:
     for thread in threads:
         thread.join(30)
     assert (["Bearer ya29.token-1"] * 8, 1) == (shown(service), len(tokens.asked))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_a_child_does_not_wait_for_a_token_that_its_parent_was_asking_for(
+    service: WireServer, token_url: str
+) -> None:
+    model = vertex(service, credentials=account(token_url))
+    with google_auth._lock:  # as another thread of the parent may hold it
+        child = os.fork()
+        if child == 0:
+            try:
+                os._exit(0 if model.generate_content("Hi").text == "Hello." else 1)
+            except BaseException:
+                os._exit(2)
+    assert 0 == os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def test_an_object_of_google_auth_serves_as_it_is(

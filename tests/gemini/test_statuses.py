@@ -65,6 +65,11 @@ CASES: dict[str, Case] = {
     "429 in an hour": case(
         429, "RESOURCE_EXHAUSTED", google.ResourceExhausted, 1, retry_info("3600s")
     ),
+    "429 after an hour, by header": Case(
+        whole(error(429, "RESOURCE_EXHAUSTED"), 429, **{"Retry-After": "3600"}),
+        google.ResourceExhausted,
+        1,
+    ),
     "429 in a list": Case(
         whole([error(429, "RESOURCE_EXHAUSTED")], 429), google.ResourceExhausted, 4
     ),
