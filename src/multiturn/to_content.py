@@ -121,6 +121,8 @@ def _content_object(content: object, path: str, roles: Sequence[str] = ROLES) ->
 
 
 def _content_members(content: object, path: str) -> Object:
+    if isinstance(content, str):
+        return {"parts": [_part_object(content, path)] if content else []}
     if isinstance(content, Content):
         parts = _part_objects(content.parts, f"{path}.parts")
         return {**content.json_object, "parts": parts}
@@ -132,7 +134,7 @@ def _content_members(content: object, path: str) -> Object:
         return {**object_, "parts": _part_objects(listed, f"{path}.parts")}
     if _is_iterable(content):
         return {"parts": _part_objects(content, path)}
-    return {"parts": [_part_object(content, path)] if content not in ("", {}, None) else []}
+    return {"parts": [_part_object(content, path)] if content not in ({}, None) else []}
 
 
 def _part_objects(parts: Any, path: str) -> list[Object]:
