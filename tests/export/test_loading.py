@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import multiturn as genai
@@ -319,6 +319,7 @@ def test_what_cannot_be_read_is_refused_with_its_format_and_place(source: Any, t
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "llm"])
+@settings(max_examples=min(settings().max_examples, 300))
 @given(value=st.data())
 def test_no_json_makes_a_reader_stumble(name: str, value: st.DataObject) -> None:
     if name in ("chatgpt", "multiturn"):
