@@ -69,6 +69,46 @@ def test_keys_are_named_and_never_shown(
     assert "secret" not in out
 
 
+@pytest.mark.parametrize(
+    ("place", "told"),
+    [
+        (
+            "{folder}/chats.db",
+            "ok    sessions    none kept yet; they would be in {folder}/chats.db",
+        ),
+        ("{folder}/there.db", "ok    sessions    4 bytes in {folder}/there.db"),
+        ("mysql://u:secret@h/x", "note  sessions    a store is the path of a file or"),
+    ],
+)
+def test_where_conversations_are_kept_is_told_and_nothing_is_made(
+    monkeypatch: pytest.MonkeyPatch,
+    empty_cache: Path,
+    capsys: pytest.CaptureFixture[str],
+    place: str,
+    told: str,
+) -> None:
+    (empty_cache / "there.db").write_bytes(b"ours")
+    monkeypatch.setenv("MULTITURN_STORE", place.format(folder=empty_cache))
+
+    main(["doctor"])
+    out = capsys.readouterr().out
+    assert told.format(folder=empty_cache) in out
+    assert "secret" not in out
+    assert ["there.db"] == [file.name for file in empty_cache.iterdir()]
+
+
+def test_a_server_that_keeps_conversations_is_named_without_its_password(
+    monkeypatch: pytest.MonkeyPatch, empty_cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("psycopg_pool", reason="PostgresStore needs multiturn[postgres]")
+    monkeypatch.setenv("MULTITURN_STORE", "postgresql://ada:secret@db.example/chats")
+
+    main(["doctor"])
+    out = capsys.readouterr().out
+    assert "ok    sessions    postgresql://ada@db.example:5432/chats" in out
+    assert "secret" not in out
+
+
 def test_the_network_is_not_touched(monkeypatch: pytest.MonkeyPatch, empty_cache: Path) -> None:
     def refuse(*_: Any) -> None:
         raise AssertionError("the network was touched")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -12,7 +14,7 @@ from typing import Any
 
 import pytest
 from tests.cli.talker import talk
-from tests.cli.terminal import PATIENCE_SECONDS, Terminal
+from tests.cli.terminal import PATIENCE_SECONDS, TALKER, Terminal
 
 from multiturn import GenerativeModel, SQLiteStore
 from multiturn.testing import ScriptedBackend
@@ -130,6 +132,20 @@ def test_a_question_after_kill_9_says_what_it_takes_the_place_of(
     assert "Next.\n" == out
     assert "in flight when the last process ended: “Name a thing.”" in err
     assert "takes its place" in err
+
+
+def test_an_answer_whose_reader_goes_away_is_no_turn_and_in_the_journal(tmp_path: Path) -> None:
+    command = f"{shlex.quote(sys.executable)} {shlex.quote(str(TALKER))} chat --session a hi"
+    done = subprocess.run(
+        ["/bin/sh", "-c", f"{command} --store {shlex.quote(str(tmp_path / 'chats.db'))} | head -1"],
+        env={**os.environ, "SCRIPT": json.dumps([["one\n", *["more\n" * 50] * 300]])},
+        stdin=subprocess.DEVNULL, capture_output=True, check=True,
+    )  # fmt: skip
+
+    assert (b"one\n", b"") == (done.stdout, done.stderr)
+    known = SQLiteStore(tmp_path / "chats.db")
+    assert [0] == [state.turns for state in known.sessions()]
+    assert ["abandoned"] == [attempt.outcome for attempt in known.attempts("a")]
 
 
 def test_kill_9_of_the_embedded_model_in_mid_answer_loses_no_turn(

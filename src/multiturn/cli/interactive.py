@@ -41,7 +41,8 @@ def talk(conversation: Conversation, files: list[Path], *, markdown: bool, debug
 
 def _greet(conversation: Conversation, screen: Screen) -> None:
     screen.say(f"multiturn {__version__}, talking to {conversation.chat.model.model_name}", "bold")
-    screen.note("/help lists what else can be typed; Ctrl-D leaves.")
+    keeps = "" if conversation.branch.session else ", /name NAME keeps this conversation"
+    screen.note(f"/help lists what else can be typed{keeps}; Ctrl-D leaves.")
     if conversation.attachments:
         names = ", ".join(str(attached) for attached in conversation.attachments)
         screen.note(f"goes with your first message: {names}")
