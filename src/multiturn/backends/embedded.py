@@ -5,26 +5,17 @@ from __future__ import annotations
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 from multiturn import weights
-from multiturn.backends.embedded_chunks import chunks_for
+from multiturn.backends.embedded_chunks import TextChunks, chunks_for
 from multiturn.backends.embedded_deadline import Deadline
+from multiturn.backends.embedded_messages import Unsendable, has_functions, messages_of, tools_of
 from multiturn.backends.gbnf import one_of
-from multiturn.backends.openai_parts import note
-from multiturn.backends.tool_grammar import (
-    call_text,
-    declarations_of,
-    instruction,
-    is_reply_only,
-    result_text,
-    schema_for,
-)
+from multiturn.backends.tool_grammar import is_reply_only, schema_for
 from multiturn.cancel import Cancel
-from multiturn.engine import Engine, Message, Sampling, open_engine
-from multiturn.engine.protocol import Role
+from multiturn.engine import Engine, Message, Sampling, Tools, open_engine
 from multiturn.errors import InvalidContent, UsageError
-from multiturn.messages.content import Content
 from multiturn.messages.message import Object
 from multiturn.request import Request
 from multiturn.schema import for_dialect
@@ -41,7 +32,6 @@ _KNOWN = {
     "temperature", "topK", "topP",
 }  # fmt: skip
 _SEEDS = 2**32 - 1
-Unsendable: TypeAlias = Literal["raise", "note"]
 
 
 class Options(NamedTuple):
@@ -62,6 +52,16 @@ class Options(NamedTuple):
     threads: int | None = None
     chat_template: str | None = None
     unsendable: Unsendable = "raise"
+
+
+class _Asked(NamedTuple):
+    """A request in the engine's words, and what makes chunks of its pieces."""
+
+    engine: Engine
+    messages: list[Message]
+    sampling: Sampling
+    tools: Tools | None
+    chunks: TextChunks
 
 
 class EmbeddedBackend:
@@ -113,48 +113,55 @@ class EmbeddedBackend:
 
     def stream(self, request: Request, cancel: Cancel) -> Iterator[Object]:
         """Answer; stops within one token when closed or cancelled."""
-        messages = messages_of(request, self.options.unsendable)
-        sampling = sampling_of(request)
-        chunks = chunks_for(request)
-        engine = self.engine(request.model)
+        asked = self._asked(request)
         with closing(Deadline(request.timeout_seconds, cancel)) as deadline:
-            pieces = engine.stream(messages, sampling, cancel=deadline.cancel)
+            pieces = asked.engine.stream(
+                asked.messages, asked.sampling, tools=asked.tools, cancel=deadline.cancel
+            )
             try:
                 for piece in pieces:
                     deadline.require_end(piece)
-                    yield from chunks.of(piece)
+                    yield from asked.chunks.of(piece)
             finally:
                 pieces.close()  # type: ignore[attr-defined]
 
     async def stream_async(self, request: Request, cancel: Cancel) -> AsyncIterator[Object]:
         """Answer without blocking the event loop."""
-        messages = messages_of(request, self.options.unsendable)
-        sampling = sampling_of(request)
-        chunks = chunks_for(request)
-        engine = await self._engine_async(request.model)
+        import asyncio
+
+        asked = await asyncio.to_thread(self._asked, request)
         with closing(Deadline(request.timeout_seconds, cancel)) as deadline:
-            pieces = engine.stream_async(messages, sampling, cancel=deadline.cancel)
+            pieces = asked.engine.stream_async(
+                asked.messages, asked.sampling, tools=asked.tools, cancel=deadline.cancel
+            )
             try:
                 async for piece in pieces:
                     deadline.require_end(piece)
-                    for chunk in chunks.of(piece):
+                    for chunk in asked.chunks.of(piece):
                         yield chunk
             finally:
                 await pieces.aclose()  # type: ignore[attr-defined]
 
-    async def _engine_async(self, model: str) -> Engine:
-        if model in self._engines:
-            return self._engines[model]
-        import asyncio
+    def _asked(self, request: Request) -> _Asked:
+        """Turn a request into the engine's words; fetches the weights if they are not here.
 
-        return await asyncio.to_thread(self.engine, model)
+        Whether a model writes calls of its own is known once it is loaded.
+        """
+        tools, calls = tools_of(request), None
+        if tools is not None or any(has_functions(content) for content in request.contents):
+            calls = self.engine(request.model).template.calls
+        tools = None if calls is None else tools
+        messages = messages_of(request, self.options.unsendable, calls)
+        sampling = sampling_of(request, tools)
+        chunks = chunks_for(request, calls)
+        return _Asked(self.engine(request.model), messages, sampling, tools, chunks)
 
     def count_tokens(self, request: Request) -> Object:
         """Return the exact size of the prompt that the request becomes."""
-        messages = messages_of(request, self.options.unsendable)
-        if not messages:
+        asked = self._asked(request)
+        if not asked.messages:
             raise InvalidContent("$.contents", [], "something to count: a message, or a list")
-        return {"totalTokens": self.engine(request.model).count(messages)}
+        return {"totalTokens": asked.engine.count(asked.messages, asked.tools)}
 
     async def count_tokens_async(self, request: Request) -> Object:
         """Do the same without blocking the event loop."""
@@ -175,62 +182,13 @@ def _with_options(options: Options) -> EmbeddedBackend:
     return _shared if options == _shared.options else EmbeddedBackend(**options._asdict())
 
 
-def messages_of(request: Request, unsendable: Unsendable = "raise") -> list[Message]:
-    """Return a conversation as the engine takes it, oldest first.
+def sampling_of(request: Request, tools: Tools | None = None) -> Sampling:
+    """Return how tokens are chosen, from the request's generation config.
 
     Args:
         request: What is asked.
-        unsendable: As in Options.
-
-    Raises:
-        InvalidContent: A part is not text; the path names it.
-    """
-    messages: list[Message] = []
-    told: list[str] = []
-    if request.system_instruction is not None:
-        told.append(_text(request.system_instruction, "$.system_instruction", unsendable))
-    if schema_for(request) is not None:
-        told.append(instruction(declarations_of(request.tools)))
-    if told:
-        messages.append(("system", "\n\n".join(told)))
-    for i, content in enumerate(request.contents):
-        role: Role = "assistant" if content.role == "model" else "user"
-        messages.append((role, _text(content, f"$.contents[{i}]", unsendable)))
-    return messages
-
-
-def _text(content: Content, path: str, unsendable: Unsendable) -> str:
-    """Join the text of a content; thoughts are not said again."""
-    texts: list[str] = []
-    for i, part in enumerate(content.json_object.get("parts") or ()):
-        if part.get("thought"):
-            continue
-        if "text" in part:
-            texts.append(part["text"])
-        elif "functionCall" in part:
-            texts.append(call_text(part["functionCall"]))
-        elif "functionResponse" in part:
-            texts.append(result_text(part["functionResponse"]))
-        else:
-            texts.append(_text_of_blob(part, f"{path}.parts[{i}]", unsendable))
-    return "".join(texts)
-
-
-def _text_of_blob(part: Object, path: str, unsendable: Unsendable) -> str:
-    blob = part.get("inlineData") or {}
-    if not str(blob.get("mimeType", "")).startswith("text/"):
-        if unsendable == "note":
-            return note(part)
-        raise InvalidContent(path, part, "text: the embedded model reads nothing else")
-    data = Content.view({"parts": [part]}).parts[0].inline_data.data
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise InvalidContent(path, data, f"text in UTF-8 ({error})") from None
-
-
-def sampling_of(request: Request) -> Sampling:
-    """Return how tokens are chosen, from the request's generation config.
+        tools: Functions for a model that writes calls of its own; None for one that a
+            grammar makes write them.
 
     Raises:
         UsageError: Something is asked for that the embedded engine cannot do.
@@ -243,15 +201,17 @@ def sampling_of(request: Request) -> Sampling:
         raise UsageError("the embedded model gives one answer; leave candidate_count at 1")
     schema, grammar = _shape(config)
     answer = schema_for(request)
-    if answer is not None:
-        if schema is not None or grammar:
-            raise UsageError(
-                "the embedded model cannot keep to a response_schema and call functions in one "
-                "turn; leave out one of them"
-            )
-        schema = answer
-    # Repeating is what JSON is made of, but for the one text of a reply.
-    is_text = grammar is None and (schema is None or (answer is not None and is_reply_only(answer)))
+    if answer is not None and (schema is not None or grammar):
+        raise UsageError(
+            "the embedded model cannot keep to a response_schema and call functions in one "
+            "turn; leave out one of them"
+        )
+    # Repeating is what JSON is made of, but for the text of a reply.
+    is_text = schema is None and grammar is None
+    if tools is not None:
+        is_text = not tools.forced
+    elif answer is not None:
+        schema, is_text = answer, is_reply_only(answer)
     seed = config.get("seed")
     return Sampling(
         temperature=config.get("temperature"),

@@ -100,6 +100,26 @@ def schema_for(request: Request) -> Object | None:
     return answer_schema(declarations, request.tool_config, may_call=may_call)
 
 
+def allowed_names(
+    declarations: Iterable[Object], tool_config: Object | None
+) -> tuple[list[str], bool]:
+    """Return which functions may be called, and whether one must be.
+
+    Raises:
+        UnknownName: The rules of calling name a function that is not declared.
+    """
+    calling = (tool_config or {}).get("functionCallingConfig") or {}
+    mode = calling.get("mode") or "AUTO"
+    if mode == "NONE":
+        return [], False
+    declared = [declaration.get("name", "") for declaration in declarations]
+    allowed = list(calling.get("allowedFunctionNames") or declared)
+    for name in allowed:
+        if name not in declared:
+            raise UnknownName("function", name, declared)
+    return allowed, mode == "ANY"
+
+
 def answer_schema(
     declarations: Iterable[Object], tool_config: Object | None, *, may_call: bool = True
 ) -> Object | None:
@@ -113,16 +133,11 @@ def answer_schema(
     Raises:
         UnknownName: The rules of calling name a function that is not declared.
     """
-    calling = (tool_config or {}).get("functionCallingConfig") or {}
-    mode = calling.get("mode") or "AUTO"
-    if mode == "NONE":
-        return None
     by_name = {declaration.get("name", ""): declaration for declaration in declarations}
-    allowed = calling.get("allowedFunctionNames") or list(by_name)
-    for name in allowed:
-        if name not in by_name:
-            raise UnknownName("function", name, by_name)
-    if mode != "ANY" and not may_call:
+    allowed, forced = allowed_names(by_name.values(), tool_config)
+    if not allowed:
+        return None
+    if not forced and not may_call:
         allowed = []
     options: list[Object] = []
     definitions: Object = {}
@@ -130,7 +145,7 @@ def answer_schema(
         arguments, own = _apart(parameters_of(by_name[name]), name)
         definitions.update(own)
         options.append(_object(name={"const": name}, arguments=arguments))
-    if mode != "ANY":
+    if not forced:
         options.append(_object(reply={"type": "string"}))
     schema: Object = {"anyOf": options}
     return {**schema, "$defs": definitions} if definitions else schema
@@ -203,7 +218,7 @@ class AnswerReader:
             return None
         if not isinstance(answer, dict) or "name" not in answer:
             return None
-        return {"name": answer["name"], "args": _whole(answer.get("arguments") or {})}
+        return {"name": answer["name"], "args": whole(answer.get("arguments") or {})}
 
 
 def whole_text(text: str) -> str:
@@ -213,12 +228,13 @@ def whole_text(text: str) -> str:
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def _whole(value: Any) -> Any:
+def whole(value: Any) -> Any:
+    """Return a JSON value with every text in it made whole, as by ``whole_text``."""
     if isinstance(value, str):
         return whole_text(value)
     if isinstance(value, dict):
-        return {whole_text(name): _whole(member) for name, member in value.items()}
-    return [_whole(item) for item in value] if isinstance(value, list) else value
+        return {whole_text(name): whole(member) for name, member in value.items()}
+    return [whole(item) for item in value] if isinstance(value, list) else value
 
 
 def call_text(call: Object) -> str:

@@ -7,12 +7,37 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from multiturn.engine.protocol import Engine, Message, Messages, Piece, Role, Sampling, Template
+from multiturn.engine.calls import Call, CallReader, CallSyntax
+from multiturn.engine.protocol import (
+    Engine,
+    Function,
+    Message,
+    Messages,
+    Piece,
+    Role,
+    Sampling,
+    Template,
+    Tools,
+)
 
 if TYPE_CHECKING:
     from multiturn.engine.llama import open_engine
 
-__all__ = ["Engine", "Message", "Messages", "Piece", "Role", "Sampling", "Template", "open_engine"]
+__all__ = [
+    "Call",
+    "CallReader",
+    "CallSyntax",
+    "Engine",
+    "Function",
+    "Message",
+    "Messages",
+    "Piece",
+    "Role",
+    "Sampling",
+    "Template",
+    "Tools",
+    "open_engine",
+]
 
 
 def __getattr__(name: str) -> Any:

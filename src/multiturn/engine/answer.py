@@ -7,7 +7,7 @@ import queue
 from collections.abc import AsyncIterator, Callable
 from typing import Literal
 
-from multiturn.engine.protocol import Flag, Messages, Piece, Sampling
+from multiturn.engine.protocol import Flag, Messages, Piece, Sampling, Tools
 from multiturn.errors import EngineError
 
 Delivered = Piece | BaseException
@@ -29,10 +29,11 @@ class Run:
         self,
         messages: Messages,
         sampling: Sampling,
+        tools: Tools | None,
         cancel: Flag | None,
         deliver: Callable[[Delivered], None],
     ) -> None:
-        self.messages, self.sampling = messages, sampling
+        self.messages, self.sampling, self.tools = messages, sampling, tools
         self._cancel, self._deliver = cancel, deliver
         self._stop: Stop | None = None
 
@@ -64,11 +65,12 @@ class Pieces:
         self,
         messages: Messages,
         sampling: Sampling,
+        tools: Tools | None,
         cancel: Flag | None,
         start: Callable[[Run], None],
     ) -> None:
         self._queue: queue.SimpleQueue[Delivered] = queue.SimpleQueue()
-        self._run = Run(messages, sampling, cancel, self._queue.put)
+        self._run = Run(messages, sampling, tools, cancel, self._queue.put)
         self._process = os.getpid()
         self._ended = False
         start(self._run)
@@ -112,6 +114,7 @@ class Pieces:
 async def pieces_async(
     messages: Messages,
     sampling: Sampling,
+    tools: Tools | None,
     cancel: Flag | None,
     start: Callable[[Run], None],
 ) -> AsyncIterator[Piece]:
@@ -124,7 +127,7 @@ async def pieces_async(
     def deliver(piece: Delivered) -> None:
         loop.call_soon_threadsafe(arrived.put_nowait, piece)
 
-    run = Run(messages, sampling, cancel, deliver)
+    run = Run(messages, sampling, tools, cancel, deliver)
     start(run)
     try:
         while True:

@@ -7,14 +7,16 @@ import json
 import os
 import threading
 import weakref
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from multiturn.engine.answer import Pieces, Run, pieces_async
+from multiturn.engine.call_grammar import call_grammar
 from multiturn.engine.cores import physical_cores
 from multiturn.engine.memory import check_memory, has_eight_bit_keys
 from multiturn.engine.prompt import PromptBuilder
-from multiturn.engine.protocol import Flag, Messages, Piece, Sampling, Template
+from multiturn.engine.protocol import Flag, Messages, Piece, Sampling, Template, Tools
 from multiturn.engine.reply import Reply, read_chunk, request_for
 from multiturn.engine.server import Load, Server
 from multiturn.engine.slots import Slots
@@ -41,36 +43,46 @@ class _Loaded:
         except BaseException:
             self.server.close()
             raise
-        self._grammars: dict[str, str] = {}
+        self._tried: set[str] = set()
 
-    def grammar(self, sampling: Sampling) -> str | None:
-        """Return the grammar that holds the answer, None if it is free.
+    def grammar(self, run: Run) -> str | None:
+        """Return the grammar that holds the answer, None if it is free."""
+        syntax, tools, schema = self.prompts.template.calls, run.tools, run.sampling.json_schema
+        if tools is not None and tools.allowed:
+            if syntax is None:
+                raise EngineError("the chat template has no functions; give no tools")
+            schemas = {f.name: f.parameters for f in tools.functions if f.name in tools.allowed}
+            self._try(call_grammar(syntax, schemas, forced=True), schemas)
+            return call_grammar(syntax, schemas, forced=tools.forced)
+        if schema is None:
+            return run.sampling.grammar
+        return self._try(self.server.grammar(schema), schema)
 
-        llama.cpp drops a JSON Schema that it cannot compile without a word, so each is tried
-        first: asked for a token that cannot begin JSON, a working grammar gives another one.
+    def _try(self, grammar: str, schema: Mapping[str, Any]) -> str:
+        """Return a grammar of JSON, or of calls, that works.
+
+        llama.cpp drops one that it cannot compile without a word, so each is tried first:
+        asked for a token that cannot begin an answer, a working grammar gives another one.
         """
-        if sampling.json_schema is None:
-            return sampling.grammar
-        key = json.dumps(sampling.json_schema)
-        if key not in self._grammars:
-            grammar = self.server.grammar(sampling.json_schema)
-            transcript = Transcript()
-            request = {
-                "prompt": "a", "max_tokens": 1, "temperature": 0, "stream": True,
-                "grammar": grammar, "logit_bias": [[self._never_json, 1000]],
-                "return_tokens": True, "verbose": True, "cache_prompt": False,
-            }  # fmt: skip
-            with self.slots.taken([], lambda: False) as slot:
-                assert slot is not None
-                request["id_slot"] = slot.number
-                self.server.complete(request, lambda chunk: read_chunk(transcript, chunk) is None)
-            if transcript.generated(self.prompts.tokenize)[:1] == [self._never_json]:
-                raise EngineError(
-                    f"the engine cannot hold an answer to this JSON Schema: {key[:200]}; check it "
-                    "(types, $ref, limits) or use a simpler one"
-                )
-            self._grammars[key] = grammar
-        return self._grammars[key]
+        if grammar in self._tried:
+            return grammar
+        transcript = Transcript()
+        request = {
+            "prompt": "a", "max_tokens": 1, "temperature": 0, "stream": True,
+            "grammar": grammar, "logit_bias": [[self._never_json, 1000]],
+            "return_tokens": True, "verbose": True, "cache_prompt": False,
+        }  # fmt: skip
+        with self.slots.taken([], lambda: False) as slot:
+            assert slot is not None
+            request["id_slot"] = slot.number
+            self.server.complete(request, lambda chunk: read_chunk(transcript, chunk) is None)
+        if transcript.generated(self.prompts.tokenize)[:1] == [self._never_json]:
+            raise EngineError(
+                f"the engine cannot hold an answer to this JSON Schema: {json.dumps(schema)[:200]}"
+                "; check it (types, $ref, limits) or use a simpler one"
+            )
+        self._tried.add(grammar)
+        return grammar
 
     def close(self) -> None:
         self.slots.close()
@@ -107,21 +119,23 @@ class LlamaEngine:
         messages: Messages,
         sampling: Sampling = DEFAULT_SAMPLING,
         *,
+        tools: Tools | None = None,
         cancel: Flag | None = None,
     ) -> Iterator[Piece]:
-        return Pieces(messages, sampling, cancel, self._start)
+        return Pieces(messages, sampling, tools, cancel, self._start)
 
     def stream_async(
         self,
         messages: Messages,
         sampling: Sampling = DEFAULT_SAMPLING,
         *,
+        tools: Tools | None = None,
         cancel: Flag | None = None,
     ) -> AsyncIterator[Piece]:
-        return pieces_async(messages, sampling, cancel, self._start)
+        return pieces_async(messages, sampling, tools, cancel, self._start)
 
-    def count(self, messages: Messages) -> int:
-        return len(self._use().prompts.build(messages).tokens)
+    def count(self, messages: Messages, tools: Tools | None = None) -> int:
+        return len(self._use().prompts.build(messages, tools).tokens)
 
     def close(self) -> None:
         with self._idle:
@@ -183,11 +197,13 @@ class LlamaEngine:
         if run.stopped() == "closed":
             raise EngineError("the engine is being closed; ask again")
         loaded = self._use()
-        prompt = loaded.prompts.build(run.messages)
+        prompt = loaded.prompts.build(run.messages, run.tools)
         room = self.context_tokens - len(prompt.tokens)
         if room < 1:
             raise ContextTooLong(len(prompt.tokens), self.context_tokens, backend="embedded")
-        request = request_for(prompt, run.sampling, loaded.grammar(run.sampling), room)
+        request = request_for(prompt, run.sampling, loaded.grammar(run), room)
+        if (calls := loaded.prompts.template.calls) is not None:
+            request["preserved_tokens"] = [marker for marker, _ in calls.control]
         answer = Reply(run, len(prompt.tokens))
         with loaded.slots.taken(prompt.tokens, lambda: run.stopped() is not None) as slot:
             if slot is not None:
@@ -198,7 +214,7 @@ class LlamaEngine:
         if last.finish == "stop" and run.sampling.json_schema is not None:
             _check_json(answer.transcript.text)
         run.deliver(last)
-        loaded.prompts.expect([*run.messages, ("assistant", answer.transcript.text)])
+        loaded.prompts.expect(run.messages, answer.transcript.text, run.tools)
 
 
 _engines: weakref.WeakSet[LlamaEngine] = weakref.WeakSet()

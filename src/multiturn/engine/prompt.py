@@ -8,14 +8,18 @@ with, so that the prompt of the next turn continues the key/value cache to the t
 
 from __future__ import annotations
 
+import json
 import re
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from multiturn.engine.protocol import Message, Messages, Role, Template, check_messages
+from multiturn.engine.call_probe import CALL_ID, probe_calls
+from multiturn.engine.calls import Segment
+from multiturn.engine.markers import Markers
+from multiturn.engine.protocol import Message, Messages, Role, Template, Tools, check_messages
 from multiturn.engine.tokens import TokenCache, Tokens
 from multiturn.errors import EngineError
 
@@ -48,15 +52,19 @@ class PromptBuilder:
         self._ask = ask
         self._segments = TokenCache(_SEGMENT_LIMIT_TOKENS)
         self._answers = TokenCache(_ANSWER_LIMIT_TOKENS)
-        self._layouts: OrderedDict[Shape, list[str | int]] = OrderedDict()
+        self._layouts: OrderedDict[tuple[Shape, str], list[str | int]] = OrderedDict()
         self._lock = threading.Lock()
         self._start = self._tokenize("", special=True, start=True)[:1]
-        self.template = _probe(self._render, str(ask("/props", None).get("chat_template", "")))
+        source = str(ask("/props", None).get("chat_template", ""))
+        self._markers = Markers(source, lambda text, special: self._tokens(text, special=special))
+        calls = probe_calls(self._apply, source, self._markers.control)
+        self.template = replace(_probe(self._render, source), calls=calls)
 
-    def build(self, messages: Messages) -> Prompt:
+    def build(self, messages: Messages, tools: Tools | None = None) -> Prompt:
         """Return the prompt that asks for the message after ``messages``.
 
-        A last message of the assistant is continued.
+        A last message of the assistant is continued.  Calls in what the assistant said
+        are calls again; in any other text they stay text.
 
         Raises:
             InvalidContent: A role or a text cannot be sent.
@@ -66,32 +74,35 @@ class PromptBuilder:
         ordered = self._ordered(messages)
         tokens = list(self._start)
         key = hash(tuple(tokens))
-        for segment in self._layout(_shape(ordered)):
+        for segment in self._layout(_shape(ordered), tools):
             if isinstance(segment, str):
                 ids = self._tokens(segment, special=True)
+            elif ordered[segment][0] == "assistant":
+                ids = self._said(key, ordered[segment][1])
             else:
-                role, text = ordered[segment]
-                kept = self._answers.get((key, text)) if role == "assistant" else None
-                ids = self._tokens(text, special=False) if kept is None else kept
+                ids = self._told(*ordered[segment])
             tokens += ids
             key = hash((key, tuple(ids)))
         return Prompt(tokens, key)
 
-    def expect(self, messages: Messages) -> None:
-        """Lay out the prompt of the next user's message while nobody waits for it.
+    def expect(self, messages: Messages, answer: str, tools: Tools | None = None) -> None:
+        """Lay out the prompt after an answer, and what it calls for, while nobody waits for it.
 
         The template is rendered whole for every prompt, which takes longer the more
         messages there are; whether it would change what is old is known to no one.
         """
         try:
-            self._layout(_shape(self._ordered([*messages, ("user", "next")])))
+            calls = None if self.template.calls is None else self.template.calls.read(answer)
+            results: list[Message] = [("result", "next")] * (len(calls[1]) if calls else 0)
+            following = [*messages, ("assistant", answer), *(results or [("user", "next")])]
+            self._layout(_shape(self._ordered(following)), tools)
         except EngineError:
             return  # whoever asks for such a prompt is told
 
     def remember(self, prompt: Prompt, text: str, ids: Tokens) -> None:
         """Keep the ids with which the model answered ``prompt`` with ``text``."""
         stripped = text.strip() if "assistant" in self.template.trims else text
-        self._answers.put((prompt.key, stripped), ids)
+        self._answers.put((prompt.key, self._respelt(stripped)), ids)
 
     def tokenize(self, text: str) -> Tokens:
         """Return the ids of ``text``, taken as text throughout."""
@@ -100,6 +111,28 @@ class PromptBuilder:
     def detokenize(self, tokens: Tokens) -> str:
         """Return the text of ``tokens``."""
         return str(self._ask("/detokenize", {"tokens": list(tokens)})["content"])
+
+    def _said(self, key: int, text: str) -> Tokens:
+        """Return the tokens of an answer, those it was generated with if they are known."""
+        kept = self._answers.get((key, self._respelt(text)))
+        if kept is not None:
+            return kept
+        calls = self.template.calls
+        segments = [Segment(text, False)] if calls is None else calls.segments(text)
+        return [i for part in segments for i in self._tokens(part.text, special=part.is_syntax)]
+
+    def _told(self, role: Role, text: str) -> Tokens:
+        """Return the tokens of what the model is told, in which nothing is markup."""
+        calls = self.template.calls
+        if role == "result" and calls is not None and calls.quotes_results:
+            text = json.dumps(text, ensure_ascii=False)[1:-1]
+        parts = self._markers.apart(text)
+        return [i for part in parts for i in self._tokens(part, special=False)]
+
+    def _respelt(self, answer: str) -> str:
+        """Return an answer as the backend spells it, whichever way the model did."""
+        calls = self.template.calls
+        return answer if calls is None else calls.respelt(answer)
 
     def _ordered(self, messages: Messages) -> list[Message]:
         """Return the messages as this template takes them."""
@@ -113,23 +146,26 @@ class PromptBuilder:
             ordered.insert(0, ("system", ""))
         return _join_neighbours(ordered) if template.alternates else ordered
 
-    def _layout(self, shape: Shape) -> list[str | int]:
+    def _layout(self, shape: Shape, tools: Tools | None) -> list[str | int]:
         """Return the rendered template as its own parts (str) and messages' places (int).
 
         Who wants a layout that is being made waits for it.
         """
+        listed = _listed(tools)
+        key = shape, json.dumps(listed)
         with self._lock:
-            known = self._layouts.get(shape)
+            known = self._layouts.get(key)
             if known is None:
-                known = self._layouts[shape] = self._lay_out(shape)
-            self._layouts.move_to_end(shape)
+                known = self._layouts[key] = self._lay_out(shape, listed)
+            self._layouts.move_to_end(key)
             while len(self._layouts) > _LAYOUT_LIMIT:
                 self._layouts.popitem(last=False)
             return known
 
-    def _lay_out(self, shape: Shape) -> list[str | int]:
+    def _lay_out(self, shape: Shape, tools: Sequence[dict[str, Any]]) -> list[str | int]:
         rendered = self._render(
-            [(role, _placeholder(i) if filled else "") for i, (role, filled) in enumerate(shape)]
+            [(role, _placeholder(i) if filled else "") for i, (role, filled) in enumerate(shape)],
+            tools,
         )
         layout = _split(rendered)
         places = [part for part in layout if isinstance(part, int)]
@@ -142,9 +178,16 @@ class PromptBuilder:
             )
         return layout
 
-    def _render(self, messages: list[Message]) -> str:
-        listed = [{"role": role, "content": text} for role, text in messages]
-        return str(self._ask("/apply-template", {"messages": listed})["prompt"])
+    def _render(self, messages: list[Message], tools: Sequence[dict[str, Any]] = ()) -> str:
+        return self._apply([_listed_message(role, text) for role, text in messages], tools)
+
+    def _apply(self, messages: Sequence[dict[str, Any]], tools: Sequence[dict[str, Any]]) -> str:
+        body: dict[str, Any] = {"messages": messages}
+        if tools:
+            # They are shown all the same; but else llama.cpp refuses what its own grammars,
+            # which are not used, cannot hold.
+            body |= {"tools": tools, "tool_choice": "none"}
+        return str(self._ask("/apply-template", body)["prompt"])
 
     def _tokens(self, text: str, *, special: bool) -> Tokens:
         known = self._segments.get((special, text))
@@ -157,6 +200,28 @@ class PromptBuilder:
         return list(self._ask("/tokenize", body)["tokens"])
 
 
+def _listed_message(role: Role, text: str) -> dict[str, Any]:
+    if role != "result":
+        return {"role": role, "content": text}
+    return {"role": "tool", "tool_call_id": CALL_ID, "content": text}
+
+
+def _listed(tools: Tools | None) -> list[dict[str, Any]]:
+    """Return the functions as llama.cpp takes them, cut where a marker may begin."""
+    functions = () if tools is None else tools.functions
+    return [
+        {
+            "type": "function",
+            "function": {
+                "name": _cut(function.name),
+                "description": _cut(function.description),
+                "parameters": _cut(function.parameters),
+            },
+        }
+        for function in functions
+    ]
+
+
 def _shape(messages: Messages) -> Shape:
     return tuple((role, bool(text)) for role, text in messages)
 
@@ -165,11 +230,21 @@ def _placeholder(index: int) -> str:
     return f"@@multiturn-{index}@@"
 
 
-_PLACE = re.compile(r"@@multiturn-(\d+)@@")
+def _cut(value: Any) -> Any:
+    """Return a JSON value with cuts in its texts: no marker, and no placeholder, is whole."""
+    if isinstance(value, str):
+        return _MAY_BEGIN_A_MARKER.sub("@@multiturn-@@", value)
+    if isinstance(value, Mapping):
+        return {_cut(name): _cut(member) for name, member in value.items()}
+    return [_cut(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+_PLACE = re.compile(r"@@multiturn-(\d*)@@")
+_MAY_BEGIN_A_MARKER = re.compile(r"(?<=[<\[@])(?=\S)")
 
 
 def _split(rendered: str) -> list[str | int]:
-    """Split at the placeholders: template text and message indices, in order."""
+    """Split at cuts and placeholders: template text and message indices, in order."""
     parts = _PLACE.split(rendered)
     return [int(part) if i % 2 else part for i, part in enumerate(parts) if part]
 
@@ -229,7 +304,8 @@ def _join_neighbours(messages: list[Message]) -> list[Message]:
     """Join messages of one role that stand next to each other."""
     joined: list[Message] = []
     for role, text in messages:
-        before = joined.pop()[1] if joined and joined[-1][0] == role else ""
+        same = joined and joined[-1][0] == role and role != "result"
+        before = joined.pop()[1] if same else ""
         joined.append((role, _joined(before, text)))
     return joined
 

@@ -7,14 +7,16 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from multiturn.engine.calls import CallSyntax
 from multiturn.errors import InvalidContent, UsageError
 
-Role = Literal["system", "user", "assistant"]
+# A result is what a function gave; the call stands in what the assistant said before.
+Role = Literal["system", "user", "assistant", "result"]
 Message = tuple[Role, str]
 Messages = Sequence[Message]
 Finish = Literal["stop", "length", "cancelled"]
 
-ROLES: tuple[Role, ...] = ("system", "user", "assistant")
+ROLES: tuple[Role, ...] = ("system", "user", "assistant", "result")
 
 
 class Flag(Protocol):
@@ -84,6 +86,30 @@ def _within(value: object, whole: bool, lowest: float, highest: float) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
+class Function:
+    """A function that the model is told of; ``parameters`` is the JSON Schema of its arguments."""
+
+    name: str
+    description: str
+    parameters: Mapping[str, Any] = field(hash=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """The functions of one request, for a model whose template has ``calls``.
+
+    Attributes:
+        functions: All that the model is shown.
+        allowed: Names of those that it may call now.
+        forced: It must call, not answer.
+    """
+
+    functions: tuple[Function, ...]
+    allowed: frozenset[str]
+    forced: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Piece:
     """A piece of an answer as it is generated.
 
@@ -118,6 +144,7 @@ class Template:
             empty one is sent then.
         alternates: It refuses two messages of one role in a row; they are joined then.
         trims: Roles whose text it strips of white space at both ends.
+        calls: How it writes calls of functions; None if it has none, or none that we can use.
     """
 
     source: str
@@ -125,6 +152,7 @@ class Template:
     inserts_system: bool
     alternates: bool
     trims: frozenset[str]
+    calls: CallSyntax | None = None
 
 
 class Engine(Protocol):
@@ -141,18 +169,28 @@ class Engine(Protocol):
         ...
 
     def stream(
-        self, messages: Messages, sampling: Sampling = ..., *, cancel: Flag | None = None
+        self,
+        messages: Messages,
+        sampling: Sampling = ...,
+        *,
+        tools: Tools | None = None,
+        cancel: Flag | None = None,
     ) -> Iterator[Piece]:
         """Generate the answer to ``messages``; closing or dropping the iterator stops it."""
         ...
 
     def stream_async(
-        self, messages: Messages, sampling: Sampling = ..., *, cancel: Flag | None = None
+        self,
+        messages: Messages,
+        sampling: Sampling = ...,
+        *,
+        tools: Tools | None = None,
+        cancel: Flag | None = None,
     ) -> AsyncIterator[Piece]:
         """Do the same without blocking the event loop."""
         ...
 
-    def count(self, messages: Messages) -> int:
+    def count(self, messages: Messages, tools: Tools | None = None) -> int:
         """Return the exact size, in tokens, of the prompt that ``messages`` become."""
         ...
 

@@ -23,13 +23,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from multiturn.engine.call_grammar import JSON_SPACING
 from multiturn.errors import EngineError
 
 # Prefill can be cancelled between two batches; 256 costs 6 % of prefill speed against
 # 512 and halves the wait (measured with a 135M model on two cores: 384 against 410 tok/s).
 _BATCH_TOKENS = 256
-# Free white space would let a small model write blanks until the window is full.
-_JSON_SPACING = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 _HAS_UNIX_SOCKETS = os.name == "posix"
 _HAS_MEMORY_FILES = sys.platform == "linux"
 _SOCKET_SECONDS = 600
@@ -132,7 +131,7 @@ class Server:
 
     def grammar(self, schema: Mapping[str, Any]) -> str:
         """Return the grammar of a JSON Schema, compact: without free white space."""
-        compact = {"x-guidance": _JSON_SPACING, **schema}
+        compact = {"x-guidance": JSON_SPACING, **schema}
         return str(_import_xllamacpp().json_schema_to_grammar(compact))
 
     def close(self) -> None:
