@@ -16,14 +16,16 @@ from multiturn.stores.errors import Conflict, SessionExists, SessionMissing
 from multiturn.stores.memory import MemoryStore
 from multiturn.stores.protocol import SessionState
 from multiturn.stores.sqlite import SQLiteStore
+from multiturn.stores.words import excerpt_of, phrases_of
 
 HANDLES = st.integers(0, 2)
 NAMES = st.sampled_from(["ada", "bob"])
-TEXTS = st.text(st.characters(codec=None), max_size=5)
+WORDS = ["a b", "b a", "A", "\xe4 b", "b\x00c", ""]
+TEXTS = st.sampled_from(WORDS) | st.text(st.characters(codec=None), max_size=5)
 
 
 class Stores(RuleBasedStateMachine):
-    """The model: of each name its texts, what can be redone, and who holds it."""
+    """The model: of each name the turns that lead to its head, what was said, who holds it."""
 
     @initialize(in_memory=st.booleans())
     def begin(self, in_memory: bool) -> None:
@@ -33,8 +35,10 @@ class Stores(RuleBasedStateMachine):
         else:
             path = self.folder / "chats.db"
             self.handles = [SQLiteStore(path, synchronous="NORMAL") for _ in range(3)]
-        self.model: dict[str, list[str]] = {}
         self.heads: dict[str, list[str]] = {}
+        self.said: dict[str, set[str]] = {}
+        self.turns: dict[str, tuple[str | None, str]] = {}  # what each follows, and says
+        self.erased: set[str] = set()
         self.seen: dict[tuple[int, str], SessionState] = {}
         self.held: dict[str, SessionState] = {}
 
@@ -46,8 +50,8 @@ class Stores(RuleBasedStateMachine):
     @rule(who=HANDLES, name=NAMES)
     def open(self, who: int, name: str) -> None:
         state = self.handles[who].open(name)
-        self.model.setdefault(name, [])
         self.heads.setdefault(name, [])
+        self.said.setdefault(name, set())
         self.seen[who, name] = state
 
     @rule(who=HANDLES, name=NAMES)
@@ -73,8 +77,9 @@ class Stores(RuleBasedStateMachine):
         contents = [{"role": "user", "parts": [{"text": text}]}]
         turn, blobs = turn_after(state, state.attempt, contents)
         self.handles[who].commit(state, [turn], blobs)
-        self.model[name].append(text)
+        self.turns[turn.id] = turn.parent, text
         self.heads[name].append(turn.id)
+        self.said[name].add(turn.id)
 
     @rule(who=HANDLES, name=NAMES)
     def settle(self, who: int, name: str) -> None:
@@ -97,26 +102,71 @@ class Stores(RuleBasedStateMachine):
             expected = Conflict
         assert expected is error_of(lambda: self.handles[who].move(state, back))
         if expected is None:
-            self.model[name].pop()
             self.heads[name].pop()
 
     @rule(who=HANDLES)
     def fork(self, who: int) -> None:
-        if "ada" not in self.model:
+        if "ada" not in self.heads:
             return
         head = self.heads["ada"][-1] if self.heads["ada"] else None
-        expected = SessionExists if "bob" in self.model else None
+        expected = SessionExists if "bob" in self.heads else None
         assert expected is error_of(lambda: self.handles[who].create("bob", head))
         if expected is None:
-            self.model["bob"], self.heads["bob"] = [*self.model["ada"]], [*self.heads["ada"]]
+            self.heads["bob"], self.said["bob"] = [*self.heads["ada"]], set()
 
     @rule(who=HANDLES, name=NAMES)
     def delete(self, who: int, name: str) -> None:
-        expected = None if name in self.model else SessionMissing
+        expected = None if name in self.heads else SessionMissing
         assert expected is error_of(lambda: self.handles[who].delete(name))
-        self.model.pop(name, None)
-        self.heads.pop(name, None)
-        self.held.pop(name, None)
+        self._forget(name)
+
+    def _forget(self, name: str) -> None:
+        for known in (self.heads, self.said, self.held):
+            known.pop(name, None)
+
+    @rule(who=HANDLES, prefix=st.sampled_from(["", "a", "bob"]))
+    def prune(self, who: int, prefix: str) -> None:
+        gone = [name for name in self.heads if name not in self.held and name.startswith(prefix)]
+        assert len(gone) == self.handles[who].prune(older_than_seconds=-60, prefix=prefix)
+        for name in gone:
+            self._forget(name)
+
+    @rule(who=HANDLES, data=st.data())
+    def erase(self, who: int, data: st.DataObject) -> None:
+        there = sorted(self._reachable())
+        if there:
+            turn = data.draw(st.sampled_from(there))
+            self.handles[who].erase(turn)
+            self.erased.add(turn)
+
+    @rule(who=HANDLES)
+    def vacuum(self, who: int) -> None:
+        self.handles[who].vacuum()
+
+    @rule(who=HANDLES, query=st.sampled_from(["a", "b", "b a", '"b a"', "c"]))
+    def search(self, who: int, query: str) -> None:
+        expected = {
+            turn
+            for turn in self._reachable() - self.erased
+            if excerpt_of(self.turns[turn][1], phrases_of(query))[1]
+            and all(excerpt_of(self.turns[turn][1], [phrase])[1] for phrase in phrases_of(query))
+        }
+        found = self.handles[who].search(query, limit=1000)
+        assert sorted(expected) == sorted(message.turn for message in found)
+        assert {message.session for message in found} <= {*self.heads}
+
+    def _reachable(self) -> set[str]:
+        """Return the turns that lead to a head or were said in a session, and those before."""
+        waiting = [*(turn for turns in self.heads.values() for turn in turns)]
+        waiting += [turn for turns in self.said.values() for turn in turns]
+        found: set[str] = set()
+        while waiting:
+            turn = waiting.pop()
+            parent = self.turns[turn][0]
+            if turn not in found and parent:
+                waiting.append(parent)
+            found.add(turn)
+        return found
 
     def _is_gone(self, who: int, name: str) -> bool:
         now = self.handles[0].state(name)
@@ -127,8 +177,9 @@ class Stores(RuleBasedStateMachine):
         if not hasattr(self, "handles"):
             return
         for handle in {id(handle): handle for handle in self.handles}.values():
-            assert sorted(self.model) == [state.name for state in handle.sessions()]
-            for name, expected in self.model.items():
+            assert sorted(self.heads) == [state.name for state in handle.sessions()]
+            for name, turns in self.heads.items():
+                expected = [self.turns[turn][1] for turn in turns if turn not in self.erased]
                 assert expected == texts(handle, name)
         assert [] == self.handles[0].check()
 
