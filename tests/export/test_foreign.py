@@ -30,7 +30,7 @@ def parts(found: Conversation, number: int) -> Any:
 
 
 def told(found: Conversation) -> str | None:
-    return found.system_instruction and found.system_instruction.text
+    return None if found.system_instruction is None else found.system_instruction.text
 
 
 def lost(found: Conversation) -> list[str]:
