@@ -7,7 +7,14 @@ from typing import Any
 
 import pytest
 
-from multiturn import ChatSession, GenerationConfig, GenerativeModel, InvalidContent, UnknownName
+from multiturn import (
+    ChatSession,
+    GenerationConfig,
+    GenerativeModel,
+    InvalidContent,
+    UnknownName,
+    UsageError,
+)
 from multiturn.testing import ScriptedBackend
 
 NEARLY = {
@@ -91,3 +98,11 @@ def test_an_option_like_no_other_is_refused_with_those_that_there_are() -> None:
 def test_a_setting_is_named_as_it_was_written(config: Any, name: str) -> None:
     with pytest.raises(InvalidContent, match=rf"\$\.generation_config\.{name} is"):
         GenerativeModel(backend=ScriptedBackend("Hi"), generation_config=config)
+
+
+@pytest.mark.parametrize("name", ["speech_config", "speechConfig"])
+def test_a_setting_that_a_backend_lacks_has_its_name_in_python(name: str) -> None:
+    config = {name: {"language_code": "de"}}
+    for model in (None, "vllm/anything"):
+        with pytest.raises(UsageError, match=r"generation_config\.speech_config$"):
+            GenerativeModel(model, generation_config=config).generate_content("Hi")

@@ -53,7 +53,13 @@ def _as_written(wire: str, configs: tuple[GenerationConfigLike, ...]) -> str:
     """Return the name by which a person gave a member."""
     if any(isinstance(config, Mapping) and wire in config for config in configs):
         return wire
-    return next(n for n, f in settings.GenerationConfig.fields.items() if f.wire == wire)
+    return python_name(wire)
+
+
+def python_name(wire: str) -> str:
+    """Return the name that a member has in Python, as ``top_k`` for ``topK``."""
+    fields = settings.GenerationConfig.fields.items()
+    return next((name for name, field in fields if field.wire == wire), wire)
 
 
 def _config_object(config: GenerationConfigLike) -> Object:

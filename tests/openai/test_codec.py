@@ -243,7 +243,7 @@ def test_only_allowed_functions_are_told() -> None:
         ({"tools": [{"googleSearch": {}}]}, "googleSearch"),
         ({"config": {"response_mime_type": "text/x.enum"}}, "text/x.enum"),
         ({"config": {"response_modalities": ["IMAGE"]}}, "text"),
-        ({"config": {"speech_config": {}}}, "speechConfig"),
+        ({"config": {"speech_config": {}}}, "speech_config"),
         ({"more": {"cachedContent": "cachedContents/a"}}, "cachedContent"),
     ],
 )

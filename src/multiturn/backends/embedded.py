@@ -14,6 +14,7 @@ from multiturn.backends.embedded_messages import Unsendable, has_functions, mess
 from multiturn.backends.gbnf import one_of
 from multiturn.backends.tool_grammar import is_reply_only, schema_for
 from multiturn.cancel import Cancel
+from multiturn.config import python_name
 from multiturn.engine import Engine, Message, Sampling, Tools, open_engine
 from multiturn.errors import InvalidContent, UsageError
 from multiturn.messages.message import Object
@@ -196,7 +197,9 @@ def sampling_of(request: Request, tools: Tools | None = None) -> Sampling:
     config = {**_DEFAULTS.get(request.model.lower(), {}), **request.generation_config}
     for name in config:
         if name not in _KNOWN:
-            raise UsageError(f"the embedded model does not know generation_config.{name}")
+            raise UsageError(
+                f"the embedded model does not know generation_config.{python_name(name)}"
+            )
     if (config.get("candidateCount") or 1) > 1:
         raise UsageError("the embedded model gives one answer; leave candidate_count at 1")
     schema, grammar = _shape(config)

@@ -15,6 +15,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 from multiturn.backends import projection
 from multiturn.backends.openai_parts import note, user_parts
 from multiturn.backends.projection import Located, Message, Result, Said
+from multiturn.config import python_name
 from multiturn.errors import InvalidContent, UnknownName, UsageError
 from multiturn.messages.content import Content
 from multiturn.messages.message import Object
@@ -160,7 +161,9 @@ def _config(config: Object, style: Style) -> Object:
         if name in _SAME:
             out[_SAME[name]] = value
         elif name not in _HANDLED:
-            raise UsageError(f"servers of the OpenAI protocol know no generation_config.{name}")
+            raise UsageError(
+                f"servers of the OpenAI protocol know no generation_config.{python_name(name)}"
+            )
     if config.get("maxOutputTokens") is not None:
         out["max_completion_tokens" if style.is_openai else "max_tokens"] = config[
             "maxOutputTokens"
