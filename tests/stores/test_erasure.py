@@ -150,6 +150,20 @@ def test_erased_text_is_gone_from_the_files_at_once(tmp_path: Path) -> None:
         assert [] == store.check()
 
 
+def test_a_reader_that_holds_on_keeps_nobody_from_erasing(tmp_path: Path) -> None:
+    path = tmp_path / "chats.db"
+    with SQLiteStore(path, busy_timeout_seconds=0.05) as store, SQLiteStore(path) as reader:
+        turn = tell_a_secret(store)
+        with reader._reading() as execute:
+            execute("SELECT count(*) FROM turns").fetchone()
+            store.erase(turn)
+            store.vacuum()
+            assert 51 == execute("SELECT count(*) FROM turns WHERE length(body) > 0").fetchone()[0]
+        store.vacuum()
+        assert [] == holders(tmp_path)
+        assert [] == reader.check()
+
+
 @pytest.mark.parametrize("how", ["delete", "prune"])
 def test_deleted_text_is_gone_after_vacuum_and_the_file_is_smaller(
     tmp_path: Path, how: str
