@@ -12,9 +12,13 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Literal, Protocol, TypeAlias, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypeVar, overload
 
 from multiturn.messages.content import Content
+from multiturn.messages.message import Object
+
+if TYPE_CHECKING:
+    from multiturn.provenance import Provenance
 
 # How a turn ended, as told in ``JournalEntry``.
 Outcome: TypeAlias = Literal[
@@ -29,7 +33,13 @@ Outcome: TypeAlias = Literal[
     "interrupted",
 ]
 Encoder: TypeAlias = Callable[[Content], bytes]
+# What is known of a turn beside its contents: rounds, as they were or written down in an
+# object, or what reads such an object.
+Told: TypeAlias = "list[Any] | Object | Callable[[], Object | None] | None"
 S = TypeVar("S")
+
+# A request with fewer bytes is sent as one copy.
+_COPIED_BYTES = 32_768
 
 _branches: weakref.WeakSet[Branch] = weakref.WeakSet()
 
@@ -82,9 +92,11 @@ class Turn:
             the turn before; else 32, random.
         number: How many turns precede it on its branch.
         outcome: "answered"; or how a turn ended that was kept unfinished.
+        told: What is recorded of it beside its contents, or what reads that; None if
+            nothing is.
     """
 
-    __slots__ = ("_branch", "_end", "contents", "id", "number", "outcome", "parent")
+    __slots__ = ("_branch", "_end", "contents", "id", "number", "outcome", "parent", "told")
 
     def __init__(
         self,
@@ -92,18 +104,30 @@ class Turn:
         contents: Sequence[Content],
         turn_id: str | None = None,
         outcome: Outcome = "answered",
+        told: Told = None,
     ) -> None:
         self.parent = parent
         self.contents = tuple(content.frozen() for content in contents)
         self.id = turn_id or os.urandom(16).hex()
         self.number: int = parent.number + 1 if parent else 0
         self.outcome: Outcome = outcome
+        self.told: Told = told
         self._branch, self._end = _grow(parent, self.contents)
 
     @property
     def is_partial(self) -> bool:
         """Whether the answer is only what had arrived of it when the turn broke off."""
         return self.outcome != "answered"
+
+    @property
+    def about(self) -> Provenance | None:
+        """Who answered, how fast and at what cost; None if nobody was asked for it.
+
+        Of a stored turn it is read when it is looked at.
+        """
+        from multiturn.provenance import provenance_of
+
+        return provenance_of(self.told, self.outcome)
 
     @property
     def path(self) -> Path:
@@ -181,24 +205,37 @@ class Path(Sequence[Content]):
             head: What stands before.
             tail: What stands behind.
         """
+        return b"".join(self.folded_pieces(fold, head, tail))
+
+    def folded_pieces(
+        self, fold: Fold[S], head: bytes = b"", tail: bytes = b""
+    ) -> Sequence[bytes | memoryview]:
+        """Return the same in pieces, of which a long one is no copy.
+
+        As long as it is held, whoever goes on with the branch works on a copy.
+        """
         branch, end = self._branch, self._end
         if not end:
             more, last = self._more_folded(fold, fold.start)
-            return b"".join((head, *more, fold.end(last), tail))
+            return head, *more, fold.end(last), tail
         with branch.lock:
             known = branch.folds.get(fold)
             if known is None:
                 known = branch.folds[fold] = bytearray(), [], []
             buffer, ends, states = known
             for content in branch.contents[len(ends) : end] if len(ends) < end else ():
-                del buffer[ends[-1] if ends else 0 :], states[len(ends) :]  # as above
+                del states[len(ends) :]  # as above
                 piece, state = fold.step(states[-1] if states else fold.start, content)
-                buffer += piece
+                longer = _longer(buffer, ends[-1] if ends else 0, piece)
+                if longer is not buffer:
+                    buffer = longer
+                    branch.folds[fold] = buffer, ends, states
                 states.append(state)
                 ends.append(len(buffer))
             more, last = self._more_folded(fold, states[end - 1])
-            with memoryview(buffer) as view:
-                return b"".join((head, view[: ends[end - 1]], *more, fold.end(last), tail))
+            size = ends[end - 1]
+            said = memoryview(buffer)[:size] if size > _COPIED_BYTES else bytes(buffer[:size])
+        return head, said, *more, fold.end(last), tail
 
     def _more_folded(self, fold: Fold[S], state: S) -> tuple[list[bytes], S]:
         pieces = []
@@ -232,6 +269,15 @@ class Path(Sequence[Content]):
 
 
 _EMPTY = Path(Branch(), 0)
+
+
+def _longer(buffer: bytearray, size: int, piece: bytes) -> bytearray:
+    """Put a piece behind the first bytes of a buffer; one that is being sent stays as it is."""
+    try:
+        buffer[size:] = piece
+    except BufferError:
+        return buffer[:size] + piece
+    return buffer
 
 
 def empty_path() -> Path:

@@ -7,7 +7,7 @@ streamGenerateContent and countTokens) and its guide to thought signatures.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any, Literal, TypeAlias
 
@@ -55,6 +55,11 @@ def body(request: Request, more: Object | None = None) -> bytes:
         request: What is asked.
         more: Further members of the wire's request.
     """
+    return b"".join(body_pieces(request, more))
+
+
+def body_pieces(request: Request, more: Object | None = None) -> Sequence[bytes | memoryview]:
+    """Return the same in pieces, so that a long history is not copied."""
     contents = _SIGNED if wants_signatures(request.model) else _PLAIN
     members: Object = {}
     cached = "cachedContent" in request.more or "cachedContent" in (more or {})
@@ -71,7 +76,7 @@ def body(request: Request, more: Object | None = None) -> bytes:
     members.update(request.more)
     members.update(more or {})
     tail = b"]" + (b"," + _bytes(members, "$")[1:] if members else b"}")
-    return request.contents.folded(contents, b'{"contents":[', tail)
+    return request.contents.folded_pieces(contents, b'{"contents":[', tail)
 
 
 def count_body(request: Request) -> bytes:

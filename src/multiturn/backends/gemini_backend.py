@@ -19,6 +19,7 @@ from multiturn.http import (
     CONNECT_SECONDS,
     IDLE_SECONDS,
     TOTAL_SECONDS,
+    Body,
     Headers,
     HttpHead,
     HttpRequest,
@@ -142,7 +143,7 @@ class MethodCall:
 
     # -- what is sent --------------------------------------------------------------------
 
-    def body(self) -> bytes:
+    def body(self) -> Body:
         """Return what is sent next."""
         raise NotImplementedError
 
@@ -268,9 +269,9 @@ class _Generating(MethodCall):
         self._hops = gemini.Hops()
         self._token: str | None = None
 
-    def body(self) -> bytes:
+    def body(self) -> Body:
         more = {"continuationToken": self._token} if self._token else None
-        return gemini.body(self.request, more)
+        return gemini.body_pieces(self.request, more)
 
     def chunks(self, event: HttpHead | bytes) -> Iterable[Object]:
         return map(self._hops.joined, super().chunks(event))

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from multiturn.access import Secret
@@ -24,6 +24,7 @@ CONNECT_SECONDS = 5.0
 IDLE_SECONDS = 60.0
 TOTAL_SECONDS = 600.0
 
+Body: TypeAlias = bytes | Sequence[bytes | memoryview]
 Headers: TypeAlias = tuple[tuple[str, str | Secret], ...]
 
 
@@ -39,19 +40,21 @@ class HttpRequest:
         method: As ``POST``.
         url: Absolute; never holds a key.
         headers: Pairs, without ``Host`` and ``Content-Length``; what is secret is a Secret.
-        body: What is sent.
+        pieces: What is sent, one behind the other; what they show must not change.
+        size_bytes: How much that is.
         deadline: When everything must be over, as ``time.monotonic()`` counts.
         connect_seconds: Time for a new connection, its proxy and TLS included.
         idle_seconds: Longest silence of the server.
     """
 
     __slots__ = (
-        "body",
         "connect_seconds",
         "deadline",
         "headers",
         "idle_seconds",
         "method",
+        "pieces",
+        "size_bytes",
         "url",
     )
 
@@ -60,17 +63,24 @@ class HttpRequest:
         method: str,
         url: str,
         headers: Headers,
-        body: bytes,
+        body: Body,
         deadline: float,
         connect_seconds: float = CONNECT_SECONDS,
         idle_seconds: float = IDLE_SECONDS,
     ) -> None:
-        self.method, self.url, self.headers, self.body = method, url, headers, body
+        self.method, self.url, self.headers = method, url, headers
+        self.pieces = (body,) if isinstance(body, bytes) else body
+        self.size_bytes = sum(map(len, self.pieces))
         self.deadline = deadline
         self.connect_seconds, self.idle_seconds = connect_seconds, idle_seconds
 
+    @property
+    def body(self) -> bytes:
+        """What is sent, in one; made anew."""
+        return b"".join(self.pieces)
+
     def __repr__(self) -> str:
-        return f"<HttpRequest {self.method} {self.url} {self.headers} {len(self.body)} bytes>"
+        return f"<HttpRequest {self.method} {self.url} {self.headers} {self.size_bytes} bytes>"
 
     def __reduce__(self) -> tuple[object, ...]:
         raise TypeError("an HttpRequest carries credentials and is not pickled")

@@ -14,15 +14,13 @@ from typing import Any
 
 from multiturn.errors import BackendError, ConnectionFailed, TimedOut
 from multiturn.http import Headers, HttpRequest
-from multiturn.http.message import ResponseReader, request_head
+from multiturn.http.message import ResponseReader, head_along, joined, request_head
 from multiturn.http.readiness import Readiness
-from multiturn.http.route import Route, Trust, addressed
+from multiturn.http.route import Route, Trust
 
 # Larger receive buffers cost more than they save: above this size the C library maps
 # and unmaps memory for each call.
 _RECEIVE_BYTES = 65_536
-# A head is sent together with a body up to this size, at the price of a copy.
-_JOINED_BYTES = 65_536
 # RFC 8305: how long one address is tried before the next is tried beside it.
 _NEXT_ADDRESS_SECONDS = 0.25
 # How often a connection that is being made looks whether it was interrupted.
@@ -127,11 +125,8 @@ class Connection:
         head = head_along(self.route, target, request)
         self.reader.begin()
         try:
-            if len(request.body) <= _JOINED_BYTES:
-                self._send(request, b"".join((head, request.body)))
-            else:
-                self._send(request, head)
-                self._send(request, request.body)
+            for piece in joined(head, request):
+                self._send(request, piece)
         except TimedOut:
             raise
         except OSError as error:
@@ -201,13 +196,6 @@ class Connection:
         self._socket.close()
 
     forget = close  # close() of a socket says nothing that the parent's peer would hear
-
-
-def head_along(route: Route, target: str, request: HttpRequest) -> memoryview:
-    """Return the head of a request as a route wants it."""
-    target, host, headers = addressed(route, target)
-    headers = (*request.headers, *headers) if headers else request.headers
-    return request_head(request.method, target, host, headers, len(request.body))
 
 
 def failed(what: str, error: OSError, *, retryable: bool = True) -> ConnectionFailed:

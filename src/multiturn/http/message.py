@@ -8,10 +8,21 @@ from __future__ import annotations
 import httptools
 
 from multiturn.errors import ConnectionFailed, InvalidContent, MalformedReply
-from multiturn.http import BODY_BYTES, HEAD_BYTES, PACKING_RATIO, Headers, HttpHead, revealed
+from multiturn.http import (
+    BODY_BYTES,
+    HEAD_BYTES,
+    PACKING_RATIO,
+    Headers,
+    HttpHead,
+    HttpRequest,
+    revealed,
+)
+from multiturn.http.route import Route, addressed
 
 _MIB = 1024 * 1024
 _SLICE_BYTES = 256 * 1024
+# Pieces of a request up to this size are sent in one, at the price of a copy.
+_JOINED_BYTES = 32_768
 
 
 def request_head(
@@ -39,6 +50,26 @@ def _refused(pairs: list[tuple[str, str]]) -> InvalidContent:
     spoilt = [n for n, v in pairs if not (n + v).isascii() or any(c in n + v for c in "\r\n\0")]
     name = spoilt[0]
     return InvalidContent(f"$.headers[{name!r}]", "a text (not shown)", "ASCII text in one line")
+
+
+def head_along(route: Route, target: str, request: HttpRequest) -> memoryview:
+    """Return the head of a request as a route wants it."""
+    target, host, headers = addressed(route, target)
+    headers = (*request.headers, *headers) if headers else request.headers
+    return request_head(request.method, target, host, headers, request.size_bytes)
+
+
+def joined(head: memoryview, request: HttpRequest) -> list[bytes | memoryview]:
+    """Return what is sent, small pieces in one."""
+    pieces: list[bytes | memoryview] = []
+    small: list[bytes | memoryview] = [head]
+    for piece in request.pieces:
+        if len(piece) > _JOINED_BYTES:
+            pieces += b"".join(small), piece
+            small = []
+        else:
+            small.append(piece)
+    return [*pieces, b"".join(small)] if any(small) else pieces
 
 
 class ResponseReader:

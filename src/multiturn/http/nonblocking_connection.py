@@ -14,19 +14,17 @@ from multiturn.http.blocking import (
     Address,
     Limit,
     failed,
-    head_along,
     interleaved,
     require_tunnel,
     total_timed_out,
     tunnel_request,
     untrusted,
 )
-from multiturn.http.message import ResponseReader
+from multiturn.http.message import ResponseReader, head_along, joined
 from multiturn.http.route import Route, Trust
 
 # So much of an answer may wait for its reader before the server is made to wait.
 _WAITING_BYTES = 1024 * 1024
-_JOINED_BYTES = 65_536
 _NEXT_ADDRESS_SECONDS = 0.25
 
 # Transports of loops that work no more (closed, or of the process from which this one was
@@ -91,11 +89,8 @@ class Connection(asyncio.Protocol):
         self.reader.begin()
         self._request, self._problem = request, None
         self._heard_at = time.monotonic()
-        if len(request.body) <= _JOINED_BYTES:
-            self._transport.write(b"".join((head, request.body)))
-        else:
-            self._transport.write(head)
-            self._transport.write(request.body)
+        for piece in joined(head, request):
+            self._transport.write(piece)
         self._look_later()
 
     async def more(self) -> None:
