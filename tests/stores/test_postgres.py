@@ -168,35 +168,66 @@ def test_writers_killed_lose_nothing_in_postgres(postgres: Server) -> None:
     assert times == run("kill", postgres.address, times, os.getpid())["killed"]
 
 
-def test_a_connection_cut_at_any_message_stores_each_turn_once(
-    postgres: Server, schema: str, tmp_path: Path
-) -> None:
+@pytest.fixture
+def proxy(postgres: Server) -> Iterator[tuple[CuttingProxy, str]]:
+    """A proxy before the server that cuts connections, and its address."""
     folder = Path(tempfile.mkdtemp(prefix="multiturn-px-"))
     proxy = CuttingProxy(folder, postgres.folder / ".s.PGSQL.5432")
     address = postgres.address.replace(str(postgres.folder), str(folder))
-    cuts, at, stride = 0, 0, 1 if NIGHTLY else 5
     try:
-        with PostgresStore(f"{address}&sslmode=disable&gssencmode=disable", schema=schema) as store:
-            first = state = say(store, store.open("ada"), "start")
-            expected, missed = ["start"], 0
-            while missed < 2:
-                for delivers in (False, True):
-                    proxy.arm(at, delivers)
-                    text = f"{at} {delivers}"
-                    state = say(store, state, text)
-                    assert state.head is not None
-                    back = store.line(state.head, 2)[1].id
-                    store.move(store.move(state, back, (state.head,)), state.head)
-                    expected.append(text)
-                    missed = 0 if proxy.has_cut else missed + 1
-                    cuts += proxy.has_cut
-                at += stride
-            proxy.arm(-1, False)
-            assert expected == texts(store, "ada")
-            assert len(expected) == len(store.tree("ada"))
-            assert [] == store.check()
-            assert first.head != state.head
+        yield proxy, f"{address}&sslmode=disable&gssencmode=disable"
     finally:
         proxy.close()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_a_connection_cut_while_searching_or_erasing_leaves_nothing_half_done(
+    proxy: tuple[CuttingProxy, str], schema: str
+) -> None:
+    cutter, address = proxy
+    cuts, expected = 0, []
+    with PostgresStore(address, schema=schema, reconnect_seconds=60) as store:
+        state = say(store, store.open("ada"), "start")
+        for at in range(0, 60, 1 if NIGHTLY else 9):
+            for delivers in (False, True):
+                secret = say(store, state, "a secret")
+                state = say(store, secret, f"{at} {delivers}")
+                expected.append(f"{at} {delivers}")
+                cutter.arm(at, delivers)
+                assert 1 == len(store.search("secret"))
+                store.erase(str(secret.head))
+                assert 0 == store.prune(older_than_seconds=3600)
+                cuts += cutter.has_cut
+                cutter.arm(-1, False)
+                assert [] == store.search("secret")
+        assert ["start", *expected] == texts(store, "ada")
+        assert [] == store.check()
+    assert cuts >= 8
+
+
+def test_a_connection_cut_at_any_message_stores_each_turn_once(
+    proxy: tuple[CuttingProxy, str], schema: str
+) -> None:
+    cutter, address = proxy
+    cuts, at, stride = 0, 0, 1 if NIGHTLY else 5
+    with PostgresStore(address, schema=schema) as store:
+        first = state = say(store, store.open("ada"), "start")
+        expected, missed = ["start"], 0
+        while missed < 2:
+            for delivers in (False, True):
+                cutter.arm(at, delivers)
+                text = f"{at} {delivers}"
+                state = say(store, state, text)
+                assert state.head is not None
+                back = store.line(state.head, 2)[1].id
+                store.move(store.move(state, back, (state.head,)), state.head)
+                expected.append(text)
+                missed = 0 if cutter.has_cut else missed + 1
+                cuts += cutter.has_cut
+            at += stride
+        cutter.arm(-1, False)
+        assert expected == texts(store, "ada")
+        assert len(expected) == len(store.tree("ada"))
+        assert [] == store.check()
+        assert first.head != state.head
     assert cuts >= 40
