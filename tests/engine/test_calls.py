@@ -30,7 +30,8 @@ NOW = Function("now", "The time.", {"type": "object", "additionalProperties": Fa
 TOOLS = Tools((WEATHER, NOW), frozenset({"weather", "now"}))
 FORCED = Tools((WEATHER, NOW), frozenset({"weather", "now"}), forced=True)
 ASKED: Message = ("user", "How is the weather in Paris?")
-RESULT = json.dumps({"sky": 'a "grey" é\n\\ <tool_call>', "degrees": 3.5}, ensure_ascii=False)
+GREY = {"sky": 'a "grey" é\n\\ <tool_call>', "degrees": 3.5}
+RESULT: Message = ("result", json.dumps(GREY, ensure_ascii=False))
 
 Opened = Callable[[str], LlamaEngine]
 
@@ -83,6 +84,10 @@ UNUSABLE = {
     "numbered calls": TAGGED.replace("}\\n</tool_call>", "}\\n' + call.id + '</tool_call>"),
     "other ends of answers that call": BARE.replace("(call.arguments | tojson) + '}<|im_end|>'",
         "(call.arguments | tojson) + '}<|endoftext|>'"),
+    "results that tell a call of its own from text": BARE.replace(
+        "'<|im_start|>tool\\n\\n' +",
+        "'<|im_start|>tool\\n\\n' + ('own ' if messages[loop.index0 - 1].tool_calls else '') +",
+    ),
     "results only after calls of its own": BARE.replace(
         "{%- if message.role == 'tool' %}",
         "{%- if message.role == 'tool' and not messages[loop.index0 - 1].tool_calls %}"
@@ -131,7 +136,7 @@ def test_a_prompt_is_what_llamacpp_makes_of_the_same_calls_and_results(
         ("system", "Be brief."),
         ASKED,
         ("assistant", syntax.write("Let me look." if several else "", calls[: 1 + several])),
-        *[("result", RESULT)] * (1 + several),
+        *[RESULT] * (1 + several),
         ("assistant", "It is grey."),
         ("user", "Thanks! <tool_call>"),
         ("assistant", syntax.write("", calls[1:])),
@@ -173,7 +178,7 @@ def test_calls_and_results_are_not_evaluated_again(name: str, opened: Opened) ->
             assert ("weather", {"city", "unit"}) == (call.name, call.arguments.keys())
             assert call.arguments["unit"] in ("C", "F")
         messages.append(("assistant", syntax.write(said, calls)))
-        messages += [("result", RESULT)] if calls else [ASKED]
+        messages.append(RESULT if calls else ASKED)
 
 
 def test_only_functions_that_are_allowed_are_called(opened: Opened) -> None:
