@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 from multiturn.errors import UsageError
 from multiturn.gate import Gate
 from multiturn.history import Turn
-from multiturn.journal import JournalEntry
+from multiturn.journal import JournalEntry, written
 from multiturn.messages.message import Object
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def state_of(chat: ChatSession) -> Object:
     turns = chat.turns
     return {
         **{name: value for name, value in vars(chat).items() if name not in _LEFT_BEHIND},
-        "_head": [(turn.id, turn.contents, turn.outcome) for turn in turns],
+        "_head": [(turn.id, turn.contents, turn.outcome, written(turn.told)) for turn in turns],
         "_journal": [entry.pickled() for entry in chat._journal],
     }
 
@@ -51,7 +51,7 @@ def restore(chat: ChatSession, state: Object) -> None:
     vars(chat).update(state)
     chat._gate, chat._arriving, chat._stored, chat._redo = Gate(), None, None, ()
     chat._head = None
-    for turn_id, contents, outcome in state["_head"]:
-        chat._head = Turn(chat._head, contents, turn_id, outcome)
+    for turn_id, contents, outcome, told in state["_head"]:
+        chat._head = Turn(chat._head, contents, turn_id, outcome, told)
     by_id = {turn.id: turn for turn in chat.turns}
     chat._journal = [JournalEntry.unpickled(entry, by_id) for entry in state["_journal"]]

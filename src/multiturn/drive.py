@@ -12,7 +12,6 @@ from multiturn.cancel import Cancel
 from multiturn.errors import TurnCancelled
 from multiturn.messages.content import Content
 from multiturn.messages.message import Object
-from multiturn.reply import Reply
 from multiturn.request import Request
 from multiturn.turn import AskModel, Commit, Note, Pause, RunCalls, Step, Steps, Wait
 
@@ -26,8 +25,8 @@ class Keeper(Protocol):
 
     cancel: Cancel
 
-    def asked(self, reply: Reply) -> None:
-        """Take note of the reply that is about to arrive."""
+    def asked(self, step: AskModel) -> None:
+        """Take note of what is asked, and of the reply that is about to arrive."""
 
     def run_calls(self, step: RunCalls) -> list[Object] | None:
         """Run functions; return their results as parts, None if one waits for approval."""
@@ -71,7 +70,7 @@ def drive(steps: Steps, backend: Backend, keeper: Keeper) -> Iterator[Object]:
             proceed, outcome = steps.send, None
             try:
                 if isinstance(step, AskModel):
-                    keeper.asked(step.reply)
+                    keeper.asked(step)
                     _require_go(cancel)
                     with closing(
                         _generator(backend.stream(clock.timed(step.request), cancel))
@@ -108,7 +107,7 @@ async def drive_async(steps: Steps, backend: Backend, keeper: Keeper) -> AsyncIt
             proceed, outcome = steps.send, None
             try:
                 if isinstance(step, AskModel):
-                    keeper.asked(step.reply)
+                    keeper.asked(step)
                     _require_go(cancel)
                     stream = backend.stream_async(clock.timed(step.request), cancel)
                     async with aclosing(_async_generator(stream)) as chunks:

@@ -17,12 +17,11 @@ from multiturn.messages.content import Content
 from multiturn.messages.message import Object
 from multiturn.open_turn import OpenTurn
 from multiturn.recorded_overrides import overrides_object
-from multiturn.reply import Reply
 from multiturn.stored_session import StoredSession, row_of
 from multiturn.stores.errors import Conflict
 from multiturn.stores.protocol import SessionState, StoredTurn
 from multiturn.stores.record import Record, recorded
-from multiturn.turn import RunCalls, Steps, judged
+from multiturn.turn import AskModel, RunCalls, Steps, judged
 from multiturn.worker import result_of
 
 if TYPE_CHECKING:
@@ -35,8 +34,6 @@ if TYPE_CHECKING:
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.001, 0.05
 # What has arrived is recorded no more often, and costs no more than this share of the time.
 _NOTE_SECONDS, _NOTE_SHARE = 1.0, 0.02
-# Members of a reply that say who answered, how and at what cost.
-_TOLD = ("modelVersion", "responseId", "usageMetadata", "promptFeedback")
 
 
 class DurableTurn(OpenTurn):
@@ -44,12 +41,9 @@ class DurableTurn(OpenTurn):
 
     __slots__ = (
         "_attempt",
-        "_began",
-        "_first",
         "_is_committing",
         "_next_note",
         "_results",
-        "_rounds",
         "_so_far",
         "_stored",
         "_told_overrides",
@@ -68,9 +62,8 @@ class DurableTurn(OpenTurn):
         self._stored, self._worker = stored, stored.worker
         self._attempt = ""
         self._is_committing = False
-        self._rounds: list[Object] = []
         self._results = dict(pending.results) if pending else {}
-        self._began = self._first = self._next_note = 0.0
+        self._next_note = 0.0
         self._so_far = said
         self._told_overrides: Object = {}
         if any(override is not None for override in overrides):
@@ -141,21 +134,11 @@ class DurableTurn(OpenTurn):
         """The same for an event loop."""
         return super().run_async(steps, _watched(backend, self))
 
-    def asked(self, reply: Reply) -> None:
-        """Take note of the reply that is about to arrive, and of the one before it."""
-        self._tell()
-        super().asked(reply)
-
-    def asking(self, request: Request) -> None:
-        """Take note of what the model is asked."""
-        self._so_far, self._results = request.contents.more, {}
-        self._rounds.append({"model": request.model, "stream": request.stream, **_asked(request)})
-        self._began, self._first = time.monotonic(), 0.0
-        self._next_note = self._began + _NOTE_SECONDS
-
-    def arriving(self) -> None:
-        """Take note that a chunk is here."""
-        self._first = self._first or time.monotonic()
+    def asked(self, step: AskModel) -> None:
+        """Take note of what is asked, and of the reply that is about to arrive."""
+        super().asked(step)
+        self._so_far, self._results = step.request.contents.more, {}
+        self._next_note = self._asked_at + _NOTE_SECONDS
 
     def arrived(self) -> None:
         """Now and then, record what there is."""
@@ -220,7 +203,7 @@ class DurableTurn(OpenTurn):
         self, contents: tuple[Content, ...]
     ) -> Callable[[], tuple[StoredTurn, SessionState]]:
         stored = self._stored
-        record = recorded({"contents": [c.json_object for c in contents], **self._provenance()})
+        record = recorded({"contents": [c.json_object for c in contents], **self._told()})
         row = self._row(record)
         self._is_committing = True
 
@@ -240,7 +223,8 @@ class DurableTurn(OpenTurn):
         row, self._stored.state = committed
         assert self._session is not None
         assert self._entry is not None
-        self._turn = Turn(self._entry.parent, contents, row.id)
+        told = self._stored.reader(row.id)
+        self._turn = Turn(self._entry.parent, contents, row.id, told=told)
         self._stored.turns[row.id] = self._turn
         self._session._head = self._turn
 
@@ -257,7 +241,8 @@ class DurableTurn(OpenTurn):
             members.pop(name, None)
         record = recorded(members)
         row = self._row(record)
-        self._turn = Turn(entry.parent, contents, row.id, outcome)
+        told = self._stored.reader(row.id)
+        self._turn = Turn(entry.parent, contents, row.id, outcome, told)
         self._stored.turns[row.id] = self._turn
         session.__dict__.pop("_head", None)  # what is stored then is read when it is needed
         self._stored.commit_later(self._leased(), row, outcome, record)
@@ -305,34 +290,10 @@ class DurableTurn(OpenTurn):
             members["received"] = self.reply.whole()
         if error is not None:
             members["error"] = f"{type(error).__name__}: {error}"
-        return {**members, **self._provenance()}
+        return {**members, **self._told()}
 
-    def _provenance(self) -> Object:
-        """Return who was asked what, and who answered when and at what cost."""
-        self._tell()
-        return {"attempt": self._attempt, "at": time.time(), "rounds": self._rounds}
-
-    def _tell(self) -> None:
-        """Put into the last round what its reply says of itself."""
-        if not self._rounds or not self.reply.chunks:
-            return
-        told, whole = self._rounds[-1], self.reply.whole()
-        told["seconds"] = round(time.monotonic() - self._began, 6)
-        told["first_chunk_seconds"] = round(self._first - self._began, 6)
-        told.update({name: whole[name] for name in _TOLD if name in whole})
-        for candidate in (whole.get("candidates") or [])[:1]:
-            told["finishReason"] = candidate.get("finishReason")
-
-
-def _asked(request: Request) -> Object:
-    """Return a request's parameters and the names of its tools, those that there are."""
-    names = [
-        declaration.get("name")
-        for tool in request.tools
-        for declaration in tool.get("functionDeclarations") or [{"name": next(iter(tool), "")}]
-    ]
-    asked = {"generationConfig": dict(request.generation_config), "tools": names}
-    return {name: value for name, value in asked.items() if value}
+    def _told(self) -> Object:
+        return {"attempt": self._attempt, **super()._told()}
 
 
 def _watched(backend: Backend, turn: DurableTurn) -> Any:
@@ -340,7 +301,7 @@ def _watched(backend: Backend, turn: DurableTurn) -> Any:
 
 
 class _Watched:
-    """A backend that tells a turn what it is asked and when a chunk arrives."""
+    """A backend that tells a turn when a chunk has been taken."""
 
     def __init__(self, backend: Backend, turn: DurableTurn) -> None:
         self._backend, self._turn = backend, turn
@@ -349,11 +310,9 @@ class _Watched:
         return getattr(self._backend, name)
 
     def stream(self, request: Request, cancel: Cancel) -> Iterator[Object]:
-        self._turn.asking(request)
         chunks = self._backend.stream(request, cancel)
         try:
             for chunk in chunks:
-                self._turn.arriving()
                 yield chunk
                 self._turn.arrived()
         finally:
@@ -361,11 +320,9 @@ class _Watched:
                 chunks.close()
 
     async def stream_async(self, request: Request, cancel: Cancel) -> AsyncIterator[Object]:
-        self._turn.asking(request)
         chunks = self._backend.stream_async(request, cancel)
         try:
             async for chunk in chunks:
-                self._turn.arriving()
                 yield chunk
                 self._turn.arrived()
         finally:

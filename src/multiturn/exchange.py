@@ -24,7 +24,7 @@ from multiturn.history import Outcome
 from multiturn.messages.content import Content
 from multiturn.messages.message import Object
 from multiturn.reply import Reply
-from multiturn.turn import RunCalls, Steps
+from multiturn.turn import AskModel, RunCalls, Steps
 
 
 def outcome_of(error: BaseException | None) -> Outcome:
@@ -137,10 +137,10 @@ class Exchange:
     def shown_as(self, response: object) -> None:
         """Take note of the reply that the user gets."""
 
-    def asked(self, reply: Reply) -> None:
-        """Take note of the reply that is about to arrive."""
+    def asked(self, step: AskModel) -> None:
+        """Take note of what is asked, and of the reply that is about to arrive."""
         self.earlier_usages = self.usages
-        self.reply = reply
+        self.reply = step.reply
 
     @property
     def usages(self) -> list[Object]:

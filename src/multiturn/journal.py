@@ -3,11 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from multiturn.errors import picklable
-from multiturn.history import Outcome, Turn
+from multiturn.history import Outcome, Told, Turn
 from multiturn.messages.content import Content
 from multiturn.messages.message import Object
+
+if TYPE_CHECKING:
+    from multiturn.provenance import Provenance
+
+
+def written(told: Told) -> Object | None:
+    """Return what pickle takes along of a turn; what only its store knows stays there."""
+    if callable(told):
+        return None
+    if isinstance(told, list):
+        from multiturn.provenance import told_object
+
+        return told_object(told)
+    return told
 
 
 class JournalEntry:
@@ -27,6 +42,7 @@ class JournalEntry:
             "interrupted" (Ctrl-C, exit).
         error: What ended it, as a copy without its traceback; None if answered.
         received: What had arrived, as the wire's GenerateContentResponse.
+        told: What is known of it beside, once it has ended.
     """
 
     __slots__ = (
@@ -36,6 +52,7 @@ class JournalEntry:
         "parent",
         "received",
         "results",
+        "told",
         "turn",
     )
 
@@ -48,11 +65,22 @@ class JournalEntry:
         error: BaseException | None = None,
         received: Object | None = None,
         results: Mapping[int, Object | None] | None = None,
+        told: Told = None,
     ) -> None:
         self.contents = contents
         self.results: dict[int, Object | None] = dict(results or {})
         self.parent, self.turn = parent, turn
         self.outcome, self.error, self.received = outcome, error, received
+        self.told: Told = told
+
+    @property
+    def about(self) -> Provenance | None:
+        """Who was asked and answered, how fast and at what cost; None if nobody was asked yet."""
+        if self.turn is not None:
+            return self.turn.about
+        from multiturn.provenance import provenance_of
+
+        return provenance_of(self.told, self.outcome)
 
     @property
     def content(self) -> Content:
@@ -78,6 +106,7 @@ class JournalEntry:
             "received": self.received,
             "contents": self.contents,
             "results": dict(self.results),
+            "told": written(self.told),
         }
 
     @classmethod

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from multiturn.calls import Call, calls_of
@@ -13,7 +14,7 @@ from multiturn.journal import JournalEntry
 from multiturn.messages.content import Content
 from multiturn.messages.message import Object, copy_json
 from multiturn.response import GenerateContentResponse
-from multiturn.turn import RunCalls, Steps, kept, turn
+from multiturn.turn import AskModel, RunCalls, Steps, kept, turn
 
 if TYPE_CHECKING:
     from multiturn.async_response import AsyncGenerateContentResponse
@@ -59,11 +60,15 @@ class OpenTurn(Exchange):
     """A turn under way: an exchange that ends in the session's history and journal."""
 
     __slots__ = (
+        "_asked",
+        "_asked_at",
+        "_attempts",
         "_decisions",
         "_entry",
         "_overrides",
         "_pending",
         "_response",
+        "_rounds",
         "_said",
         "_session",
         "_steps_back",
@@ -91,6 +96,9 @@ class OpenTurn(Exchange):
         self._turn: Turn | None = None
         self._toolbox: Toolbox | None = None
         self._response: weakref.ref[BaseGenerateContentResponse[Any]] | None = None
+        self._rounds: list[Any] = [*pending.told.get("rounds", ())] if pending else []
+        self._asked: AskModel | None = None
+        self._asked_at, self._attempts = 0.0, 1
         super().__init__()
 
     def ask(self, session: ChatSession) -> GenerateContentResponse:
@@ -118,7 +126,9 @@ class OpenTurn(Exchange):
 
     def begin(self, session: ChatSession) -> Steps:
         """Note the try in the journal and return the steps of the turn."""
-        self._require_waiting(session)
+        if self._pending is not None:
+            self._require_waiting(session, self._pending)
+            self.earlier_usages = list(self._pending.usages)
         parent = session.turn_before(self._steps_back)
         request = session.request_for(self._overrides, stream=self._stream, after=parent)
         retry = session.model.retry_for(self._overrides)
@@ -132,7 +142,6 @@ class OpenTurn(Exchange):
         known = self._pending.results if self._pending else {}
         steps = turn(request, self._said, retry, rules, self._decisions, known)
         self._session = session
-        self.earlier_usages = list(self._pending.usages) if self._pending else []
         self._entry = JournalEntry(*self._said, parent=parent, results=known)
         session._journal.append(self._entry)
         session._pending = None
@@ -142,10 +151,9 @@ class OpenTurn(Exchange):
         """The same without blocking the event loop; memory does not block."""
         return self.begin(session)
 
-    def _require_waiting(self, session: ChatSession) -> None:
+    def _require_waiting(self, session: ChatSession, pending: PendingTurn) -> None:
         """Refuse to go on with a turn that another call has gone on with meanwhile."""
-        waits = self._pending is None or self._pending is session._pending
-        if not waits and session._stored is None:
+        if pending is not session._pending and session._stored is None:
             raise UsageError(
                 "that turn does not wait any more: it was resumed, or dropped by another message"
             )
@@ -154,6 +162,34 @@ class OpenTurn(Exchange):
         """Make the reply that the user gets the session's last."""
         assert self._session is not None
         self._response = self._session._arriving = weakref.ref(response)
+
+    def asked(self, step: AskModel) -> None:
+        """Take note of what is asked, and when; asked again, it is the same round."""
+        if self.reply.chunks:
+            self.earlier_usages = self.usages
+        if self._asked is not None:
+            self._attempts += 1
+        self._asked, self.reply = step, step.reply
+        step.reply.clock = monotonic
+        self._asked_at = monotonic()
+
+    def _end_round(self) -> None:
+        """Keep what ``provenance.py`` makes a round of, if one is ever looked at."""
+        if self._asked is not None:
+            request, reply = self._asked
+            times = self._asked_at, reply.first_at, monotonic()
+            self._rounds.append((request, reply.whole(), times, self._attempts))
+            self._asked, self._attempts = None, 1
+
+    def _told(self) -> Object:
+        """Return what is known of the turn beside its contents, to be written down."""
+        from multiturn.provenance import told_object
+
+        rounds = [*self._rounds]
+        if self._asked is not None:
+            times = self._asked_at, self.reply.first_at, monotonic()
+            rounds.append((self._asked.request, self.reply.whole(), times, self._attempts))
+        return told_object(rounds)
 
     def run_calls(self, step: RunCalls) -> list[Object] | None:
         """Run functions, in this thread unless they have a time limit."""
@@ -176,6 +212,7 @@ class OpenTurn(Exchange):
     def note(self, contents: tuple[Content, ...]) -> None:
         """Note how far the turn has come."""
         assert self._entry is not None
+        self._end_round()
         if self._entry.contents != contents:
             self._entry.contents, self._entry.results = contents, {}
 
@@ -199,6 +236,7 @@ class OpenTurn(Exchange):
         pending.results, pending.usages = dict(self._entry.results), self.usages
         pending.received, pending.steps_back = self._entry.received, self._steps_back
         pending.outcome = "paused" if calls else "interrupted"
+        pending.told = self._told()
         self._session._pending = pending
 
     def save(self, contents: tuple[Content, ...]) -> None:
@@ -207,7 +245,8 @@ class OpenTurn(Exchange):
         assert self._entry is not None
         if self.outcome != "open":
             return
-        self._turn = Turn(self._entry.parent, contents)
+        self._end_round()
+        self._turn = Turn(self._entry.parent, contents, told=self._rounds)
         self._session._head, self._session._redo = self._turn, ()
 
     def _leave(self, outcome: Outcome) -> None:
@@ -227,7 +266,7 @@ class OpenTurn(Exchange):
         """Add a partial turn to the history; may be called anywhere, even by the collector."""
         assert self._session is not None
         assert self._entry is not None
-        self._turn = Turn(self._entry.parent, contents, outcome=outcome)
+        self._turn = Turn(self._entry.parent, contents, outcome=outcome, told=self._entry.told)
         self._session._head, self._session._redo = self._turn, ()
 
     def settle(self, outcome: Outcome, error: BaseException | None = None) -> None:
@@ -244,6 +283,8 @@ class OpenTurn(Exchange):
         else:
             entry.received = copy_json(self.reply.whole()) if self.reply.chunks else None
             entry.error, self._turn = without_traceback(error), None
+            self._end_round()
+            entry.told = self._rounds
             if outcome != "paused":
                 self._leave(outcome)
         entry.turn, entry.outcome = self._turn, outcome

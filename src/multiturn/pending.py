@@ -35,7 +35,7 @@ class PendingTurn:
         usages: The wire's UsageMetadata of each round so far.
         outcome: How it ended, as in ``JournalEntry``.
         steps_back: How many turns before the last it begins: 1 if it was an edit.
-        told: What a store's record says of it beside its contents.
+        told: What is known of it beside its contents.
         session: Whose it is.
     """
 
@@ -118,7 +118,8 @@ class PendingTurn:
             return session._head
 
     def _added(self, session: ChatSession, contents: tuple[Content, ...]) -> Turn:
-        turn = Turn(session.turn_before(self.steps_back), contents, outcome=self.outcome)
+        parent, told = session.turn_before(self.steps_back), dict(self.told)
+        turn = Turn(parent, contents, outcome=self.outcome, told=told)
         for entry in reversed(session._journal):
             if entry.turn is None and entry.contents == self.contents:
                 entry.turn = turn

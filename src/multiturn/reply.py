@@ -8,6 +8,7 @@ are cumulative; metadata are snapshots of which the last holds).
 from __future__ import annotations
 
 import operator
+from collections.abc import Callable
 
 from multiturn.errors import MalformedReply, shown
 from multiturn.messages.message import Object
@@ -17,12 +18,20 @@ _GROWING_LISTS = ("topCandidates", "chosenCandidates")
 
 
 class Reply:
-    """What has arrived of one answer; grows with ``add``."""
+    """What has arrived of one answer; grows with ``add``.
 
-    __slots__ = ("_candidates", "_object", "_whole", "chunks")
+    Attributes:
+        chunks: How many pieces have arrived.
+        clock: Tells the time, None if nobody wants to know.
+        first_at: When the first piece of an answer arrived, 0 before.
+    """
+
+    __slots__ = ("_candidates", "_object", "_whole", "chunks", "clock", "first_at")
 
     def __init__(self) -> None:
         self.chunks = 0
+        self.clock: Callable[[], float] | None = None
+        self.first_at = 0.0
         self._object: Object = {}
         self._candidates: dict[int, _Answer] = {}
         self._whole: Object | None = None
@@ -56,6 +65,8 @@ class Reply:
         answer = self._candidates.get(index)
         if answer is None:
             answer = self._candidates[index] = _Answer()
+            if self.clock is not None and not self.first_at:
+                self.first_at = self.clock()
         answer.add(candidate)
 
     @property

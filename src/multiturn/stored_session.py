@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from multiturn.errors import BackendError, UsageError
@@ -98,7 +99,8 @@ class StoredSession:
                 if not row.is_erased:
                     members = said[row.id]
                     contents = [Content.view(c, frozen=True) for c in members["contents"]]
-                    turn = Turn(turn, contents, row.id, members.get("outcome", "answered"))
+                    outcome = members.get("outcome", "answered")
+                    turn = Turn(turn, contents, row.id, outcome, self.reader(row.id))
                 turns[row.id] = turn
             turn = turns[row.id]
         return turn
@@ -124,10 +126,9 @@ class StoredSession:
         head = self.head()
         return turns if head is None else [*turns, head]
 
-    def about(self, turn: Turn) -> Object:
-        """Return what is recorded of a turn beside its contents: who answered, at what cost."""
-        (row,) = self.store.line(turn.id, 1)
-        return {k: v for k, v in read(row.body, self.store.blobs).items() if k != "contents"}
+    def reader(self, identity: str) -> Callable[[], Object | None]:
+        """Return what reads who answered in a turn, and at what cost."""
+        return partial(_read_told, self.store, identity)
 
     def journal(self) -> tuple[JournalEntry, ...]:
         """Return every turn ever tried in this session, by any process."""
@@ -159,6 +160,7 @@ class StoredSession:
             outcome=outcome,
             error=_error_in(members),
             received=members.get("received"),
+            told=members,
         )
 
     def pending(self) -> PendingTurn | None:
@@ -278,6 +280,12 @@ def open_session(
             )
         stored.replace(history)
     return stored
+
+
+def _read_told(store: Store, identity: str) -> Object | None:
+    """Return what is recorded of a turn; None if it was erased, or its session deleted."""
+    rows = [row for row in store.line(identity, 1) if not row.is_erased]
+    return read(rows[0].body, store.blobs) if rows else None
 
 
 def _error_in(members: Object) -> BackendError | None:
