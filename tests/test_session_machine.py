@@ -50,6 +50,8 @@ class Session(RuleBasedStateMachine):
         self.backend = ScriptedBackend()
         self.chat = ChatSession(GenerativeModel(backend=self.backend, retry=AT_ONCE))
         self.turns: list[list[str]] = []
+        self.keeps = False
+        self.arrived = ("", "")
         self.outcomes: list[str] = []
         self.other: tuple[ChatSession, list[str]] | None = None
         self.kept: list[Any] = []
@@ -59,8 +61,10 @@ class Session(RuleBasedStateMachine):
         for way in self.ways.values():
             way.close()
 
-    @initialize(history=st.lists(st.tuples(texts, texts), max_size=2), way=ways)
-    def begin(self, history: list[tuple[str, str]], way: str) -> None:
+    @initialize(history=st.lists(st.tuples(texts, texts), max_size=2), keeps=st.booleans())
+    def begin(self, history: list[tuple[str, str]], keeps: bool) -> None:
+        self.keeps = keeps
+        self.chat = ChatSession(self.chat.model, unfinished="keep" if keeps else "drop")
         self.set_history(history)
 
     # -- what is expected -----------------------------------------------------------------
@@ -77,6 +81,12 @@ class Session(RuleBasedStateMachine):
         """A stream that was kept half-read ends when the session is used again."""
         if self.outcomes and self.outcomes[-1] == "open":
             self.outcomes[-1] = "abandoned"
+            self.broke_off(*self.arrived)
+
+    def broke_off(self, message: str, arrived: str) -> None:
+        """A turn ended without its answer; what had arrived is kept if that is wanted."""
+        if self.keeps and arrived:
+            self.turns.append([message, arrived])
 
     def run(self, way: str, scenario: Any) -> Any:
         return self.ways[way].run(scenario)
@@ -137,6 +147,7 @@ class Session(RuleBasedStateMachine):
         with pytest.raises(error):
             self.run(way, self.read(way, message, None, stream))
         self.outcomes.append(outcome)
+        self.broke_off(message, "" if name == "block" else "".join(reply))
 
     @rule(
         message=texts,
@@ -153,6 +164,7 @@ class Session(RuleBasedStateMachine):
         with pytest.raises(error):
             self.run(way, self.read(way, message, None, stream))
         self.outcomes.append("failed" if finish is None else "stopped")
+        self.broke_off(message, "".join(reply))
 
     @rule(message=texts, reply=pieces, way=ways, data=st.data())
     def stream_and_break(self, message: str, reply: list[str], way: str, data: Any) -> None:
@@ -160,6 +172,7 @@ class Session(RuleBasedStateMachine):
         self.script(reply)
         self.run(way, self.read(way, message, count))
         self.outcomes.append("abandoned")
+        self.broke_off(message, "".join(reply[: count + 1]))
 
     @rule(message=texts, reply=pieces, way=ways)
     def stream_and_drop(self, message: str, reply: list[str], way: str) -> None:
@@ -170,6 +183,7 @@ class Session(RuleBasedStateMachine):
 
         self.run(way, scenario())
         self.outcomes.append("abandoned")
+        self.broke_off(message, reply[0])
 
     @rule(message=texts, reply=pieces, way=ways, data=st.data())
     def stream_and_keep(self, message: str, reply: list[str], way: str, data: Any) -> None:
@@ -185,6 +199,7 @@ class Session(RuleBasedStateMachine):
 
         self.run(way, scenario())
         self.outcomes.append("open")
+        self.arrived = message, "".join(reply[: max(count, 1)])
 
     @precondition(lambda self: self.kept and self.outcomes[-1] == "open")
     @rule(way=ways)
@@ -218,27 +233,29 @@ class Session(RuleBasedStateMachine):
 
         self.run(way, scenario())
         self.outcomes.append("cancelled")
+        self.broke_off(message, "".join(reply[: max(count, 1)]))
 
     # -- changing the history -------------------------------------------------------------
 
     @precondition(lambda self: self.turns)
     @rule(data=st.data())
     def rewind(self, data: Any) -> None:
+        self.close_kept()
         n = data.draw(st.integers(1, len(self.turns)))
         first, last = self.chat.rewind(n)
         taken = self.turns[-n:]
         del self.turns[-n:]
         assert (taken[0][0], taken[-1][-1]) == (first.text, last.text)
-        self.close_kept()
 
     @rule(beyond=st.integers(1, 3))
     def rewind_too_far(self, beyond: int) -> None:
+        self.close_kept()
         with pytest.raises(IndexError):
             self.chat.rewind(len(self.turns) + beyond)
-        self.close_kept()
 
     @rule(history=st.lists(st.tuples(texts, texts), max_size=3))
     def set_history(self, history: list[tuple[str, str]]) -> None:
+        self.close_kept()
         self.chat.history = [
             content
             for user, model in history
@@ -248,7 +265,6 @@ class Session(RuleBasedStateMachine):
             )
         ]
         self.turns = [[user, model] for user, model in history]
-        self.close_kept()
 
     # -- other conversations --------------------------------------------------------------
 
@@ -285,7 +301,7 @@ class Session(RuleBasedStateMachine):
     def the_journal_names_every_try(self) -> None:
         assert self.outcomes == [entry.outcome for entry in self.chat.journal]
         assert all(
-            (entry.turn is None) == (entry.outcome != "answered")
+            entry.turn.is_partial == (entry.outcome != "answered")
             for entry in self.chat.journal
             if entry.turn is not None
         )
