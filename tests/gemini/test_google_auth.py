@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -220,6 +221,7 @@ def test_a_child_does_not_wait_for_a_token_that_its_parent_was_asking_for(
     with google_auth._lock:  # as another thread of the parent may hold it
         child = os.fork()
         if child == 0:
+            signal.alarm(30)  # a child that hangs outlives no test
             try:
                 os._exit(0 if model.generate_content("Hi").text == "Hello." else 1)
             except BaseException:
