@@ -173,12 +173,12 @@ class OpenTurn(Exchange):
         step.reply.clock = monotonic
         self._asked_at = monotonic()
 
-    def _end_round(self) -> None:
+    def _end_round(self, received: Object | None = None) -> None:
         """Keep what ``provenance.py`` makes a round of, if one is ever looked at."""
         if self._asked is not None:
             request, reply = self._asked
             times = self._asked_at, reply.first_at, monotonic()
-            self._rounds.append((request, reply.whole(), times, self._attempts))
+            self._rounds.append((request, received or reply.whole(), times, self._attempts))
             self._asked, self._attempts = None, 1
 
     def _told(self) -> Object:
@@ -283,7 +283,7 @@ class OpenTurn(Exchange):
         else:
             entry.received = copy_json(self.reply.whole()) if self.reply.chunks else None
             entry.error, self._turn = without_traceback(error), None
-            self._end_round()
+            self._end_round(entry.received)
             entry.told = self._rounds
             if outcome != "paused":
                 self._leave(outcome)
