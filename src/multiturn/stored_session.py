@@ -15,6 +15,7 @@ from multiturn.messages.content import Content
 from multiturn.messages.message import Object
 from multiturn.stores.errors import SessionMissing, StoreCorrupt
 from multiturn.stores.protocol import SessionState, StoredAttempt, StoredTurn, require_name
+from multiturn.stores.recent import RecentTurns
 from multiturn.stores.record import Record, read, read_all, recorded, turn_id
 from multiturn.worker import Worker, worker_of
 
@@ -101,8 +102,7 @@ class StoredSession:
                     contents = [Content.view(c, frozen=True) for c in members["contents"]]
                     outcome = members.get("outcome", "answered")
                     turn = Turn(turn, contents, row.id, outcome, self.reader(row.id))
-                turns[row.id] = turn
-            turn = turns[row.id]
+            turn = turns.setdefault(row.id, turn)
         return turn
 
     def _verify(self, row: StoredTurn) -> None:
@@ -271,7 +271,10 @@ def open_session(
             "a stored conversation needs both: start_chat(session='ada/planning', "
             "store=genai.SQLiteStore('chats.db'))"
         )
-    stored = StoredSession(store, store.open(require_name(name)), {})
+    state = store.open(require_name(name))
+    # A store of somebody else's may not have it.
+    recent: RecentTurns = getattr(store, "recent", None) or RecentTurns()
+    stored = StoredSession(store, state, recent.of(state))
     if history:
         if stored.state.version:
             raise UsageError(

@@ -13,6 +13,7 @@ from multiturn.stores.conformance import EMPTY, new_attempt, say, turn_after
 from multiturn.stores.errors import SearchUnavailable, StoreCorrupt
 from multiturn.stores.memory import MemoryStore
 from multiturn.stores.protocol import Store
+from multiturn.stores.recent import RecentTurns
 from multiturn.stores.record import recorded
 from multiturn.stores.sqlite import SQLiteStore
 from multiturn.testing import ScriptedBackend
@@ -108,6 +109,7 @@ def test_pictures_of_many_turns_are_read_at_once(store: Store) -> None:
     asked: list[set[str]] = []
     plain = store.blobs
     store.blobs = lambda names: asked.append({*names}) or plain(asked[-1])  # type: ignore
+    store.recent = RecentTurns()  # type: ignore[attr-defined]
     assert 6 == len(opened(store).history)
     assert [3] == [len(names) for names in asked]
 

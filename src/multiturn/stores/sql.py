@@ -24,6 +24,7 @@ from multiturn.stores.protocol import (
     require_name,
 )
 from multiturn.stores.reading import Execute, SqlReader
+from multiturn.stores.recent import RecentTurns
 from multiturn.stores.record import Record
 from multiturn.stores.rows import FREE, SESSION, key_of, session_of
 
@@ -44,6 +45,8 @@ class SqlStore(SqlReader):
 
     def __init__(self, *, lease_seconds: float = 60) -> None:
         self.lease_seconds = lease_seconds
+        # Belongs to whoever makes turns of rows.
+        self.recent = RecentTurns()
 
     # -- sessions ------------------------------------------------------------------------
 
