@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import aclosing, closing, contextmanager
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 from multiturn.backends import Backend
@@ -72,14 +72,15 @@ def drive(steps: Steps, backend: Backend, keeper: Keeper) -> Iterator[Object]:
                 if isinstance(step, AskModel):
                     keeper.asked(step)
                     _require_go(cancel)
-                    with closing(
-                        _generator(backend.stream(clock.timed(step.request), cancel))
-                    ) as chunks:
+                    chunks = _generator(backend.stream(clock.timed(step.request), cancel))
+                    try:
                         for chunk in chunks:
                             step.reply.add(chunk)
                             yield chunk
                             if cancel.reason is not None:
                                 raise TurnCancelled(cancel.reason)
+                    finally:
+                        chunks.close()
                     _require_go(cancel)
                     outcome = step.reply
                 else:
@@ -110,12 +111,15 @@ async def drive_async(steps: Steps, backend: Backend, keeper: Keeper) -> AsyncIt
                     keeper.asked(step)
                     _require_go(cancel)
                     stream = backend.stream_async(clock.timed(step.request), cancel)
-                    async with aclosing(_async_generator(stream)) as chunks:
+                    chunks = _async_generator(stream)
+                    try:
                         async for chunk in chunks:
                             step.reply.add(chunk)
                             yield chunk
                             if cancel.reason is not None:
                                 raise TurnCancelled(cancel.reason)
+                    finally:
+                        await chunks.aclose()
                     _require_go(cancel)
                     outcome = step.reply
                 else:

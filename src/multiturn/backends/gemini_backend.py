@@ -6,7 +6,6 @@ import os
 import sys
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
-from contextlib import aclosing, closing
 from functools import cache
 from typing import Any
 
@@ -308,9 +307,11 @@ def carried_out(call: MethodCall) -> Iterator[Object]:
     while call.goes_on:
         try:
             exchange: Any = call.client.exchange(call.next(), call.cancel)
-            with closing(exchange):
+            try:
                 for event in exchange:
                     yield from call.chunks(event)
+            finally:
+                exchange.close()
             yield from call.end()
         except BackendError as error:
             event = exchange = None  # a server may echo a key: not for tracebacks
@@ -323,10 +324,12 @@ async def carried_out_async(call: MethodCall) -> AsyncIterator[Object]:
         try:
             token = await _token(call) if call.needs_token else None
             exchange: Any = call.client.exchange_async(call.next(token), call.cancel)
-            async with aclosing(exchange):
+            try:
                 async for event in exchange:
                     for chunk in call.chunks(event):
                         yield chunk
+            finally:
+                await exchange.aclose()
             for chunk in call.end():
                 yield chunk
         except BackendError as error:
