@@ -70,7 +70,8 @@ class JournalEntry:
         self.contents = contents
         self.results: dict[int, Object | None] = dict(results or {})
         self.parent, self.turn = parent, turn
-        self.outcome, self.error, self.received = outcome, error, received
+        self.outcome: Outcome = outcome
+        self.error, self.received = error, received
         self.told: Told = told
 
     @property
