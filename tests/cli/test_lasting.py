@@ -201,7 +201,7 @@ def test_a_turn_that_waits_for_functions_is_told_and_can_be_let_go(tmp_path: Pat
 
 def test_a_conversation_in_memory_gets_a_name_and_lasts(tmp_path: Path) -> None:
     said(tmp_path, "taken", "x")
-    with Terminal(tmp_path, ["One.", "Two."], columns=160) as terminal:
+    with Terminal(tmp_path, ["One.", "Two."], columns=500) as terminal:
         terminal.wait_for_prompt()
         terminal.say("first", "One.")
         terminal.say("/session", "in memory only; /name NAME keeps it")
