@@ -200,28 +200,35 @@ def configured() -> Access:
     return _configured
 
 
-# What is looked at for each request, and what else only where it is sent to Vertex AI.
+# What is looked at for each request; the last three matter on Vertex AI only.
 _VARIABLES = (
     "GEMINI_API_KEY",
     "GOOGLE_API_KEY",
     "GOOGLE_GENAI_USE_VERTEXAI",
     "GOOGLE_GEMINI_BASE_URL",
+    "GOOGLE_VERTEX_BASE_URL",
+    "GOOGLE_CLOUD_PROJECT",
+    "GOOGLE_CLOUD_LOCATION",
 )
-_VERTEX_VARIABLES = ("GOOGLE_VERTEX_BASE_URL", "GOOGLE_CLOUD_PROJECT", "GOOGLE_CLOUD_LOCATION")
+_ENCODED_VARIABLES = tuple(map(os.environ.encodekey, _VARIABLES))
 
 
 def from_environment(environment: Mapping[str, str] = os.environ) -> Access:
     """Return what the environment says; the same object while it says the same."""
     global _seen
-    values = tuple(map(environment.get, _VARIABLES))
-    if values[2]:
-        values += tuple(map(environment.get, _VERTEX_VARIABLES))
-    if _seen is None or _seen[0] != values:
-        _seen = values, _from_values(*values)
+    # Asked for a name that is not there, os.environ raises and catches two exceptions;
+    # whether anything has changed is seen faster in the dict that it wraps.
+    encoded = getattr(environment, "_data", None) if environment is os.environ else None
+    if type(encoded) is dict:
+        said = tuple(map(encoded.get, _ENCODED_VARIABLES))
+    else:
+        said = tuple(map(environment.get, _VARIABLES))
+    if _seen is None or _seen[0] != said:
+        _seen = said, _from_values(*map(environment.get, _VARIABLES))
     return _seen[1]
 
 
-_seen: tuple[tuple[str | None, ...], Access] | None = None
+_seen: tuple[tuple[str | bytes | None, ...], Access] | None = None
 
 
 def _from_values(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import cached_property
-from types import EllipsisType
 from typing import TYPE_CHECKING, Any, Self, Unpack
 from weakref import ReferenceType
 
@@ -190,11 +189,12 @@ class ChatSession:
         self, content: ContentLike, overrides: Overrides, stream: bool, steps_back: int = 0
     ) -> OpenTurn:
         """Check everything that can be checked before the session's turn has come."""
-        message = to_content(content, role="user", path="$.content").frozen()
+        said = to_content(content, role="user", path="$.content")
+        message = Content.view(said.json_object, frozen=True)  # it was made anew
         overrides = overrides.over(self._request_options)
-        self.request_for(overrides, stream=stream)
-        self.model.retry_for(overrides)
-        return self._new_turn((message,), overrides, stream, None, steps_back)
+        opened = self._new_turn((message,), overrides, stream, None, steps_back)
+        opened.prepare(self)
+        return opened
 
     def _resumed(self, stream: bool) -> OpenTurn:
         pending = self.pending
@@ -206,12 +206,9 @@ class ChatSession:
     def _new_turn(self, *given: Any) -> OpenTurn:
         return OpenTurn(*given) if self._stored is None else self._stored.open_turn(*given)
 
-    def request_for(
-        self, overrides: Overrides, *, stream: bool, after: Turn | EllipsisType | None = ...
-    ) -> Request:
-        """Return what would be asked after a turn, the last if none is given."""
-        head = self._head if after is ... else after
-        request = self.model.request(path_of(head), overrides, stream=stream)
+    def request_for(self, overrides: Overrides, *, stream: bool, after: Turn | None) -> Request:
+        """Return what would be asked after a turn, None if nothing was said before."""
+        request = self.model.request(path_of(after), overrides, stream=stream)
         count = request.generation_config.get("candidateCount") or 1
         if count > 1:
             raise InvalidContent(

@@ -72,6 +72,8 @@ def runner() -> tuple[threading.Thread, Any]:
 
 
 _closings: set[Any] = set()
+# What has arrived before anything was asked.
+_NOTHING = Reply()
 
 
 async def _closed(generator: AsyncGenerator[Object]) -> None:
@@ -105,11 +107,11 @@ class Exchange:
 
     def __init__(self) -> None:
         self.cancel = Cancel()
-        self.reply = Reply()
+        self.reply = _NOTHING
         self.earlier_usages: list[Object] = []
         self.error: BaseException | None = None
         self.runner = runner()
-        self.process_id = os.getpid()
+        self.process_id = _process_id
         # Weak, since the generator refers to this object: a reply that nobody holds any
         # more must vanish at once, not at the next run of the cycle collector.
         self._generator: weakref.ref[Any] | None = None

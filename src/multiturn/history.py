@@ -214,35 +214,49 @@ class Path(Sequence[Content]):
 
         As long as it is held, whoever goes on with the branch works on a copy.
         """
-        branch, end = self._branch, self._end
-        if not end:
-            more, last = self._more_folded(fold, fold.start)
-            return head, *more, fold.end(last), tail
-        with branch.lock:
-            known = branch.folds.get(fold)
-            if known is None:
-                known = branch.folds[fold] = bytearray(), [], []
-            buffer, ends, states = known
-            for content in branch.contents[len(ends) : end] if len(ends) < end else ():
-                del states[len(ends) :]  # as above
-                piece, state = fold.step(states[-1] if states else fold.start, content)
-                longer = _longer(buffer, ends[-1] if ends else 0, piece)
-                if longer is not buffer:
-                    buffer = longer
-                    branch.folds[fold] = buffer, ends, states
-                states.append(state)
-                ends.append(len(buffer))
-            more, last = self._more_folded(fold, states[end - 1])
-            size = ends[end - 1]
-            said = memoryview(buffer)[:size] if size > _COPIED_BYTES else bytes(buffer[:size])
-        return head, said, *more, fold.end(last), tail
-
-    def _more_folded(self, fold: Fold[S], state: S) -> tuple[list[bytes], S]:
-        pieces = []
+        said: bytes | memoryview = b""
+        state, end = fold.start, self._end
+        if end:
+            with self._branch.lock:
+                buffer, ends, states = self._grown(fold)
+                state, size = states[end - 1], ends[end - 1]
+                said = memoryview(buffer)[:size] if size > _COPIED_BYTES else bytes(buffer[:size])
+        pieces = [head, said]
         for content in self._more:
             piece, state = fold.step(state, content)
             pieces.append(piece)
-        return pieces, state
+        pieces += fold.end(state), tail
+        return pieces
+
+    def last_state(self, fold: Fold[S]) -> S:
+        """Return a fold's state behind all contents; steps over them as ``folded`` does."""
+        state = fold.start
+        if self._end:
+            with self._branch.lock:
+                state = self._grown(fold)[2][self._end - 1]
+        for content in self._more:
+            state = fold.step(state, content)[1]
+        return state
+
+    def _grown(self, fold: Fold[S]) -> tuple[bytearray, list[int], list[S]]:
+        """Return what the branch keeps of a fold, up to here; the caller holds its lock."""
+        branch = self._branch
+        known = branch.folds.get(fold)
+        if known is None:
+            known = branch.folds[fold] = bytearray(), [], []
+        buffer, ends, states = known
+        if len(ends) >= self._end:
+            return known
+        for content in branch.contents[len(ends) : self._end]:
+            del states[len(ends) :]  # what an interrupted call left
+            piece, state = fold.step(states[-1] if states else fold.start, content)
+            longer = _longer(buffer, ends[-1] if ends else 0, piece)
+            if longer is not buffer:
+                buffer = longer
+                branch.folds[fold] = buffer, ends, states
+            states.append(state)
+            ends.append(len(buffer))
+        return buffer, ends, states
 
     @overload
     def __getitem__(self, index: int) -> Content: ...

@@ -19,9 +19,11 @@ from multiturn.turn import AskModel, RunCalls, Steps, kept, turn
 if TYPE_CHECKING:
     from multiturn.async_response import AsyncGenerateContentResponse
     from multiturn.chat import ChatSession
+    from multiturn.model import GenerativeModel
     from multiturn.pending import PendingTurn
-    from multiturn.request import Overrides
+    from multiturn.request import Overrides, Request
     from multiturn.response import BaseGenerateContentResponse
+    from multiturn.retry import RetryRule
     from multiturn.tools.calling import CallingOptions
     from multiturn.tools.toolbox import Toolbox
 
@@ -65,6 +67,7 @@ class OpenTurn(Exchange):
         "_attempts",
         "_decisions",
         "_entry",
+        "_made",
         "_overrides",
         "_pending",
         "_response",
@@ -89,6 +92,8 @@ class OpenTurn(Exchange):
         self._said, self._overrides, self._stream = said, overrides, stream
         self._pending, self._decisions = pending, pending.decisions if pending else None
         self._steps_back = steps_back
+        # The request, with the model and the turn for which it was made.
+        self._made: tuple[GenerativeModel, Turn | None, Request, RetryRule] | None = None
         seconds = overrides.timeout_seconds
         self.wait_seconds = _WAIT_SECONDS if seconds is None else seconds
         self._session: ChatSession | None = None
@@ -100,6 +105,21 @@ class OpenTurn(Exchange):
         self._asked: AskModel | None = None
         self._asked_at, self._attempts = 0.0, 1
         super().__init__()
+
+    def prepare(self, session: ChatSession) -> None:
+        """Check everything that can be checked before the session's turn has come."""
+        self._request_after(session.turn_before(self._steps_back), session)
+
+    def _request_after(
+        self, parent: Turn | None, session: ChatSession
+    ) -> tuple[Request, RetryRule]:
+        """Return what is asked, made anew if the session has moved on since the last time."""
+        made = self._made
+        if made is None or made[0] is not session.model or made[1] is not parent:
+            model, stream = session.model, self._stream
+            request = session.request_for(self._overrides, stream=stream, after=parent)
+            made = self._made = model, parent, request, model.retry_for(self._overrides)
+        return made[2:]
 
     def ask(self, session: ChatSession) -> GenerateContentResponse:
         """Wait until the session is free, ask, and return the reply or its beginning."""
@@ -130,8 +150,7 @@ class OpenTurn(Exchange):
             self._require_waiting(session, self._pending)
             self.earlier_usages = list(self._pending.usages)
         parent = session.turn_before(self._steps_back)
-        request = session.request_for(self._overrides, stream=self._stream, after=parent)
-        retry = session.model.retry_for(self._overrides)
+        request, retry = self._request_after(parent, session)
         rules = None
         if session.enable_automatic_function_calling and request.tools:
             from multiturn.tools.toolbox import toolbox_for

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from multiturn.errors import InvalidContent
 from multiturn.messages.content import Blob, Content, FileData, FunctionCall, FunctionResponse, Part
-from multiturn.messages.message import Message, Object
+from multiturn.messages.message import Message, Object, copy_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -125,7 +125,7 @@ def _content_members(content: object, path: str) -> Object:
         return {"parts": [_part_object(content, path)] if content else []}
     if isinstance(content, Content):
         parts = _part_objects(content.parts, f"{path}.parts")
-        return {**content.json_object, "parts": parts}
+        return {**copy_json(content.json_object), "parts": parts}
     if isinstance(content, Mapping) and "parts" in content:
         members = {name: value for name, value in content.items() if name != "parts"}
         parts = content["parts"]

@@ -43,8 +43,12 @@ class Pairing:
     def step(self, state: State, content: Content) -> tuple[bytes, State]:
         """Return what stays open; raise InvalidContent if a call and a result do not meet."""
         parts = content.json_object.get("parts") or ()
-        if not (state.calls or any(map(_is_of_a_call, parts))):
-            return b"", State(state.n_contents + 1)
+        if not state.calls:
+            for part in parts:
+                if _is_of_a_call(part):
+                    break
+            else:
+                return b"", State(state.n_contents + 1)
         place, state = (
             f"$.contents[{state.n_contents}]",
             state._replace(n_contents=state.n_contents + 1),
@@ -72,7 +76,7 @@ def require_pairs(contents: Path) -> None:
     Raises:
         InvalidContent: Its ``path`` is the content at which they do not meet.
     """
-    contents.folded(_PAIRING)
+    contents.last_state(_PAIRING)
 
 
 def _called(state: State, calls: tuple[str, ...], place: str) -> State:

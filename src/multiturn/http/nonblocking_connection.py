@@ -43,7 +43,7 @@ class Connection(asyncio.Protocol):
         self._problem: BackendError | None = None
         self._request: HttpRequest | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._heard_at = 0.0
+        self._heard_at = self._looks_at = 0.0
         self._is_paused = self._is_closed = False
 
     # -- what the event loop calls -------------------------------------------------------
@@ -91,7 +91,7 @@ class Connection(asyncio.Protocol):
         self._heard_at = time.monotonic()
         for piece in joined(head, request):
             self._transport.write(piece)
-        self._look_later()
+        self._look_by(min(request.deadline, self._heard_at + request.idle_seconds))
 
     async def more(self) -> None:
         """Wait until more of the answer is there; raise what ended it."""
@@ -115,25 +115,29 @@ class Connection(asyncio.Protocol):
         self._wake()
 
     def rest(self) -> None:
-        """Wait for the next request."""
+        """Wait for the next request; a timer that still runs is of use to that."""
         self._request = None
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-    def _look_later(self) -> None:
-        request = self._request
-        assert request is not None
-        at = min(request.deadline, self._heard_at + request.idle_seconds)
-        loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(max(0.0, at - time.monotonic()) + 0.001, self._look)
+    def _look_by(self, at: float) -> None:
+        """See that somebody looks at this time, or before it: that one looks again."""
+        if self._timer is None or at < self._looks_at:
+            self._stop_looking()
+            seconds = max(0.0, at - time.monotonic()) + 0.001
+            self._timer = asyncio.get_running_loop().call_later(seconds, self._look)
+            self._looks_at = at
+
+    def _stop_looking(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def _look(self) -> None:
-        """Whether the time is up; one timer for each request, set anew when it fires."""
+        """Whether the time is up; one timer for each connection, set anew when it fires."""
+        self._timer = None
         request, now = self._request, time.monotonic()
         if request is None or self._is_closed:
             return
@@ -146,7 +150,7 @@ class Connection(asyncio.Protocol):
                 f"the server sent nothing within {request.idle_seconds:g} s", retryable=True
             )
         else:
-            self._look_later()
+            self._look_by(min(request.deadline, self._heard_at + request.idle_seconds))
             return
         self._wake()
 
@@ -160,6 +164,7 @@ class Connection(asyncio.Protocol):
     def close(self) -> None:
         """Close at once."""
         self.rest()
+        self._stop_looking()
         self._is_closed = True
         if self._transport is None:
             self._socket.close()
