@@ -11,6 +11,8 @@ from multiturn.errors import MalformedReply
 from multiturn.reply import Reply
 from ways import parts_chunk, text_chunk
 
+CALL = {"functionCall": {"name": "f", "args": {}}}
+
 
 def whole(*chunks: Any) -> Any:
     reply = Reply()
@@ -183,3 +185,39 @@ def test_what_has_not_the_shape_of_a_chunk_is_an_error_of_its_own(chunk: Any) ->
     assert caught.value.excerpt
     assert "a" == reply.text
     reply.whole()
+
+
+def test_who_reads_while_a_chunk_is_taken_in_spoils_nothing() -> None:
+    reply = Reply()
+
+    class Read(dict[str, Any]):
+        """Is read by another thread in between, as it were."""
+
+        def items(self) -> Any:
+            reply.whole()
+            return super().items()
+
+    reply.add(text_chunk("a"))
+    reply.add(Read(text_chunk("b")))
+    assert [{"text": "ab"}] == reply.whole()["candidates"][0]["content"]["parts"]
+
+
+def test_a_chunk_that_arrives_while_somebody_reads_is_not_lost() -> None:
+    reply = Reply()
+    arriving = [parts_chunk([CALL], "STOP")]
+
+    class Part(dict[str, Any]):
+        """Takes so long to be read that another thread adds to the reply."""
+
+        def __iter__(self) -> Any:
+            return iter(self.keys())
+
+        def keys(self) -> Any:
+            while arriving:
+                reply.add(arriving.pop())
+            return super().keys()
+
+    reply.add(parts_chunk([Part(text="a")]))
+    assert "a" == reply.text
+    assert [{"text": "a"}, CALL] == reply.whole()["candidates"][0]["content"]["parts"]
+    assert "STOP" == reply.whole()["candidates"][0]["finishReason"]

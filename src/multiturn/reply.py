@@ -18,10 +18,10 @@ _GROWING_LISTS = ("topCandidates", "chosenCandidates")
 
 
 class Reply:
-    """What has arrived of one answer; grows with ``add``.
+    """What has arrived of one answer; grows with ``add``, while other threads may read it.
 
     Attributes:
-        chunks: How many pieces have arrived.
+        chunks: How many pieces have arrived whole.
         clock: Tells the time, None if nobody wants to know.
         first_at: When the first piece of an answer arrived, 0 before.
     """
@@ -34,7 +34,8 @@ class Reply:
         self.first_at = 0.0
         self._object: Object = {}
         self._candidates: dict[int, _Answer] = {}
-        self._whole: Object | None = None
+        # Until how many chunks it is the whole, and what it was then.
+        self._whole: tuple[int, Object] = 0, {}
 
     def add(self, chunk: Object) -> None:
         """Take a chunk in; it is kept, and must not change any more.
@@ -42,8 +43,6 @@ class Reply:
         Raises:
             MalformedReply: It has not the shape of a chunk.
         """
-        self.chunks += 1
-        self._whole = None
         try:
             for name, value in chunk.items():
                 if name == "candidates":
@@ -57,6 +56,8 @@ class Reply:
             raise MalformedReply(
                 f"the backend sent a chunk that is no GenerateContentResponse ({error})", chunk
             ) from error
+        finally:
+            self.chunks += 1  # last: what another thread reads meanwhile is not the whole
 
     def _add_candidate(self, candidate: Object) -> None:
         index = candidate.get("index") or 0
@@ -91,20 +92,20 @@ class Reply:
 
         It is the same object until more arrives, and does not change then.
         """
-        whole = self._whole
-        if whole is None:
+        chunks, (known_chunks, whole) = self.chunks, self._whole
+        if chunks != known_chunks:
             whole = dict(self._object)
             if self._candidates:
                 ordered = sorted(self._candidates.items())
                 whole["candidates"] = [answer.whole() for _, answer in ordered]
-            self._whole = whole
+            self._whole = chunks, whole
         return whole
 
 
 class _Answer:
     """One candidate as it arrives."""
 
-    __slots__ = ("is_empty_text", "members", "parts", "pieces", "role", "thought")
+    __slots__ = ("growing", "is_empty_text", "members", "parts", "pieces", "role", "thought")
 
     def __init__(self) -> None:
         self.members: Object = {}
@@ -112,8 +113,9 @@ class _Answer:
         self.role = ""
         # Whether nothing was said so far but "": an answer too, if it stays at that.
         self.is_empty_text = False
-        # Pieces of the text part that is still growing, whose place in parts is the last.
+        # Pieces of the text part that is still growing; and for readers, with its place.
         self.pieces: list[str] | None = None
+        self.growing: tuple[int, list[str]] | None = None
         self.thought: object = None
 
     def add(self, candidate: Object) -> None:
@@ -144,28 +146,35 @@ class _Answer:
         elif text:
             self._close_text()
             self.parts.append(part)
-            self.pieces, self.thought = [text], thought  # an interrupt may come between
+            pieces = [text]
+            self.growing = len(self.parts) - 1, pieces  # an interrupt may come between
+            self.pieces, self.thought = pieces, thought
         elif not self.parts:
             self.is_empty_text = True
 
     def _close_text(self) -> None:
-        self.whole_parts()
-        self.pieces = None
+        if self.growing is not None:
+            _fill(self.parts, *self.growing)
+        self.pieces = self.growing = None
 
     def whole_parts(self) -> list[Object]:
-        if self.pieces is not None:
-            self.pieces = ["".join(self.pieces)]
-            self.parts[-1] = {**self.parts[-1], "text": _mended(self.pieces[0])}
-        return self.parts
+        growing, parts = self.growing, list(self.parts)
+        if growing is not None:
+            _fill(parts, *growing)
+        return parts
 
     def whole(self) -> Object:
-        parts = list(self.whole_parts()) or ([{"text": ""}] if self.is_empty_text else [])
+        parts = self.whole_parts() or ([{"text": ""}] if self.is_empty_text else [])
         if not parts and not self.role:
             return dict(self.members)
         content: Object = {"parts": parts}
         if self.role:
             content["role"] = self.role
         return {**self.members, "content": content}
+
+
+def _fill(parts: list[Object], place: int, pieces: list[str]) -> None:
+    parts[place] = {**parts[place], "text": _mended("".join(pieces))}
 
 
 def _mended(text: str) -> str:
