@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias
 
@@ -73,7 +74,7 @@ def timeout_seconds_of(options: RequestOptionsLike) -> float | None:
         return None
     if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout > 0:
         raise InvalidContent("$.request_options.timeout", timeout, "seconds, more than 0")
-    return float(timeout)
+    return min(float(timeout), threading.TIMEOUT_MAX)  # no lock can wait for longer
 
 
 def retry_of(options: RequestOptionsLike, default: RetryRule) -> RetryRule:

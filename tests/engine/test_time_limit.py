@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from multiturn import GenerativeModel, InvalidContent, TimedOut, TurnCancelled
+from multiturn import EmbeddedBackend, GenerativeModel, InvalidContent, TimedOut, TurnCancelled
+from multiturn.backends import embedded
 from multiturn.backends.embedded_deadline import Deadline
 from multiturn.cancel import Cancel
 from multiturn.engine import Piece
@@ -44,6 +47,39 @@ async def test_an_answer_in_time_is_whole(way: Way, model: GenerativeModel) -> N
     await way.generate(model, "Hi", generation_config=config, request_options=options)
     timers = [t for t in threading.enumerate() if isinstance(t, threading.Timer)]
     assert all(timer.finished.is_set() for timer in timers)
+
+
+async def test_the_time_counts_from_when_the_weights_are_loaded(
+    way: Way, weights_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend, was_loaded = EmbeddedBackend(context_tokens=256, slots=1), []
+    engine: Any = backend.engine(str(weights_path))
+    engine.close()
+
+    class Noting(Deadline):
+        def __init__(self, seconds: float | None, turn: Cancel) -> None:
+            was_loaded.append(engine._loaded is not None)
+            super().__init__(seconds, turn)
+
+    monkeypatch.setattr(embedded, "Deadline", Noting)
+    model = GenerativeModel(str(weights_path), backend=backend)
+    config = {"max_output_tokens": 2}
+    options = {"timeout": 600}
+    await way.generate(model, "Hi", generation_config=config, request_options=options)
+    assert [True] == was_loaded
+
+
+async def test_a_limit_without_end_is_none(way: Way, model: GenerativeModel) -> None:
+    config = {"max_output_tokens": 2}
+    problems: list[object] = []
+    threading.excepthook, hook = problems.append, threading.excepthook
+    try:
+        for seconds in (math.inf, 1e12):
+            options = {"timeout": seconds}
+            await way.generate(model, "Hi", generation_config=config, request_options=options)
+    finally:
+        threading.excepthook = hook
+    assert [] == problems
 
 
 def test_a_turn_that_is_cancelled_was_not_too_slow(model: GenerativeModel) -> None:

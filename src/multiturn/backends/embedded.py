@@ -155,7 +155,10 @@ class EmbeddedBackend:
         messages = messages_of(request, self.options.unsendable, calls)
         sampling = sampling_of(request, tools)
         chunks = chunks_for(request, calls)
-        return _Asked(self.engine(request.model), messages, sampling, tools, chunks)
+        engine = self.engine(request.model)
+        if request.timeout_seconds is not None:
+            _load(engine)
+        return _Asked(engine, messages, sampling, tools, chunks)
 
     def count_tokens(self, request: Request) -> Object:
         """Return the exact size of the prompt that the request becomes."""
@@ -177,6 +180,11 @@ _shared = EmbeddedBackend()
 def backend() -> EmbeddedBackend:
     """Return the backend that models share unless they are given their own."""
     return _shared
+
+
+def _load(engine: Engine) -> None:
+    """Have the weights in memory: no time limit counts how long that takes."""
+    _ = engine.template
 
 
 def _with_options(options: Options) -> EmbeddedBackend:
