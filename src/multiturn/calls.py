@@ -67,9 +67,13 @@ def calls_of(content: Content) -> tuple[Call, ...]:
         for part in content.json_object.get("parts") or ()
         if isinstance(part.get("functionCall"), dict)
     ]
+    if not found:
+        return ()
     return tuple(
-        Call(i, str(call.get("name") or ""), copy_json(call.get("args") or {}), _id_of(call))
-        for i, call in enumerate(found)
+        [
+            Call(i, str(call.get("name") or ""), copy_json(call.get("args") or {}), _id_of(call))
+            for i, call in enumerate(found)
+        ]
     )
 
 

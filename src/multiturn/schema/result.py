@@ -98,12 +98,17 @@ class _Writer:
     def _spend(self, size: int) -> None:
         self._left -= size
         if self._left < 0:
-            raise Mismatch(
-                _TooLarge(), f"a result of at most {self._size_limit} characters; return less"
-            )
+            raise self._too_large()
+
+    def _too_large(self) -> Mismatch:
+        return Mismatch(
+            _TooLarge(), f"a result of at most {self._size_limit} characters; return less"
+        )
 
     def _text(self, text: str) -> str:
-        self._spend(len(text) + 2)
+        self._left -= len(text) + 2
+        if self._left < 0:
+            raise self._too_large()
         if not text.isascii():
             text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         return text
@@ -155,9 +160,9 @@ class _Writer:
             name = key if type(key) is str else self._key(key)
             if name in out:
                 raise Mismatch(key, f"one key only that is written {name!r}")
-            self._spend(len(name) + 4)
+            self._left -= len(name) + 4  # whether it was too much is seen at the member
             try:
-                out[name] = self.write(member)
+                out[name] = self._text(member) if type(member) is str else self.write(member)
             except Mismatch as mismatch:
                 raise mismatch.inside(name) from None
         return out

@@ -88,9 +88,9 @@ def _carry_out(
 
 
 def _invoked(step: Invoke, seconds: float | None, cancel: Cancel) -> Any:
-    if seconds is not None and not is_async_function(step.function):
-        return _within(step, seconds, cancel)
-    return _completed(step, seconds, cancel)
+    if seconds is None or is_async_function(step.function):
+        return _completed(step, seconds, cancel)
+    return _within(step, seconds, cancel)
 
 
 def _completed(step: Invoke, seconds: float | None, cancel: Cancel) -> Any:

@@ -122,19 +122,25 @@ class Toolbox:
         for call in calls:
             verdict: Any = decisions.get(call.index)
             if verdict is None:
-                verdict = yield from self._verdict(call)
+                verdict = self._verdict(call)
+            if verdict is None and self.calling.approve is not None:
+                verdict = yield from self._asked(call, self.calling.approve)
             if verdict is None:
                 return None
             decided[call.index] = verdict
         return decided
 
-    def _verdict(self, call: Call) -> Generator[Invoke, Any, Any]:
+    def _verdict(self, call: Call) -> bool | None:
+        """Return what needs nobody's decision."""
         function = self.functions.get(call.name)
         if function is None:
             return True  # an unknown name runs nothing; it is answered with an error
-        if self.calling.approve is None:
-            return None if function.requires_approval else True
-        verdict = yield Invoke(self.calling.approve, (call,))
+        is_free = self.calling.approve is None and not function.requires_approval
+        return True if is_free else None
+
+    @staticmethod
+    def _asked(call: Call, approve: Callable[[Call], Any]) -> Generator[Invoke, Any, Any]:
+        verdict = yield Invoke(approve, (call,))
         if verdict is None or isinstance(verdict, bool | str):
             return verdict
         raise InvalidContent("$.approve(…)", verdict, "True, False, a reason not to, or None")
@@ -147,7 +153,9 @@ class Toolbox:
         """
         made, failure = call, None
         try:
-            made, function = yield from self._admitted(call, verdict)
+            function = self._admitted(call, verdict)
+            if self.calling.before_call is not None:
+                made = yield from self._changed_before(call, self.calling.before_call)
             told: Told = yield self._invocation(made, function)
         except Declined as declined:
             told = declined.told
@@ -166,10 +174,8 @@ class Toolbox:
             raise ToolError(call, reason, part) from failure
         return part
 
-    def _admitted(
-        self, call: Call, verdict: bool | str
-    ) -> Generator[Invoke, Any, tuple[Call, ToolFunction]]:
-        """Return what is to be called, with the arguments that the hook leaves."""
+    def _admitted(self, call: Call, verdict: bool | str) -> ToolFunction:
+        """Return what is to be called."""
         if verdict is not True:
             raise Declined("Refused", verdict or "the user did not allow it")
         function = self.functions.get(call.name)
@@ -179,15 +185,20 @@ class Toolbox:
         if not isinstance(call.args, dict):
             mismatch = ArgumentMismatch("$", call.args, "an object with the arguments by name")
             raise Declined("ArgumentMismatch", str(mismatch))
-        if self.calling.before_call is None:
-            return call, function
+        return function
+
+    @staticmethod
+    def _changed_before(
+        call: Call, before_call: Callable[[Call], Any]
+    ) -> Generator[Invoke, Any, Call]:
+        """Return the call with the arguments that the hook leaves."""
         seen = call._replace(args=copy_json(call.args))
-        changed = yield Invoke(self.calling.before_call, (seen,))
+        changed = yield Invoke(before_call, (seen,))
         if isinstance(changed, Refusal):
             raise Declined("Refused", changed.reason)
         if changed is not None and not isinstance(changed, Mapping):
             raise InvalidContent("$.before_call(…)", changed, "None, arguments or a Refusal")
-        return call if changed is None else call._replace(args=dict(changed)), function
+        return call if changed is None else call._replace(args=dict(changed))
 
     def _invocation(self, call: Call, function: ToolFunction) -> Invoke:
         """Return the call with the function's own arguments."""
