@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import inspect
 import os
 from collections.abc import Iterator
@@ -44,6 +45,12 @@ def pytest_configure(config: pytest.Config) -> None:
     """Give the long runs of the night their time."""
     if EFFORT == "nightly" and config.option.timeout is None:
         config.option.timeout = 3600
+
+
+def pytest_collection_finish() -> None:
+    """Keep the collector away from the thousands of tests, which would be most of its work."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(params=[*WAYS])
