@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias
 
@@ -21,6 +20,8 @@ _ACCESS_NAMES = (
     "location",
     "http_client",
 )
+# 46 days: on every system a lock can be waited for as long (threading.TIMEOUT_MAX of Windows).
+_LONGEST_SECONDS = 4_000_000.0
 _NAMES = ("timeout", "retry", *_ACCESS_NAMES)
 # The others may hold a key.
 _SHOWN = ("timeout", "retry", "api_endpoint", "api_version", "vertexai", "project", "location")
@@ -74,7 +75,7 @@ def timeout_seconds_of(options: RequestOptionsLike) -> float | None:
         return None
     if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout > 0:
         raise InvalidContent("$.request_options.timeout", timeout, "seconds, more than 0")
-    return min(float(timeout), threading.TIMEOUT_MAX)  # no lock can wait for longer
+    return min(float(timeout), _LONGEST_SECONDS)
 
 
 def retry_of(options: RequestOptionsLike, default: RetryRule) -> RetryRule:
