@@ -285,7 +285,7 @@ async def test_waiting_ends_at_the_time_limit(way: Way) -> None:
     begin = time.monotonic()
     with pytest.raises(SessionBusy, match=r"still open after 0\.01 seconds.*response\.cancel\(\)"):
         await way.send(chat, "b", request_options={"timeout": 0.01})
-    assert time.monotonic() - begin < 0.3
+    assert time.monotonic() - begin < 10  # a turn waits 600 seconds without one
     assert 1 == len(backend.requests)
     assert 1 == len(chat.journal)
     reader.finish()

@@ -26,8 +26,8 @@ from multiturn.backends import gemini_backend
 from ways import Way
 
 LIMIT_SECONDS = 0.4
-LATE_SECONDS = 0.35  # two busy cores
 LONG = Pause(30)
+LATE_SECONDS = 10  # far below LONG, far above what busy cores cost
 
 
 def _drip(data: bytes) -> Iterator[Step]:
@@ -136,7 +136,7 @@ async def test_another_thread_ends_a_blocked_call_at_once(way: Way, stream: bool
         thread.start()
         with pytest.raises(TurnCancelled):
             await way.resolve(await way.send(chat, "Hi", stream=stream))
-        assert time.monotonic() - began[0] < 0.1
+        assert time.monotonic() - began[0] < LATE_SECONDS
         thread.join()
         server.script = [answers("Well.")]
         assert "Well." == (await way.send(chat, "Hi")).text
@@ -154,7 +154,7 @@ def test_a_task_that_is_cancelled_ends_at_once_and_closes_its_connection() -> No
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert time.monotonic() - began < 0.1
+        assert time.monotonic() - began < LATE_SECONDS
         assert [] == chat.history
         server.script = [answers("Well.")]
         assert "Well." == (await chat.send_message_async("Hi")).text

@@ -6,7 +6,6 @@ import json
 import socket
 import struct
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -221,10 +220,6 @@ def answers(text: str = "Hello.") -> Callable[[Received], bytes]:
 def error(code: int, status: str = "", message: str = "No.", *details: Any) -> dict[str, Any]:
     """Return the body of an error."""
     return {"error": {"code": code, "status": status, "message": message, "details": [*details]}}
-
-
-def elapsed(since: float) -> float:
-    return time.monotonic() - since
 
 
 def pieces(data: bytes, size: int) -> Iterator[bytes]:
