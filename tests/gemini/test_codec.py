@@ -256,7 +256,7 @@ async def test_nothing_that_came_is_lost_on_the_way(way: Way) -> None:
 
 # -- block E: any bytes at all ---------------------------------------------------------------
 
-FUZZ = settings(max_examples=50_000 if EFFORT == "nightly" else 700)
+FUZZ = settings(max_examples=50_000 if EFFORT == "nightly" else 300)
 
 EVENTS = st.lists(
     st.one_of(

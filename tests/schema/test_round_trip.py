@@ -191,7 +191,7 @@ def typed_values(draw: Callable[..., Any]) -> tuple[Any, Any]:
 
 
 slow = settings(
-    max_examples=300,
+    max_examples=2 * settings().max_examples,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )

@@ -145,7 +145,7 @@ options = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=10 * settings().max_examples)
+@settings(max_examples=5 * settings().max_examples)
 @given(options, replies, st.sampled_from(sorted(WAYS)), st.data())
 def test_any_script_leaves_a_conversation_that_goes_on(
     given_options: dict[str, Any], script: list[Any], way_name: str, data: Any

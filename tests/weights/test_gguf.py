@@ -68,7 +68,9 @@ def test_an_array_may_not_claim_more_than_the_file_holds(tmp_path: Path) -> None
 
 
 @settings(
-    max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=5 * settings().max_examples,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(st.data())
 def test_a_mutated_header_gives_a_header_or_a_header_error(
