@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+import gc
 import json
 import logging
 import pickle
 import traceback
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -346,6 +348,19 @@ async def test_a_key_is_found_nowhere(way: Way, caplog: pytest.LogCaptureFixture
         assert {KEY} == {r.headers["x-goog-api-key"] for r in server.requests}
     assert [] == [text for text in seen if KEY in text]
     assert any("***" in text for text in seen)
+
+
+def test_an_address_that_is_kept_keeps_no_client_and_no_key() -> None:
+    class Client:
+        def exchange(self) -> None: ...
+
+    client = Client()
+    dropped = weakref.ref(client)
+    access = Access(api_key=KEY, http_client=client)
+    gemini_address.url(access, "gemini-x", "generateContent")
+    del client, access
+    gc.collect()
+    assert dropped() is None
 
 
 def test_a_pickled_model_follows_configure_again() -> None:

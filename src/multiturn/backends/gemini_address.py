@@ -24,7 +24,6 @@ def is_googles(access: Access) -> bool:
     return access.endpoint is None or ".googleapis.com" in access.endpoint
 
 
-@lru_cache(maxsize=64)
 def url(access: Access, model: str, method: str, query: str = "") -> str:
     """Return the URL of a model's method; kept for those that were asked last.
 
@@ -34,6 +33,28 @@ def url(access: Access, model: str, method: str, query: str = "") -> str:
         method: As ``generateContent``.
         query: As ``?alt=sse``.
     """
+    place = access.endpoint, access.api_version, access.vertexai, access.project, access.location
+    return _url(*place, model, method, query)
+
+
+@lru_cache(maxsize=64)  # of names only: it outlives keys and clients
+def _url(
+    endpoint: str | None,
+    api_version: str | None,
+    vertexai: bool | None,
+    project: str | None,
+    location: str | None,
+    model: str,
+    method: str,
+    query: str,
+) -> str:
+    access = Access(
+        endpoint=endpoint,
+        api_version=api_version,
+        vertexai=vertexai,
+        project=project,
+        location=location,
+    )
     place = _vertex_place(access, model) if is_vertex(access) else resource_name(model)
     if not _PLAIN.issuperset(place):
         from urllib.parse import quote  # not above: it costs 2 ms
