@@ -212,6 +212,15 @@ def test_threads_share_one_token(service: WireServer, tokens: Tokens, token_url:
     assert (["Bearer ya29.token-1"] * 8, 1) == (shown(service), len(tokens.asked))
 
 
+async def test_the_token_of_another_call_is_waited_for_within_the_time_limit(
+    way: Way, service: WireServer, token_url: str
+) -> None:
+    model = vertex(service, credentials=account(token_url))
+    with google_auth._lock, pytest.raises(TimedOut, match="time limit"):
+        await way.generate(model, "Hi", request_options={"timeout": 0.05})
+    assert [] == service.requests
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 def test_a_child_does_not_wait_for_a_token_that_its_parent_was_asking_for(

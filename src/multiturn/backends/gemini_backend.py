@@ -194,7 +194,7 @@ class MethodCall:
 
     def token(self) -> Secret:
         """Return an access token; may block."""
-        credentials = self._backend.credentials.of(self.access.credentials)
+        credentials = self._backend.credentials.of(self.access.credentials, self._deadline)
         client = _http if not hasattr(self.client, "exchange") else self.client
         self._shown = google_auth.token_of(
             credentials, client, deadline=self._deadline, refused=self._refused

@@ -6,13 +6,15 @@ import os
 import threading
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from multiturn.access import Secret
 from multiturn.cancel import Cancel
 from multiturn.errors import BackendError, ConnectionFailed, MissingKey, UsageError
 from multiturn.http import HttpClient, HttpHead, HttpRequest
+from multiturn.http.blocking import total_timed_out
 
 _SCOPES = (
     "https://www.googleapis.com/auth/cloud-platform",
@@ -21,6 +23,18 @@ _SCOPES = (
 # A token is waited for no longer.
 _SECONDS = 30.0
 _lock = threading.Lock()
+
+
+@contextmanager
+def _alone(deadline: float) -> Iterator[None]:
+    """Let nobody else ask for a token; who comes to it too late is told so."""
+    lock = _lock
+    if not lock.acquire(timeout=max(deadline - time.monotonic(), 0.0)):
+        raise total_timed_out()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _google_auth() -> Any:
@@ -40,15 +54,16 @@ class KnownCredentials:
         # What was given, the file that the environment named then, and what they mean.
         self._known: tuple[Any, str | None, Any] | None = None
 
-    def of(self, given: Any) -> Any:
+    def of(self, given: Any, deadline: float) -> Any:
         """Return the object of google-auth for what was given, the same one each time.
 
         Args:
             given: Such an object, the dict of a service account, or None for the
                 application default credentials.
+            deadline: When they must be there, as ``time.monotonic()`` counts.
         """
         file = os.environ.get("GOOGLE_APPLICATION_CREDENTIALS") if given is None else None
-        with _lock:
+        with _alone(deadline):
             if self._known is None or self._known[0] is not given or self._known[1] != file:
                 found = default_credentials() if given is None else credentials_from(given)
                 self._known = given, file, found
@@ -110,7 +125,7 @@ def token_of(
     Raises:
         StatusError, ConnectionFailed, TimedOut: No token could be had.
     """
-    with _lock:
+    with _alone(deadline):
         if not credentials.valid or refused == Secret(str(credentials.token)):
             try:
                 credentials.refresh(_Carrier(client, deadline))
