@@ -9,6 +9,7 @@ import os
 import resource
 import threading
 import time
+import traceback
 import zlib
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -30,9 +31,11 @@ from gemini.wire_server import (
     whole,
 )
 from multiturn import ConnectionFailed, InvalidContent, MalformedReply, Retry, StatusError
+from multiturn.access import Secret
 from multiturn.cancel import Cancel
 from multiturn.http import HttpHead, HttpRequest
 from multiturn.http.client import Http
+from multiturn.http.message import request_head
 from multiturn.http.pool import Pool
 from multiturn.http.route import Origin, proxy_for, split
 from ways import Way
@@ -355,6 +358,17 @@ async def test_a_header_cannot_smuggle_another(way: Way) -> None:
                 await way.send(server.model().start_chat(), "Hi", request_options=options)
             assert value not in str(caught.value)
         assert 0 == len(server.requests)
+
+
+@pytest.mark.parametrize(("target", "note"), [("/x", "a\r\nb"), ("/é", "a")])
+def test_a_request_that_cannot_be_written_shows_no_key(target: str, note: str) -> None:
+    key = "AIzaSentinel-0123456789"
+    with pytest.raises(InvalidContent) as caught:
+        request_head("POST", target, "host", (("x-goog-api-key", Secret(key)), ("x-note", note)))
+    shown = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    inner = [frame for frame in shown.stack if frame.filename.endswith("message.py")]
+    assert inner
+    assert not any(key in value for frame in inner for value in (frame.locals or {}).values())
 
 
 async def test_a_slow_reader_makes_the_server_wait(way: Way) -> None:

@@ -37,11 +37,14 @@ def request_head(
     lines = "".join([f"{name}: {value}\r\n" for name, value in pairs])
     count = len(pairs)
     if not lines.isascii() or "\0" in lines or lines.count("\r") + lines.count("\n") != 2 * count:
-        raise _refused(pairs)
+        refused = _refused(pairs)
+        del pairs, lines  # a traceback may show variables
+        raise refused
     length = "" if body_bytes is None else f"Content-Length: {body_bytes}\r\n"
     try:
         head = f"{method} {target} HTTP/1.1\r\nHost: {host}\r\n{lines}{length}\r\n".encode("ascii")
     except UnicodeEncodeError:
+        del pairs, lines
         raise InvalidContent("$.url", target, "ASCII, percent-encoded") from None
     return memoryview(head)
 
