@@ -13,7 +13,7 @@ import pytest
 
 from multiturn import GenerativeModel
 from multiturn.backends.embedded import EmbeddedBackend, messages_of, sampling_of, tools_of
-from multiturn.backends.embedded_chunks import chunks_for
+from multiturn.backends.embedded_chunks import CallChunks, GrammarChunks, chunks_for
 from multiturn.engine import CallSyntax, Piece
 from multiturn.errors import UnknownName, UsageError
 from multiturn.history import empty_path
@@ -199,3 +199,16 @@ def test_an_answer_becomes_chunks(
 def test_a_cancelled_answer_gives_nothing_more() -> None:
     chunks = chunks_for(request([said("user", "Hi.")]), TAGGED)
     assert [] == [*chunks.of(Piece("Hi", finish="cancelled"))]
+
+
+@pytest.mark.parametrize("depth", [600, 3000])
+@pytest.mark.parametrize("end", ["stop", "length"])
+def test_a_call_that_is_nested_too_deeply_is_malformed(depth: int, end: Any) -> None:
+    nested = "[" * depth + ("]" * depth + "}}" if end == "stop" else "")
+    written = f'{{"name": "now", "arguments": {{"at": {nested}'
+    for chunks, text in (
+        (CallChunks("m", TAGGED), f"<tool_call>\n{written}\n</tool_call>"),
+        (GrammarChunks("m"), written),
+    ):
+        (last,) = chunks.of(Piece(text, finish=end))
+        assert "MALFORMED_FUNCTION_CALL" == last["candidates"][0]["finishReason"]

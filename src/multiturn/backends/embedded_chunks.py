@@ -76,15 +76,24 @@ class CallChunks(TextChunks):
             yield _chunk({"text": text})
         if piece.finish is None:
             return
-        calls = self._reader.calls()
-        if calls is None:
+        parts = self._parts()
+        if parts is None:
             yield self._malformed(piece)
-        elif calls:
-            parts = [{"functionCall": {"name": c.name, "args": whole(c.arguments)}} for c in calls]
+        elif parts:
             yield self._last(parts, piece, "STOP")
         else:
             rest = "".join(self._reader.rest())
             yield self._last([{"text": rest}], piece, _FINISH[piece.finish])
+
+    def _parts(self) -> list[Object] | None:
+        """Return the calls of the answer as parts, None if they are malformed."""
+        calls = self._reader.calls()
+        if calls is None:
+            return None
+        try:
+            return [{"functionCall": {"name": c.name, "args": whole(c.arguments)}} for c in calls]
+        except RecursionError:
+            return None
 
 
 class GrammarChunks(TextChunks):

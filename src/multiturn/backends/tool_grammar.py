@@ -214,11 +214,11 @@ class AnswerReader:
         """Return the finished call as the wire's FunctionCall, None if it is none."""
         try:
             answer = json.loads(self._written, strict=False)
-        except ValueError:
+            if not isinstance(answer, dict) or "name" not in answer:
+                return None
+            return {"name": answer["name"], "args": whole(answer.get("arguments") or {})}
+        except (ValueError, RecursionError):
             return None
-        if not isinstance(answer, dict) or "name" not in answer:
-            return None
-        return {"name": answer["name"], "args": whole(answer.get("arguments") or {})}
 
 
 def whole_text(text: str) -> str:

@@ -107,7 +107,7 @@ class CallSyntax:
                 return None
             try:
                 arguments, at = _DECODER.raw_decode(written, at + len(name) + len(middle))
-            except ValueError:
+            except (ValueError, RecursionError):
                 return None
             if not isinstance(arguments, dict):
                 return None
