@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import pickle
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from multiturn import ChatSession, GenerativeModel
+from multiturn import ChatSession, GenerativeModel, open_turn
 from multiturn.errors import BackendError
 from multiturn.fallback import FallbackBackend
 from multiturn.messages.candidate import FinishReason
@@ -65,6 +66,19 @@ async def test_a_turn_says_where_its_answer_comes_from(way: Way, opened: Opener)
         assert 0 < (about.first_chunk_seconds or 0) <= about.seconds < 60
         assert about.at > 1_700_000_000
     assert chat.turns[0].about == chat.journal[-1].about
+
+
+async def test_a_turns_time_is_that_of_the_clock_when_it_ended(
+    way: Way, opened: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chat = opened(ScriptedBackend([WHOLE]))
+    with monkeypatch.context() as patch:
+        patch.setattr(time, "time", lambda: 2e9)  # set anew, or after the machine slept
+        patch.setattr(open_turn, "time", time.time)
+        await way.send(chat, "a")
+    about = chat.turns[0].about
+    assert about is not None
+    assert 2e9 == about.at
 
 
 def weather(city: str) -> str:

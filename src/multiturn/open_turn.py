@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from time import monotonic
+from time import monotonic, time
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from multiturn.calls import Call, calls_of
@@ -151,6 +151,7 @@ class OpenTurn(Exchange):
             self.earlier_usages = list(self._pending.usages)
         parent = session.turn_before(self._steps_back)
         request, retry = self._request_after(parent, session)
+        self._made = None
         rules = None
         if session.enable_automatic_function_calling and request.tools:
             from multiturn.tools.toolbox import toolbox_for
@@ -196,7 +197,7 @@ class OpenTurn(Exchange):
         """Keep what ``provenance.py`` makes a round of, if one is ever looked at."""
         if self._asked is not None:
             request, reply = self._asked
-            times = self._asked_at, reply.first_at, monotonic()
+            times = self._asked_at, reply.first_at, monotonic(), time()
             self._rounds.append((request, received or reply.whole(), times, self._attempts))
             self._asked, self._attempts = None, 1
 
@@ -206,7 +207,7 @@ class OpenTurn(Exchange):
 
         rounds = [*self._rounds]
         if self._asked is not None:
-            times = self._asked_at, self.reply.first_at, monotonic()
+            times = self._asked_at, self.reply.first_at, monotonic(), time()
             rounds.append((self._asked.request, self.reply.whole(), times, self._attempts))
         return told_object(rounds)
 

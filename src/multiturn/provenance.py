@@ -15,8 +15,6 @@ from multiturn.usage import summed
 
 # Members of a reply that say who answered, and at what cost.
 _TOLD = ("modelVersion", "responseId", "usageMetadata", "promptFeedback")
-# What the time of day is ahead of the clock that turns are timed with.
-_CLOCKS_APART_SECONDS = time.time() - time.monotonic()
 
 
 class Round(NamedTuple):
@@ -131,15 +129,15 @@ def told_object(rounds: Sequence[tuple[Any, ...] | Object]) -> Object:
     at, written = time.time(), []
     for each in rounds:
         if not isinstance(each, dict):
-            at = round(_CLOCKS_APART_SECONDS + each[2][2], 3)
+            at = round(each[2][3], 3)
         written.append(each if isinstance(each, dict) else _round_object(*each))
     return {"at": at, "rounds": written}
 
 
 def _round_object(
-    request: Request, whole: Object, times: tuple[float, float, float], attempts: int
+    request: Request, whole: Object, times: tuple[float, float, float, float], attempts: int
 ) -> Object:
-    asked_at, first_at, ended_at = times
+    asked_at, first_at, ended_at, _ = times
     told: Object = {"model": request.model, "stream": request.stream, "attempts": attempts}
     told["seconds"] = round(ended_at - asked_at, 6)
     if first_at:
