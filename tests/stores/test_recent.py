@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import os
+import threading
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
@@ -94,6 +96,20 @@ def test_one_session_larger_than_the_limit_is_not_kept(store: Watched) -> None:
     recent.of(ada).update({"a": None, "b": None})
     recent.of(ada)
     assert {} == recent.of(ada)
+
+
+def test_a_child_may_look_though_a_thread_was_looking(store: Watched) -> None:
+    """A lock that another thread holds at the fork is held for ever in the child."""
+    state = store.open("ada")
+    with store.recent._lock:
+        child = os.fork()
+        if child == 0:
+            looking = threading.Thread(target=store.recent.of, args=(state,), daemon=True)
+            looking.start()
+            looking.join(60)
+            os._exit(looking.is_alive())
+    _, status = os.waitpid(child, 0)
+    assert 0 == status
 
 
 def test_a_store_that_nobody_holds_goes_with_what_it_remembers(tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import weakref
 from collections import OrderedDict
 from typing import Any
 
@@ -10,6 +12,7 @@ from multiturn.stores.protocol import SessionState
 
 # Of all sessions together: about 40 MB of short messages.
 _LIMIT_TURNS = 20_000
+_all: weakref.WeakSet[RecentTurns] = weakref.WeakSet()
 
 
 class RecentTurns:
@@ -23,6 +26,7 @@ class RecentTurns:
         self._limit_turns = limit_turns
         self._known: OrderedDict[int, tuple[int, dict[str, Any]]] = OrderedDict()
         self._lock = threading.Lock()
+        _all.add(self)
 
     def of(self, state: SessionState) -> dict[str, Any]:
         """Return what is known of a session, to be added to; nothing after an erasure."""
@@ -38,3 +42,13 @@ class RecentTurns:
 
     def _held(self) -> int:
         return sum(len(turns) for _, turns in self._known.values())
+
+
+def _unlock_after_fork() -> None:
+    """Free all in a forked child: whoever was looking something up stayed in the parent."""
+    for recent in list(_all):
+        recent._lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_unlock_after_fork)
