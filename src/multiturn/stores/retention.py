@@ -131,8 +131,16 @@ def sweep(store: SqlReader) -> None:
             for number, key in rows:
                 execute("DELETE FROM uses WHERE owner = ?", (key,))
                 execute("DELETE FROM turns WHERE number = ?", (number,))
+            _forget_bases(execute, [number for number, _ in rows])
             search.forget(store.index, execute, [number for number, _ in rows])
     sweep_blobs(store)
+
+
+def _forget_bases(execute: Any, turns: Sequence[int]) -> None:
+    """Let no attempt follow turns that were deleted: their numbers may be given again."""
+    if turns:
+        marks = ", ".join("?" * len(turns))
+        execute(f"UPDATE attempts SET base = NULL WHERE base IN ({marks})", turns)
 
 
 def sweep_blobs(store: SqlReader) -> None:
