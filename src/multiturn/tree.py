@@ -48,12 +48,12 @@ class Tree:
 
     def __str__(self) -> str:
         line = {turn.id for turn in turns_of(self.head)}
-        shown = []
+        shown, last = [], self.head.id if self.head else ""
         waiting = [(turn, 0) for turn in reversed(self.roots)]
         while waiting:
             turn, indent = waiting.pop()
             text = " ".join(turn.contents[0].text.split())[:_SHOWN_CHARACTERS]
-            mark = "*" if turn is self.head else "|" if turn.id in line else "-"
+            mark = "*" if turn.id == last else "|" if turn.id in line else "-"
             shown.append(f"{'  ' * indent}{mark} {turn.id[:8]} {text}")
             children = self.children(turn)
             # The line to the head stays where it is; what branches off is moved in.
