@@ -41,6 +41,7 @@ class DurableTurn(OpenTurn):
 
     __slots__ = (
         "_attempt",
+        "_held",
         "_is_committing",
         "_next_note",
         "_results",
@@ -61,6 +62,8 @@ class DurableTurn(OpenTurn):
     ) -> None:
         self._stored, self._worker = stored, stored.worker
         self._attempt = ""
+        # The session as it is while this turn has it; what another turn has is not ours.
+        self._held = stored.state
         self._is_committing = False
         self._results = dict(pending.results) if pending else {}
         self._next_note = 0.0
@@ -95,13 +98,19 @@ class DurableTurn(OpenTurn):
 
     def _lease(self, session: ChatSession) -> Callable[[], tuple[SessionState, Turn | None]]:
         stored, attempt, record = self._stored, os.urandom(16).hex(), self._record()
-        self._attempt = attempt
-        keeps = session._unfinished == "keep" and self._pending is None
+        self._attempt, self._held = attempt, stored.state._replace(attempt=attempt)
+        pending = self._pending
+        keeps = session._unfinished == "keep" and pending is None
 
         def lease() -> tuple[SessionState, Turn | None]:
             if keeps:
                 stored.keep_what_died()
-            state = stored.store.begin(stored.state, attempt, record)
+            if pending is not None:
+                from multiturn.stored_pending import begin_again
+
+                state = begin_again(stored, pending, attempt, record)
+            else:
+                state = stored.store.begin(stored.state, attempt, record)
             return state, stored.head_of(state)
 
         return lease
@@ -115,7 +124,7 @@ class DurableTurn(OpenTurn):
 
     def _begun(self, session: ChatSession, state: SessionState, head: Turn | None) -> Steps:
         """Go on from where the session is now, which others may have moved."""
-        self._worker.leases[self._attempt] = state
+        self._worker.leases[self._attempt] = self._held = state
         seen, self._stored.state, session._head = session._head, state, head
         if self._steps_back and head is not seen:
             address = self._stored.store.address
@@ -162,7 +171,7 @@ class DurableTurn(OpenTurn):
             self._so_far = (*self._so_far, judged(self.reply))
         assert self._toolbox is not None
         given = self._members(), step, self._toolbox.calling
-        notes = CallNotes(self._stored, self._leased(), *given)
+        notes = CallNotes(self._stored, self._held, *given)
         self._results = notes.results
         self._toolbox = noted(self._toolbox, notes)
         if self._toolbox.calling.approve is not None:
@@ -174,12 +183,8 @@ class DurableTurn(OpenTurn):
         super().pause(contents)
 
     def _note_later(self) -> Any:
-        store, state, record = self._stored.store, self._leased(), self._record()
+        store, state, record = self._stored.store, self._held, self._record()
         return self._worker.submit(lambda: store.note(state, record))
-
-    def _leased(self) -> SessionState:
-        """Return the session as it is while this turn is under way."""
-        return self._stored.state._replace(attempt=self._attempt)
 
     # -- how it ends ---------------------------------------------------------------------
 
@@ -202,13 +207,13 @@ class DurableTurn(OpenTurn):
     def _commit(
         self, contents: tuple[Content, ...]
     ) -> Callable[[], tuple[StoredTurn, SessionState]]:
-        stored = self._stored
+        store, state = self._stored.store, self._held
         record = recorded({"contents": [c.json_object for c in contents], **self._told()})
         row = self._row(record)
         self._is_committing = True
 
         def commit() -> tuple[StoredTurn, SessionState]:
-            return row, stored.store.commit(stored.state, [row], record.blobs)
+            return row, store.commit(state, [row], record.blobs)
 
         return commit
 
@@ -245,13 +250,14 @@ class DurableTurn(OpenTurn):
         self._turn = Turn(entry.parent, contents, row.id, outcome, told)
         self._stored.turns[row.id] = self._turn
         session.__dict__.pop("_head", None)  # what is stored then is read when it is needed
-        self._stored.commit_later(self._leased(), row, outcome, record)
+        self._stored.commit_later(self._held, row, outcome, record)
 
     def _wait(self, contents: tuple[Content, ...], calls: tuple[Call, ...]) -> None:
         super()._wait(contents, calls)
         assert self._session is not None
         assert self._session._pending is not None
         self._session._pending.told = self._members()
+        self._session._pending.version = self._held.version + 1  # when its end is noted
 
     def settle(self, outcome: Outcome, error: BaseException | None = None) -> None:
         """Note the end in the store too; in a forked child it is the parent's to note."""
@@ -266,7 +272,7 @@ class DurableTurn(OpenTurn):
         if self._is_committing and self._session is not None:
             # An exception fell into the commit: the store knows, and is asked next time.
             self._session.__dict__.pop("_head", None)
-        self._stored.settle_later(self._leased(), self.outcome, self._record(error))
+        self._stored.settle_later(self._held, self.outcome, self._record(error))
 
     # -- what is written -----------------------------------------------------------------
 

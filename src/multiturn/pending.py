@@ -36,6 +36,7 @@ class PendingTurn:
         outcome: How it ended, as in ``JournalEntry``.
         steps_back: How many turns before the last it begins: 1 if it was an edit.
         told: What is known of it beside its contents.
+        version: Of its session in a store, for as long as it waits there.
         session: Whose it is.
     """
 
@@ -44,6 +45,7 @@ class PendingTurn:
     usages: Sequence[Object] = ()
     outcome: Outcome = "interrupted"
     steps_back = 0
+    version = 0
     told: Mapping[str, Any] = MappingProxyType({})
     session: ChatSession | None = None
 

@@ -15,12 +15,12 @@ from multiturn.pending import PendingTurn
 from multiturn.recorded_overrides import overrides_from
 from multiturn.stored_session import row_of
 from multiturn.stores.errors import Conflict, SessionMissing
-from multiturn.stores.record import read, recorded
+from multiturn.stores.record import Record, read, recorded
 from multiturn.turn import kept
 
 if TYPE_CHECKING:
     from multiturn.stored_session import StoredSession
-    from multiturn.stores.protocol import StoredAttempt
+    from multiturn.stores.protocol import SessionState, StoredAttempt
 
 # What the record of a partial turn takes over from that of its attempt.
 _TAKEN_OVER = ("attempt", "rounds", "error")
@@ -49,7 +49,31 @@ def pending_of(stored: StoredSession, attempt: StoredAttempt) -> PendingTurn:
     pending.outcome = "paused" if attempt.outcome == "paused" else "interrupted"
     pending.steps_back = members.get("stepsBack", 0)
     pending.told = {**members, "attempt": attempt.id}
+    pending.version = attempt.place + (attempt.outcome == "paused")
     return pending
+
+
+def begin_again(
+    stored: StoredSession, pending: PendingTurn, attempt: str, record: Record
+) -> SessionState:
+    """Lease the session to go on with a turn that waits in it.
+
+    Raises:
+        SessionBusy: The turn is under way.
+        Conflict: Another has gone on with it or dropped it, or moved the session.
+    """
+    store, seen = stored.store, stored.store.state(stored.name)
+    if seen is None:
+        raise SessionMissing(stored.name, store=store.address)
+    if seen.version == pending.version:
+        state = store.begin(seen, attempt, record)
+        if state.version == seen.version + 1:
+            return state
+        store.settle(state, "interrupted", record)
+    if pending.session is not None:  # where it is now, and what waits there, the store knows
+        pending.session._pending = None
+        vars(pending.session).pop("_head", None)
+    raise Conflict(stored.name, "its turn does not wait any more", store=store.address)
 
 
 def keep(stored: StoredSession, pending: PendingTurn, contents: tuple[Content, ...]) -> Turn:
@@ -60,15 +84,9 @@ def keep(stored: StoredSession, pending: PendingTurn, contents: tuple[Content, .
         Conflict: Another has gone on with the turn, or moved the session.
     """
     stored.worker.catch_up()
-    store, seen = stored.store, stored.store.state(stored.name)
-    if seen is None:
-        raise SessionMissing(stored.name, store=store.address)
     said = {"contents": [content.json_object for content in pending.contents]}
-    record = recorded({**pending.told, **said})
-    state = store.begin(seen, os.urandom(16).hex(), record)
-    if state.version != seen.version + 1:
-        store.settle(state, "interrupted", record)
-        raise Conflict(stored.name, "another went on with its turn", store=store.address)
+    begun = recorded({**pending.told, **said})
+    state = begin_again(stored, pending, os.urandom(16).hex(), begun)
     parent = stored.head_of(state)
     for _ in range(pending.steps_back):
         parent = parent.parent if parent else None
@@ -77,7 +95,7 @@ def keep(stored: StoredSession, pending: PendingTurn, contents: tuple[Content, .
     members |= {"at": time.time(), "outcome": pending.outcome}
     record = recorded(members)
     row = row_of(parent.id if parent else None, parent.number + 1 if parent else 0, record)
-    stored.state = store.commit(state, [row], record.blobs)
+    stored.commit(state, [row], record.blobs, pending.outcome, begun)
     turn = stored.turn(row.id)
     assert turn is not None
     return turn

@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from multiturn.errors import BackendError, UsageError
-from multiturn.history import Turn, head_from, turns_of
+from multiturn.history import Outcome, Turn, head_from, turns_of
 from multiturn.journal import JournalEntry
 from multiturn.messages.content import Content
 from multiturn.messages.message import Object
 from multiturn.stores.errors import SessionMissing, StoreCorrupt
-from multiturn.stores.protocol import SessionState, StoredAttempt, StoredTurn, require_name
+from multiturn.stores.protocol import Blobs, SessionState, StoredAttempt, StoredTurn, require_name
 from multiturn.stores.recent import RecentTurns
 from multiturn.stores.record import Record, read, read_all, recorded, turn_id
 from multiturn.worker import Worker, worker_of
@@ -115,6 +116,7 @@ class StoredSession:
 
     def _added(self) -> list[tuple[StoredTurn, Turn]]:
         """Return what was added in this session, by place, and is not erased."""
+        self.head()  # what was erased since is forgotten
         rows = self.store.tree(self.name)
         self.adopt(rows)
         turns = [(row, self.turn(row.id)) for row in rows if not row.is_erased]
@@ -207,15 +209,32 @@ class StoredSession:
             return None
         self.worker.catch_up()
         attempt, parent = os.urandom(16).hex(), None
-        state = self.store.begin(self.state, attempt, recorded({"contents": wire(said[0])}))
         rows, blobs = [], {}
         for turn in said:
             record = recorded({"contents": wire(turn), "attempt": attempt, "at": time.time()})
             rows.append(row_of(parent, turn.number, record))
             blobs.update(record.blobs)
             parent = rows[-1].id
-        self.state = self.store.commit(state, rows, blobs)
+        begun = recorded({"contents": wire(said[0])})
+        state = self.store.begin(self.state, attempt, begun)
+        self.commit(state, rows, blobs, "failed", begun)
         return self.turn(self.state.head)
+
+    def commit(
+        self,
+        state: SessionState,
+        rows: Sequence[StoredTurn],
+        blobs: Blobs,
+        outcome: Outcome,
+        record: Record,
+    ) -> None:
+        """Commit turns; if that fails, note the end of the attempt, which frees the session."""
+        try:
+            self.state = self.store.commit(state, rows, blobs)
+        except BaseException:
+            with suppress(Exception):  # its lease runs out
+                self.store.settle(state, outcome, record)
+            raise
 
     def keep(self, pending: PendingTurn, contents: tuple[Content, ...]) -> Turn:
         """Commit what a pending turn has of an answer, as ``stored_pending.keep``."""
@@ -236,20 +255,12 @@ class StoredSession:
         stored_pending.drop(self)
 
     def commit_later(
-        self, state: SessionState, row: StoredTurn, outcome: str, record: Record
+        self, state: SessionState, row: StoredTurn, outcome: Outcome, record: Record
     ) -> None:
         """Have a partial turn committed, or at least its end noted; as ``settle_later``."""
-        store, worker = self.store, self.worker
+        worker = self.worker
         worker.leases.pop(state.attempt, None)
-
-        def commit() -> None:
-            try:
-                self.state = store.commit(state, [row], record.blobs)
-            except Exception:
-                store.settle(state, outcome, record)
-                raise
-
-        worker.submit(commit)
+        worker.submit(lambda: self.commit(state, [row], record.blobs, outcome, record))
 
     def settle_later(self, state: SessionState, outcome: str, record: Record) -> None:
         """Have the end of an attempt noted; may be called anywhere, even by the collector."""
