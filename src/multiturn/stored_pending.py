@@ -13,7 +13,7 @@ from multiturn.history import Turn
 from multiturn.messages.content import Content
 from multiturn.pending import PendingTurn
 from multiturn.recorded_overrides import overrides_from
-from multiturn.stored_session import row_of
+from multiturn.stored_session import results_in, row_of
 from multiturn.stores.errors import Conflict, SessionMissing
 from multiturn.stores.record import Record, read, recorded
 from multiturn.turn import kept
@@ -44,7 +44,7 @@ def pending_of(stored: StoredSession, attempt: StoredAttempt) -> PendingTurn:
     contents = tuple(Content.view(c, frozen=True) for c in members.pop("contents"))
     calls = calls_of(contents[-1]) if attempt.outcome == "paused" else ()
     pending = PendingTurn(contents, calls, overrides_from(members.get("overrides", {})))
-    pending.results = {int(k): v for k, v in (members.get("results") or {}).items()}
+    pending.results = results_in(members)
     pending.received = members.get("received")
     pending.outcome = "paused" if attempt.outcome == "paused" else "interrupted"
     pending.steps_back = members.get("stepsBack", 0)

@@ -157,7 +157,8 @@ class StoredSession:
         if outcome == "open" and not attempt.is_alive:
             outcome = "interrupted"
         return JournalEntry(
-            Content.view(members["contents"][0], frozen=True),
+            *(Content.view(content, frozen=True) for content in members["contents"]),
+            results=results_in(members),
             parent=self.turn(attempt.base),
             outcome=outcome,
             error=_error_in(members),
@@ -199,7 +200,8 @@ class StoredSession:
     def fork(self, name: str, head: Turn | None) -> StoredSession:
         """Begin another session at a turn."""
         state = self.store.create(require_name(name), head.id if head else None)
-        return StoredSession(self.store, state, self.turns)
+        is_as_known = state.erasures == self.state.erasures
+        return StoredSession(self.store, state, self.turns if is_as_known else {})
 
     def replace(self, history: Iterable[Content]) -> Turn | None:
         """Make a history, told anew from its beginning, the session's; in one transaction."""
@@ -305,6 +307,11 @@ def _read_told(store: Store, identity: str) -> Object | None:
 def _error_in(members: Object) -> BackendError | None:
     error = members.get("error")
     return BackendError(error) if error else None
+
+
+def results_in(members: Object) -> dict[int, Object | None]:
+    """Return what is recorded of the calls that a turn was at, as in ``JournalEntry``."""
+    return {int(index): part for index, part in (members.get("results") or {}).items()}
 
 
 def wire(turn: Turn) -> list[Object]:

@@ -68,6 +68,25 @@ def test_a_session_that_is_open_forgets_what_others_erased_before_it_asks(store:
     assert all("b" != turn.contents[0].text for turn in other.tree)
 
 
+def test_a_fork_that_is_begun_after_an_erasure_asks_without_what_was_erased(store: Store) -> None:
+    chat = opened(store)
+    for text in "abc":
+        chat.send_message(text)
+    store.erase(chat.turns[1].id)
+    fork = chat.fork("bob")
+    fork.send_message("d")
+    assert ["a", "to a", "c", "to c", "d", "to d"] == said(fork)
+
+
+def test_the_last_message_is_asked_again_though_one_before_it_was_erased(store: Store) -> None:
+    chat = opened(store)
+    for text in "abc":
+        chat.send_message(text)
+    store.erase(chat.turns[1].id)
+    chat.retry()
+    assert ["a", "to a", "c", "to c"] == said(chat)
+
+
 def test_the_only_turn_may_be_erased(store: Store) -> None:
     chat = opened(store)
     chat.send_message("a")

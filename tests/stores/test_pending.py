@@ -67,6 +67,7 @@ def test_a_turn_that_died_is_resumed_without_running_a_function_twice(
     assert [(0, True), (1, False)] == [(i, bool(part)) for i, part in pending.results.items()]
     assert "go" == pending.contents[0].text
     assert ["interrupted"] == [entry.outcome for entry in chat.journal]
+    assert pending.results == chat.journal[-1].results
     assert "done" == chat.resume().text
     # The second had begun and not returned: nobody knows what it did, so the model is told.
     assert ["first", "second"] == effects.read_text().split()

@@ -13,11 +13,12 @@ import pytest
 
 from multiturn import ChatSession, GenerativeModel, SessionBusy, UsageError
 from multiturn.errors import BackendError
+from multiturn.export import load_chat
 from multiturn.stores.errors import Conflict, SessionExists, SessionMissing
 from multiturn.stores.memory import MemoryStore
 from multiturn.stores.protocol import Store
 from multiturn.stores.sqlite import SQLiteStore
-from multiturn.testing import ScriptedBackend
+from multiturn.testing import ScriptedBackend, function_calls
 from ways import AT_ONCE, Way, said, wire
 
 Opener = Callable[..., ChatSession]
@@ -95,6 +96,24 @@ async def test_a_failed_turn_is_in_the_journal_of_every_process(
     await way.send(chat, "three")
     assert ["answered", "failed", "answered"] == [e.outcome for e in opened().journal]
     assert opened().pending is None
+
+
+async def test_the_journal_has_what_was_called_and_returned_before_a_turn_failed(
+    way: Way, opened: Opener, backend: ScriptedBackend, store: Store
+) -> None:
+    def look(at: int) -> int:
+        return at
+
+    backend._lines.extendleft([BackendError("gone"), function_calls(("look", {"at": 1}))])
+    chat = opened(enable_automatic_function_calling=True)
+    chat.model = GenerativeModel(backend=backend, retry=AT_ONCE, tools=[look])
+    with pytest.raises(BackendError):
+        await way.send(chat, "go")
+    entry = opened().journal[-1]
+    assert ["user", "model", "user"] == [content.role for content in entry.contents]
+    assert {"result": 1} == dict(entry.contents[2].parts[0].function_response.response)
+    copy = load_chat(opened().to_json(), chat.model)
+    assert entry.contents == copy.journal[-1].contents
 
 
 async def test_rewinding_is_undone_until_something_is_said(way: Way, opened: Opener) -> None:
