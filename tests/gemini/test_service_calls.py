@@ -154,3 +154,14 @@ def test_a_model_says_how_often_its_tokens_are_counted(server: WireServer) -> No
     with pytest.raises(StatusError):
         model.count_tokens("Hi")
     assert 3 == len(server.requests)
+
+
+def test_what_an_unheard_try_has_deleted_is_deleted(server: WireServer) -> None:
+    gone = whole(error(404, "NOT_FOUND"), 404)
+    server.script[:] = [FAILURES["cut"], gone]
+    multiturn.delete_file("files/a")
+    assert 2 == len(server.requests)
+    with pytest.raises(google_errors.NotFound):
+        multiturn.delete_file("files/a")
+    with pytest.raises(google_errors.NotFound):
+        multiturn.get_file("files/a")
