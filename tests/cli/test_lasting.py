@@ -17,6 +17,10 @@ from tests.cli.talker import talk
 from tests.cli.terminal import PATIENCE_SECONDS, TALKER, Terminal
 
 from multiturn import GenerativeModel, SQLiteStore
+from multiturn.cli.conversation import Conversation
+from multiturn.cli.options import Options
+from multiturn.cli.place import Place
+from multiturn.errors import BackendError
 from multiturn.testing import ScriptedBackend
 
 CTRL_C, CTRL_D = "\x03", "\x04"
@@ -318,3 +322,19 @@ def test_back_forth_again_and_differently(tmp_path: Path) -> None:
             terminal.say("/tree", "* ")
             tree = terminal.text.rsplit("/tree\n", 1)[1].split("\n")[:-1]
             assert ["one", "two", "two", "three"] == [line.split()[-1] for line in tree]
+
+
+def test_a_conversation_that_gets_a_name_has_its_tree_and_its_journal_still(tmp_path: Path) -> None:
+    backend = ScriptedBackend("One.", "Two.", BackendError("no", retryable=False))
+    place = Place(str(tmp_path / "chats.db"))
+    conversation = Conversation(Options(), lambda _: GenerativeModel(backend=backend), place)
+    conversation.chat.send_message("Say a number.")
+    conversation.chat.retry()
+    with pytest.raises(BackendError):
+        conversation.chat.send_message("And now?")
+    conversation.name("numbers")
+    chat = conversation.chat
+    assert ["One.", "Two."] == [turn.contents[-1].text for turn in chat.tree]
+    assert ["Say a number.", "Two."] == [content.text for content in chat.history]
+    assert "And now?" in [entry.content.text for entry in chat.journal]
+    place.close()

@@ -144,16 +144,18 @@ class Conversation:
         Raises:
             SessionExists: The name is taken; nothing has changed.
         """
+        from multiturn.export.conversation import conversation_of
+        from multiturn.export.restoring import restore
         from multiturn.stores.errors import SessionExists
 
-        store, history = self.place.store(), None
+        store = self.place.store()
         if store.state(session) is not None:
             raise SessionExists(session, store=str(self.place))
         if self.branch.session:
             store.rename(self.branch.session, session)
         else:
-            history = self.chat.history
-        chat = self.chat.model.start_chat(session=session, store=store, history=history)
+            restore(conversation_of(self.chat), store, session)
+        chat = self.chat.model.start_chat(session=session, store=store)
         self._replace(self.branch._replace(chat=chat, session=session))
 
     def leave(self) -> None:
