@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from multiturn import ChatSession, GenerativeModel, open_turn
+from multiturn import ChatSession, GenerativeModel, load_chat, open_turn
 from multiturn.errors import BackendError
 from multiturn.fallback import FallbackBackend
 from multiturn.messages.candidate import FinishReason
@@ -66,6 +66,15 @@ async def test_a_turn_says_where_its_answer_comes_from(way: Way, opened: Opener)
         assert 0 < (about.first_chunk_seconds or 0) <= about.seconds < 60
         assert about.at > 1_700_000_000
     assert chat.turns[0].about == chat.journal[-1].about
+
+
+async def test_it_is_in_what_is_written_for_another_day(way: Way, opened: Opener) -> None:
+    chat = opened(ScriptedBackend([WHOLE]))
+    await way.send(chat, "a")
+    text = chat.to_json()
+    again = load_chat(text, chat.model)
+    assert chat.turns[0].about == again.turns[0].about
+    assert load_chat(again.to_json(), chat.model).turns[0].about == again.turns[0].about
 
 
 async def test_a_turns_time_is_that_of_the_clock_when_it_ended(

@@ -9,6 +9,7 @@ from multiturn.history import Turn, head_from, path_of, turns_of
 from multiturn.journal import JournalEntry
 from multiturn.messages.content import Content
 from multiturn.messages.message import Object
+from multiturn.provenance import told_object
 
 if TYPE_CHECKING:
     from multiturn.chat import ChatSession
@@ -96,11 +97,12 @@ def conversation_of(chat: ChatSession) -> Conversation:
     redo = chat._left
     for left in redo:
         turns.update((turn.id, turn) for turn in turns_of(left) if turn.id not in turns)
-    records: dict[str, Object] = {}
     if stored is not None:
         from multiturn.export.restoring import records_of
 
         records = records_of(stored, turns)
+    else:
+        records = {one.id: record for one in turns.values() if (record := _record(one))}
     try:
         model = chat.model.model_name
     except MultiturnError:  # a model that cannot be asked is still one to talk of
@@ -115,6 +117,14 @@ def conversation_of(chat: ChatSession) -> Conversation:
         stored.name if stored is not None else "",
         records,
     )
+
+
+def _record(turn: Turn) -> Object | None:
+    """Return what is known of a turn beside its contents."""
+    told = turn.told() if callable(turn.told) else turn.told
+    if isinstance(told, list):
+        told = told_object(told) if told else None
+    return {name: value for name, value in (told or {}).items() if name != "contents"}
 
 
 def _tries(journal: Iterable[JournalEntry], order: Sequence[str]) -> tuple[Try, ...]:

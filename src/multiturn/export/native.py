@@ -6,7 +6,7 @@ An object with these members, those that are empty left out:
     version     1
     name, model, system_instruction
     turns       each after the one it follows: {id, parent, outcome, contents, record};
-                outcome is left out if it is "answered", record is what a store adds
+                outcome is left out if it is "answered", record is what is known beside
     head        id of a turn
     redo        ids of the turns that rewinding left, the latest last
     tries       what became no turn, in order: {place, parent, outcome, contents, results,
@@ -141,7 +141,7 @@ def read(source: Source, report: Report) -> list[Conversation]:
         turn = _read_turn(an_object(given, place), place, turns)
         turns[turn.id] = turn
         if given.get("record") is not None:
-            records[turn.id] = an_object(given["record"], f"{place}.record")
+            records[turn.id] = given["record"]
     system = members.get("system_instruction")
     left = enumerate(a_list(members.get("redo", []), "$.redo"))
     return [
@@ -184,7 +184,10 @@ def _read_turn(given: Object, place: str, turns: dict[str, Turn]) -> Turn:
         raise InvalidContent(f"{place}.id", turn_id, "an identity that no other turn has")
     parent = _found(given.get("parent"), turns, f"{place}.parent")
     contents = _contents(given.get("contents"), f"{place}.contents")
-    return Turn(parent, contents, turn_id, _outcome(given.get("outcome", "answered"), place))
+    outcome, told = _outcome(given.get("outcome", "answered"), place), given.get("record")
+    if told is not None:
+        an_object(told, f"{place}.record")
+    return Turn(parent, contents, turn_id, outcome, told)
 
 
 def _outcome(outcome: Any, place: str) -> Outcome:
