@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from tests.cli.terminal import Terminal
 
+from multiturn.export import read
+
 UP = "\x1b[A"
 ALT_ENTER = "\x1b\r"
 CTRL_C, CTRL_D = "\x03", "\x04"
@@ -214,17 +216,17 @@ def test_a_transcript_is_saved_and_not_overwritten(tmp_path: Path) -> None:
         terminal.wait_for_prompt()
         terminal.say("first", "one")
         terminal.say(f"/save {place}", "saved 1 turn to")
-        assert "# Conversation with scripted\n\n## You\n\nfirst\n\n## Model\n\n**one**\n" == (
-            place.read_text()
-        )
+        (back,) = read(place)
+        assert (["first", "**one**"], ()) == ([said.text for said in back.history], back.lost)
         place.write_text("mine")
-        terminal.say(f"/save {place}", "to overwrite it: /save!")
+        terminal.say(f"/save {place}", "to overwrite it type /save!")
         assert "mine" == place.read_text()
         terminal.say(f"/save! {place}", "saved 1 turn to")
         assert "mine" != place.read_text()
-        terminal.say(f"/save {tmp_path}", f"is a folder; name a file in it, as in: /save {place}")
-        terminal.say(f"/save! {tmp_path}", f"is a folder; name a file in it, as in: /save {place}")
-        terminal.say("/save /nowhere/x.md", "/nowhere/x.md: No such file or directory")
+        terminal.say(f"/save {tmp_path}", "is a folder; name a file in it")
+        terminal.say(f"/save! {tmp_path}", "is a folder; name a file in it")
+        terminal.say("/save /nowhere/x.md", "the folder /nowhere does not exist; make it first")
+        terminal.say("/save! /dev/full", "/dev/full: No space left on device")
 
 
 def test_a_file_goes_with_the_next_message_and_stays_attached_if_that_fails(

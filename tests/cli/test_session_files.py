@@ -113,6 +113,9 @@ def test_what_a_format_has_no_place_for_is_told(
         (["import", "nowhere.json"], "nowhere.json does not exist"),
         (["import", "there.json"], "there.json is no conversation in any of the formats"),
         (["import", "there.json", "--format", "openai"], "openai: $"),
+        (["import", "nothing.json"], "a conversation in which something was said"),
+        (["import", "empty.md"], "empty.md is no conversation in any of the formats"),
+        (["import", "notes.md"], "expected headings with who speaks"),
         (["import", "two.json", "--as", "x"], "choose one with --conversation: 'A', 'B'"),
         (["import", "two.json", "--conversation", "C"], "A"),
         (["import", "one.json", "--as", "planning"], "exists already"),
@@ -122,6 +125,9 @@ def test_what_cannot_be_carried_is_told_and_changes_nothing(
     arguments: list[str], told: str, planning: SQLiteStore, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Path("there.json").write_text("{}")
+    Path("nothing.json").write_text("[]")
+    Path("empty.md").write_text("")
+    Path("notes.md").write_text("# Conversation with m\n\n## You\n\nHello\n")
     assert 0 == carry("export", "planning", "-o", "one.json")
     assert 0 == carry("export", "planning", "--format", "chatgpt", "-o", "chatgpt.json")
     one = json.loads(Path("chatgpt.json").read_text())[0]

@@ -12,7 +12,7 @@ from multiturn.cli import turn_commands as turn
 from multiturn.cli.attachments import attachment
 from multiturn.cli.conversation import Conversation, turns_in_words
 from multiturn.cli.screen import Screen
-from multiturn.cli.transcript import save, text_of, transcript
+from multiturn.cli.transcript import text_of
 from multiturn.cli.visible import one_line
 from multiturn.errors import UsageError
 
@@ -91,11 +91,12 @@ def _saving(*, overwrite: bool) -> Run:
     def save_transcript(conversation: Conversation, screen: Screen, argument: str) -> None:
         if not argument:
             raise UsageError("say where, as in: /save talk.md")
-        model, history = conversation.chat.model, conversation.chat.history
-        text = transcript(
-            f"Conversation with {model.model_name}", model.system_instruction, history
-        )
-        save(text, Path(argument), overwrite=overwrite)
+        from multiturn.export import export
+        from multiturn.export.writing import save
+
+        path = Path(argument).expanduser()
+        written = export(conversation.chat, "markdown")
+        save(written.data, path, overwrite=overwrite, advice=f"type /save! {argument}")
         screen.note(f"saved {turns_in_words(len(conversation.chat.turns))} to {argument}")
 
     return save_transcript

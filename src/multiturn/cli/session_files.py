@@ -32,13 +32,15 @@ def export_session(
         UsageError: The file exists, or the output cannot be shown.
     """
     from multiturn.export import export
+    from multiturn.export.writing import require_room
 
     place.state(name)
     if format is None:
         format = _ENDINGS.get(file.suffix.lower(), _DEFAULT) if file else _DEFAULT
     if file is not None:
         file = file.expanduser()
-        _require_room(file, may_exist=overwrite or format == _A_DATABASE)
+        may_exist = overwrite or format == _A_DATABASE
+        require_room(file, overwrite=may_exist, advice="add --overwrite")
     elif format == _A_DATABASE and sys.stdout.isatty():
         raise UsageError(f"the format {format} is a database; say where, as: -o logs.db")
     written = export(_whole(place, name), format, file, overwrite=overwrite)
@@ -66,6 +68,7 @@ def import_sessions(
     Raises:
         UsageError: The file cannot be read, holds no such conversation, or several when
             one name was given.
+        InvalidContent: It cannot be read as a conversation, or nothing was said in it.
         SessionExists: ``new_name`` is taken.
     """
     from multiturn.export import NAMES, read
@@ -81,6 +84,8 @@ def import_sessions(
             f"{file} is no conversation in any of the formats {', '.join(NAMES)}; if it is one "
             "of them, --format says what is wrong with it"
         ) from error
+    if not any(one.turns or one.tries for one in found):
+        raise InvalidContent("the source", file, "a conversation in which something was said")
     if new_name is not None and len(found) > 1:
         raise UsageError(
             f"there are {len(found)} conversations in {file}, so that one name does not do; "
@@ -107,16 +112,6 @@ def _whole(place: Place, name: str) -> Conversation:
     record = whole.records.get(whole.head.id, {}) if whole.head else {}
     rounds = record.get("rounds") or [{}]
     return whole._replace(model=rounds[-1].get("model", ""))
-
-
-def _require_room(file: Path, *, may_exist: bool) -> None:
-    """Raise UsageError if nothing should be written there."""
-    if file.is_dir():
-        raise UsageError(f"{file} is a folder; name a file in it, as: {file / 'talk.json'}")
-    if not file.parent.is_dir():
-        raise UsageError(f"the folder {file.parent} does not exist; make it first")
-    if file.exists() and not may_exist:
-        raise UsageError(f"{file} exists; to overwrite it add --overwrite")
 
 
 def _readable(file: Path) -> Path:

@@ -12,6 +12,7 @@ from multiturn.export.conversation import Conversation, conversation_of
 from multiturn.export.registry import format_named, read_as
 from multiturn.export.report import Lost
 from multiturn.export.source import Source
+from multiturn.export.writing import save
 from multiturn.history import head_from
 from multiturn.messages.content import Content, Part
 
@@ -66,26 +67,26 @@ def export(
     Args:
         chat: What to write; is not changed.
         format: One of ``NAMES``.
-        path: Where to write it, None to write no file.  To a log of llm that is there
-            the conversation is added.
+        path: Where to write it, None to write no file; links are followed.  To a log of
+            llm that is there the conversation is added.
         overwrite: Whether a file that is there may be replaced.
 
     Raises:
         UnknownName: There is no such format.
-        UsageError: The file is there.
+        UsageError: The file is there, or it can be none: a folder, or in none.
         OSError: It cannot be written.
     """
     whole = chat if isinstance(chat, Conversation) else conversation_of(chat)
     target = None if path is None else Path(path).expanduser()
     writer = format_named(format)
-    if format == "llm" and target is not None and target.exists() and not overwrite:
+    if format == "llm" and target is not None and target.is_file() and not overwrite:
         from multiturn.export.llm_log import add
 
         added = add(_without_nulls(whole), target)
         return Export(format, b"", tuple(lost_between(whole, added)), target)
     data = writer.write(whole if format == "multiturn" else _without_nulls(whole))
     if target is not None:
-        _save(data, target, overwrite)
+        save(data, target, overwrite=overwrite)
     return Export(format, data, _lost(whole, data, format), target)
 
 
@@ -111,15 +112,3 @@ def _lost(whole: Conversation, data: bytes, format: str) -> tuple[Lost, ...]:
     except InvalidContent as error:
         return (Lost(error.path, f"cannot be read back: {error}"),)
     return tuple(lost_between(whole, found[0] if found else Conversation()))
-
-
-def _save(data: bytes, path: Path, overwrite: bool) -> None:
-    """Write a file whole or not at all."""
-    if path.exists() and not overwrite:
-        raise UsageError(f"{path} exists; to overwrite it say overwrite=True")
-    partial = path.with_name(f"{path.name}.{os.urandom(4).hex()}.partial")
-    try:
-        partial.write_bytes(data)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)

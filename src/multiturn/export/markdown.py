@@ -87,6 +87,9 @@ def read(source: Source, report: Report) -> list[Conversation]:
     """Return the conversation that a document of our own making tells."""
     lines = (source.text or "").split("\n")
     model = lines[0].removeprefix(_TITLE) if lines[0].startswith(_TITLE) else ""
+    if not any(map(_HEADING.fullmatch, lines)) and any(one.strip() for one in lines[1:]):
+        expected = "headings with who speaks, as ## You <!-- multiturn:user -->"
+        raise InvalidContent("the document", source.text, expected)
     contents: list[Content] = []
     system: Content | None = None
     for role, parts in _contents(lines):
