@@ -75,6 +75,11 @@ class DurableTurn(OpenTurn):
 
     # -- before the first request --------------------------------------------------------
 
+    def prepare(self, session: ChatSession) -> None:
+        """Check everything that can be checked, without what was erased meanwhile."""
+        self._stored.forget_erased(session)
+        super().prepare(session)
+
     def begin(self, session: ChatSession) -> Steps:
         """Lease the session, waiting for a turn of another process, then as ``OpenTurn``."""
         self._worker.catch_up()
@@ -229,8 +234,10 @@ class DurableTurn(OpenTurn):
         row, self._stored.state = committed
         assert self._session is not None
         assert self._entry is not None
-        told = self._stored.reader(row.id)
-        self._turn = Turn(self._entry.parent, contents, row.id, told=told)
+        told, parent = self._stored.reader(row.id), self._entry.parent
+        self._stored.forget_erased(self._session)  # while this turn was under way
+        parent = self._stored.turn(parent.id) if parent else None
+        self._turn = Turn(parent, contents, row.id, told=told)
         self._stored.turns[row.id] = self._turn
         self._session._head = self._turn
 
@@ -249,7 +256,8 @@ class DurableTurn(OpenTurn):
         row = self._row(record)
         told = self._stored.reader(row.id)
         self._turn = Turn(entry.parent, contents, row.id, outcome, told)
-        self._stored.turns[row.id] = self._turn
+        if self._stored.is_current:
+            self._stored.turns[row.id] = self._turn
         session.__dict__.pop("_head", None)  # what is stored then is read when it is needed
         self._stored.commit_later(self._held, row, outcome, record)
 
@@ -273,7 +281,10 @@ class DurableTurn(OpenTurn):
         if self._is_committing and self._session is not None:
             # An exception fell into the commit: the store knows, and is asked next time.
             self._session.__dict__.pop("_head", None)
-        self._stored.settle_later(self._held, self.outcome, self._record(error))
+        # A turn that waits on is found by the next process too; its functions may not be.
+        waits = self._pending is not None and not calls_of(self._so_far[-1])
+        ended = "paused" if waits else self.outcome
+        self._stored.settle_later(self._held, ended, self._record(error))
 
     # -- what is written -----------------------------------------------------------------
 
@@ -293,8 +304,10 @@ class DurableTurn(OpenTurn):
             members["overrides"] = self._told_overrides
         if self._results:
             members["results"] = {str(index): part for index, part in [*self._results.items()]}
-        if self.reply.chunks:
-            members["received"] = self.reply.whole()
+        arrived = self.reply.whole() if self.reply.chunks else None
+        received = self._furthest(self._so_far, arrived)
+        if received is not None:
+            members["received"] = received
         if error is not None:
             members["error"] = f"{type(error).__name__}: {error}"
         return {**members, **self._told()}

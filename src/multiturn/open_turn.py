@@ -254,7 +254,8 @@ class OpenTurn(Exchange):
 
         pending = PendingTurn(contents, calls, self._overrides)
         pending.results, pending.usages = dict(self._entry.results), self.usages
-        pending.received, pending.steps_back = self._entry.received, self._steps_back
+        pending.received = self._furthest(contents, self._entry.received)
+        pending.steps_back = self._steps_back
         pending.outcome = "paused" if calls else "interrupted"
         pending.told = self._told()
         self._session._pending = pending
@@ -279,8 +280,17 @@ class OpenTurn(Exchange):
             contents = kept(entry.contents, entry.received)
         if contents is not None:
             self._add(contents, outcome)
-        elif entry.results or len(entry.contents) > 1:
-            self._wait(entry.contents, ())  # functions have begun, or were paid for
+        elif entry.results or len(entry.contents) > 1 or self._pending is not None:
+            # Functions have begun, or were paid for; or it had waited before.
+            self._wait(entry.contents, ())
+
+    def _furthest(self, contents: tuple[Content, ...], received: Object | None) -> Object | None:
+        """Return what had arrived here, or in the attempt before this one if that was more."""
+        pending = self._pending
+        if pending is None or pending.received is None or pending.contents != contents:
+            return received
+        both = [pending.received, *([] if received is None else [received])]
+        return max(both, key=lambda one: len(JournalEntry(*contents, received=one).partial_text))
 
     def _add(self, contents: tuple[Content, ...], outcome: Outcome) -> None:
         """Add a partial turn to the history; may be called anywhere, even by the collector."""

@@ -46,7 +46,7 @@ def pending_of(stored: StoredSession, attempt: StoredAttempt) -> PendingTurn:
     pending = PendingTurn(contents, calls, overrides_from(members.get("overrides", {})))
     pending.results = results_in(members)
     pending.received = members.get("received")
-    pending.outcome = "paused" if attempt.outcome == "paused" else "interrupted"
+    pending.outcome = "paused" if calls else "interrupted"
     pending.steps_back = members.get("stepsBack", 0)
     pending.told = {**members, "attempt": attempt.id}
     pending.version = attempt.place + (attempt.outcome == "paused")

@@ -109,6 +109,31 @@ def test_after_kill_9_what_had_arrived_is_kept(tmp_path: Path) -> None:
         terminal.say("/history", "Half an answer\nYou\nmore\nModel\nNext.")
 
 
+def test_ctrl_c_while_it_is_asked_again_loses_nothing_of_it(tmp_path: Path) -> None:
+    script = [["Half an ", 1.1, "answer", 60, "."]]
+    killed_in_mid_answer(tmp_path, script, "Half an answer", noted="answer")
+
+    with Terminal(tmp_path, [["Less", 60, "."], ["Least", 60, "."]], "-c") as terminal:
+        terminal.wait_for_prompt()
+        terminal.type("/resume\r")
+        terminal.wait_for("Less")
+        terminal.type("\x03")
+        terminal.wait_for("stopped")
+        terminal.wait_for_prompt()
+        terminal.type("/resume\r")
+        terminal.wait_for("Least")
+        terminal.type("\x03")
+        terminal.wait_for_prompt()
+        terminal.type(CTRL_D)
+        assert 0 == terminal.exit_code()
+    with Terminal(tmp_path, ["Next."], "-c") as terminal:
+        terminal.wait_for("“Half an answer”")
+        terminal.wait_for_prompt()
+        terminal.say("/keep", "kept as far as it came")
+        terminal.say("more", "Next.")
+        terminal.say("/history", "Half an answer\nYou\nmore\nModel\nNext.")
+
+
 def test_after_kill_9_the_turn_is_let_go(tmp_path: Path) -> None:
     killed_in_mid_answer(tmp_path, [["Half", 60, "."]], "Half", noted="Name a thing.")
 
