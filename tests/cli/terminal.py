@@ -82,6 +82,10 @@ class Terminal:
         self._wait(lambda: self.process.poll() is not None, "the end")
         return self.process.returncode
 
+    def modes(self) -> int:
+        """Return the local modes of the terminal: ECHO, ICANON and the like."""
+        return int(termios.tcgetattr(self._master)[3])
+
     @property
     def lines(self) -> list[str]:
         """Every line from the first, those that have left the screen included."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import stat
 from pathlib import Path
 
@@ -52,6 +54,22 @@ def test_ctrl_c_stops_the_answer_and_keeps_the_session(tmp_path: Path) -> None:
         assert re.search(r"1  (interrupted|cancelled) +one\n", terminal.text)
         assert re.search(r"2  answered +two\n", terminal.text)
         assert "You\ntwo\nModel\nWhole.\n>" in terminal.text
+
+
+@pytest.mark.parametrize("is_answering", [True, False])
+def test_sigterm_leaves_the_terminal_as_it_was(is_answering: bool, tmp_path: Path) -> None:
+    with Terminal(tmp_path, [["Half an ", 60, "answer"]]) as terminal:
+        before = terminal.modes()
+        terminal.wait_for_prompt()
+        if is_answering:
+            terminal.type("one\r")
+            terminal.wait_for("Half an")
+        assert before != terminal.modes()
+        os.kill(terminal.process.pid, signal.SIGTERM)
+
+        assert -signal.SIGTERM == terminal.exit_code()
+        assert before == terminal.modes()
+        assert terminal.received.rstrip().endswith(b"\x1b[?2004l")
 
 
 def test_ctrl_c_at_the_prompt_drops_the_line(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from multiturn.cli import commands
 from multiturn.cli.answering import answer
 from multiturn.cli.attachments import attachment
 from multiturn.cli.conversation import Conversation
-from multiturn.cli.interrupt import interruptible, silent_keyboard
+from multiturn.cli.interrupt import interruptible, restored_terminal, silent_keyboard
 from multiturn.cli.prompt import editor
 from multiturn.cli.screen import Screen
 from multiturn.cli.session_commands import how_to_go_on, introduce
@@ -31,8 +31,9 @@ def talk(conversation: Conversation, files: list[Path], *, markdown: bool, debug
     try:
         conversation.attachments += [attachment(path) for path in files]
         screen = Screen(markdown=markdown, debug=debug)
-        _greet(conversation, screen)
-        _converse(conversation, screen)
+        with restored_terminal():
+            _greet(conversation, screen)
+            _converse(conversation, screen)
         if conversation.branch.session and conversation.chat.turns:
             screen.note(how_to_go_on(conversation.branch.session))
     finally:

@@ -1,12 +1,16 @@
-"""Ctrl-C while an answer comes: stops that answer, once, and nothing else."""
+"""What stops an answer or the program: Ctrl-C that answer alone, SIGTERM in a sane terminal."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import sys
 from collections.abc import Iterator
 from types import FrameType
+
+# xterm's: the cursor is shown (25), what is pasted is not marked (2004).
+_SANE = b"\x1b[?25h\x1b[?2004l\r\n"
 
 
 @contextlib.contextmanager
@@ -60,3 +64,35 @@ def silent_keyboard() -> Iterator[None]:
         yield
     finally:
         termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
+
+
+@contextlib.contextmanager
+def restored_terminal() -> Iterator[None]:
+    """Let SIGTERM end the process as it does, but with the terminal as it is now.
+
+    Only for the main thread, as signal handlers are.
+    """
+    if sys.platform == "win32" or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield  # no terminal of that kind; or whoever runs us has other plans
+        return
+    import termios
+
+    try:
+        descriptor = sys.stdin.fileno()
+        before = termios.tcgetattr(descriptor)
+    except (OSError, ValueError, AttributeError, termios.error):
+        yield  # not a terminal
+        return
+
+    def end(number: int, _frame: FrameType | None) -> None:
+        with contextlib.suppress(OSError, termios.error):
+            termios.tcsetattr(descriptor, termios.TCSANOW, before)
+            os.write(descriptor, _SANE)
+        signal.signal(number, signal.SIG_DFL)
+        signal.raise_signal(number)
+
+    signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
