@@ -127,7 +127,7 @@ class Stores(RuleBasedStateMachine):
     @rule(who=HANDLES, prefix=st.sampled_from(["", "a", "bob"]))
     def prune(self, who: int, prefix: str) -> None:
         gone = [name for name in self.heads if name not in self.held and name.startswith(prefix)]
-        assert len(gone) == self.handles[who].prune(older_than_seconds=-60, prefix=prefix)
+        assert len(gone) == self.handles[who].prune(older_than_seconds=0, prefix=prefix)
         for name in gone:
             self._forget(name)
 

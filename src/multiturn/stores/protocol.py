@@ -214,12 +214,17 @@ class Store(Protocol):
         """Delete sessions that were not changed for long, and attempts that old.
 
         Args:
-            before: Those last changed before this moment, in seconds since 1970.
-            older_than_seconds: Those last changed longer ago than this; or ``before``.
+            before: Those last changed before this moment, in seconds since 1970, not
+                later than now.
+            older_than_seconds: Those last changed longer ago than this, at least 0; or
+                ``before``.
             prefix: Only sessions whose names begin so.
 
         Returns:
             How many sessions were deleted.  One with a turn under way is kept.
+
+        Raises:
+            InvalidContent: It is no such moment.
         """
         ...
 

@@ -58,9 +58,12 @@ def moment(before: float | None, older_than_seconds: float | None) -> float:
     if len(values) != 1 or isinstance(values[0], bool) or not isinstance(values[0], int | float):
         expected = "one of before=seconds since 1970 and older_than_seconds=seconds"
         raise InvalidContent("$", given, expected)
-    if not math.isfinite(values[0]):
-        raise InvalidContent("$", given, "a number of seconds")
-    return float(before) if before is not None else time.time() - values[0]
+    # What lies ahead would delete sessions that were changed a moment ago: a slip.
+    now, value = time.time(), values[0]
+    if not math.isfinite(value) or value < 0 or (before is not None and value > now):
+        expected = "a number of seconds, at least 0; before= is no later than now"
+        raise InvalidContent("$", given, expected)
+    return float(before) if before is not None else now - value
 
 
 def prune(store: SqlReader, before: float, prefix: str) -> int:

@@ -118,7 +118,7 @@ def retain(path: str, tell: Tell) -> None:
     store.vacuum()
     tell("vacuumed")
     chat_in(store, "old").send_message("text old")
-    store.prune(older_than_seconds=-60, prefix="old")
+    store.prune(older_than_seconds=0, prefix="old")
     tell("pruned")
     store.close()
     tell("closed")
