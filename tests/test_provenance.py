@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from multiturn import ChatSession, GenerativeModel, load_chat, open_turn
-from multiturn.errors import BackendError
+from multiturn.errors import BackendError, ConnectionFailed
 from multiturn.fallback import FallbackBackend
 from multiturn.messages.candidate import FinishReason
 from multiturn.stores.memory import MemoryStore
@@ -153,3 +153,13 @@ def test_what_was_replaced_by_hand_says_nothing(opened: Opener) -> None:
     chat = opened(ScriptedBackend())
     chat.history = [{"role": "user", "parts": ["q"]}, {"role": "model", "parts": ["a"]}]
     assert chat.turns[0].about is None
+
+
+async def test_an_answer_that_failed_gives_no_reason_of_its_end(way: Way, opened: Opener) -> None:
+    chat = opened(ScriptedBackend(["One, ", ConnectionFailed("dead", retryable=False)]))
+    with pytest.raises(ConnectionFailed):
+        await way.send(chat, "a")
+    (entry,) = chat.journal
+    assert ("failed", "One, ") == (entry.outcome, entry.partial_text)
+    assert entry.about is not None
+    assert FinishReason.FINISH_REASON_UNSPECIFIED == entry.about.rounds[0].finish_reason

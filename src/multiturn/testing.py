@@ -197,10 +197,12 @@ def _as_reply(line: Line) -> ScriptedReply:
 
 def _played(reply: ScriptedReply) -> Iterator[Object | BaseException | Pause]:
     texts = [i for i, chunk in enumerate(reply.chunks) if isinstance(chunk, str)]
+    # A stream that fails does not say why it ended.
+    fails = any(isinstance(chunk, BaseException) for chunk in reply.chunks)
     for i, chunk in enumerate(reply.chunks):
         if isinstance(chunk, str):
             candidate: Object = {"content": {"parts": [{"text": chunk}], "role": "model"}}
-            if i == texts[-1] and reply.finish is not None:
+            if i == texts[-1] and reply.finish is not None and not fails:
                 candidate["finishReason"] = reply.finish
             yield {"candidates": [candidate]}
         elif isinstance(chunk, Mapping):
