@@ -197,11 +197,10 @@ class ChatSession:
         return opened
 
     def _resumed(self, stream: bool) -> OpenTurn:
-        pending = self.pending
-        if pending is None:
-            raise UsageError("no turn waits for approval; send_message begins one")
-        given = pending.contents, pending.overrides_in(self), stream, pending, pending.steps_back
-        return self._new_turn(*given)
+        if (pending := self.pending) is None:
+            raise UsageError("nothing to resume: no turn waits; send_message begins one")
+        overrides = pending.overrides_in(self)
+        return self._new_turn(pending.contents, overrides, stream, pending, pending.steps_back)
 
     def _new_turn(self, *given: Any) -> OpenTurn:
         return OpenTurn(*given) if self._stored is None else self._stored.open_turn(*given)
@@ -211,9 +210,8 @@ class ChatSession:
         request = self.model.request(path_of(after), overrides, stream=stream)
         count = request.generation_config.get("candidateCount") or 1
         if count > 1:
-            raise InvalidContent(
-                "$.generation_config.candidate_count", count, "1: a conversation takes one answer"
-            )
+            place = "$.generation_config.candidate_count"
+            raise InvalidContent(place, count, "1: a conversation takes one answer")
         return request
 
     # -- what was said -------------------------------------------------------------------
@@ -224,7 +222,7 @@ class ChatSession:
 
         Setting it replaces the conversation; the contents are copied.
         """
-        return list(path_of(self._head))
+        return list(path_of(self._now))
 
     @history.setter
     def history(self, contents: Iterable[Content | Mapping[str, Any]] | ContentsLike) -> None:
@@ -236,8 +234,7 @@ class ChatSession:
     @property
     def last(self) -> BaseGenerateContentResponse[Any] | None:
         """The reply received last, None if there is none; may hold part of one and its error."""
-        arriving = self._arriving() if self._arriving else None
-        return self._last if arriving is None else arriving
+        return (self._arriving() if self._arriving else None) or self._last
 
     @cached_property
     def _head(self) -> Turn | None:
@@ -245,9 +242,16 @@ class ChatSession:
         return self._stored.head() if self._stored is not None else None
 
     @property
+    def _now(self) -> Turn | None:
+        """The same, without what was erased from the store since it was read."""
+        if self._stored is not None:
+            self._stored.forget_erased(self)
+        return self._head
+
+    @property
     def turns(self) -> list[Turn]:
         """The conversation so far as turns, oldest first."""
-        return turns_of(self._head)
+        return turns_of(self._now)
 
     @property
     def journal(self) -> tuple[JournalEntry, ...]:
@@ -277,7 +281,7 @@ class ChatSession:
         if not isinstance(n, int) or n < 1:
             raise InvalidContent("$.n", n, "how many turns to take off, at least 1")
         with self._gate.held():
-            first, last = self.turn_before(n - 1), self._head
+            last, first = self._now, self.turn_before(n - 1)
             if first is None or last is None:
                 count = len(self.turns)
                 raise NoSuchTurn(f"cannot rewind {n} turn(s): the history has {count}", count)
@@ -291,10 +295,8 @@ class ChatSession:
             NoSuchTurn: Nothing was rewound since the last turn.
         """
         with self._gate.held():
-            left = self._left
-            if not left:
-                reason = "nothing to redo: no turn was rewound since the last answer"
-                raise NoSuchTurn(reason, len(self.turns))
+            if not (left := self._left):
+                raise NoSuchTurn("nothing to redo since the last answer", len(self.turns))
             self._move(left[-1], left[:-1])
 
     def edit(
@@ -324,9 +326,10 @@ class ChatSession:
 
     def _last_message(self) -> Content:
         self._gate.let_go()  # what was left half-read may be kept, and is the last then
-        if self._head is None or self._head.contents[0].role == "model":
+        head = self._now
+        if head is None or head.contents[0].role == "model":
             raise UsageError("nothing to ask again: the history does not end with a user's turn")
-        return self._head.contents[0]
+        return head.contents[0]
 
     @property
     def _left(self) -> tuple[Turn, ...]:
@@ -352,9 +355,9 @@ class ChatSession:
     # -- other conversations -------------------------------------------------------------
 
     def fork(self, session: str | None = None) -> Self:
-        """Return another conversation that goes on from here; costs the same at any length.
+        """Return another conversation that goes on from here, without an open turn.
 
-        Nothing that is said in one is seen in the other.  An open turn is not forked.
+        It costs the same at any length; what is said in one is not seen in the other.
 
         Args:
             session: Name of the fork in the same store; None keeps it in memory only.

@@ -21,7 +21,7 @@ _LEFT_BEHIND = ("_gate", "_arriving", "_stored", "_redo")
 
 def fork_of(chat: ChatT, session: str | None) -> ChatT:
     """Return another conversation at the same turn."""
-    head, stored = chat._head, chat._stored
+    head, stored = chat._now, chat._stored
     if session is not None and stored is None:
         raise UsageError("this conversation is in no store, so that its fork has no name")
     other = type(chat).__new__(type(chat))

@@ -21,6 +21,7 @@ from multiturn.stores.record import Record, read, read_all, recorded, turn_id
 from multiturn.worker import Worker, worker_of
 
 if TYPE_CHECKING:
+    from multiturn.chat import ChatSession
     from multiturn.open_turn import OpenTurn
     from multiturn.pending import PendingTurn
     from multiturn.stores.protocol import Store
@@ -42,6 +43,7 @@ class StoredSession:
     def __init__(self, store: Store, state: SessionState, turns: dict[str, Turn | None]) -> None:
         self.store, self.state, self.turns = store, state, turns
         self._found: tuple[str, PendingTurn] | None = None
+        self._erasures = self._erasures_here
 
     @property
     def name(self) -> str:
@@ -70,6 +72,27 @@ class StoredSession:
         if state.erasures != self.state.erasures:
             self.turns = {}
         return self.turn(state.head)
+
+    @property
+    def _erasures_here(self) -> int:
+        """How often this very store object erased a turn; costs no look into the store."""
+        recent: RecentTurns | None = getattr(self.store, "recent", None)
+        return recent.erasures if recent else 0
+
+    @property
+    def is_current(self) -> bool:
+        """Whether nothing was erased here since ``forget_erased``."""
+        return self._erasures == self._erasures_here
+
+    def forget_erased(self, chat: ChatSession) -> None:
+        """Let a conversation forget what this process has erased since the last look."""
+        if self.is_current:
+            return
+        self._erasures, self.turns = self._erasures_here, {}
+        vars(chat).pop("_head", None)  # it is read anew
+        chat._last = None
+        if chat._pending is not None and self.pending() is None:
+            chat._pending = None
 
     def turn(self, head: str | None) -> Turn | None:
         """Return a turn with all before it; what is known already is not read again."""
@@ -187,6 +210,8 @@ class StoredSession:
 
     def left(self) -> tuple[Turn, ...]:
         """Return the heads that rewinding left, the latest last."""
+        if not self.is_current:
+            self.turns = {}
         there = [i for i in self.state.redo if i in self.turns or self.store.line(i, 1)]
         found = [(identity, self.turn(identity)) for identity in there]
         return tuple(turn for identity, turn in found if turn and turn.id == identity)

@@ -70,7 +70,9 @@ class Tree:
 def tree_of(chat: ChatSession) -> Tree:
     """Return the tree of a conversation."""
     if chat._stored is not None:
-        return Tree(chat._stored.tree(), chat._head)
+        turns, head = chat._stored.tree(), chat._now
+        # Known anew, where another process has erased something before it.
+        return Tree(turns, chat._stored.turn(head.id) if head else None)
     tried = [entry.turn for entry in chat.journal if entry.turn is not None]
     return Tree([*tried, *chat.turns, *chat._redo], chat._head)
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import pickle
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from multiturn import ChatSession, GenerativeModel
+from multiturn import ChatSession, GenerativeModel, load_chat
+from multiturn.request import Request
 from multiturn.stores.conformance import EMPTY, new_attempt, say, turn_after
 from multiturn.stores.errors import SearchUnavailable, StoreCorrupt
 from multiturn.stores.memory import MemoryStore
@@ -30,8 +32,12 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
         yield store
 
 
+def answered(request: Request) -> str:
+    return f"to {request.contents[-1].text}"
+
+
 def opened(store: Store, name: str = "ada") -> ChatSession:
-    backend = ScriptedBackend(lambda request: f"to {request.contents[-1].text}", repeat=True)
+    backend = ScriptedBackend(answered, repeat=True)
     return GenerativeModel(backend=backend).start_chat(session=name, store=store)
 
 
@@ -66,6 +72,87 @@ def test_a_session_that_is_open_forgets_what_others_erased_before_it_asks(store:
     other.send_message("d")
     assert ["a", "to a", "c", "to c", "d", "to d"] == said(other)
     assert all("b" != turn.contents[0].text for turn in other.tree)
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_an_open_conversation_forgets_at_once_what_is_erased_by_its_store(
+    store: Store, place: int
+) -> None:
+    chat, other = opened(store), opened(store)
+    for text in ("first secret", "second secret", "third secret"):
+        chat.send_message(text)
+    assert 3 == len(other.turns)
+    gone = chat.turns[place]
+    secret = gone.contents[0].text
+    store.erase(gone.id)
+    chat.model = opened(store, "bob").model  # a scripted one knows what it was asked
+    for written in (chat.to_json(), repr(pickle.dumps(chat)), repr(chat), str(chat.tree)):
+        assert secret not in written
+    left = [word for turn in chat.turns for word in (turn.contents[0].text, turn.contents[1].text)]
+    assert 4 == len(left)
+    for one in (chat, other, chat.fork(), chat.fork("cyd")):
+        assert left == said(one)
+    chat.retry()
+    assert left == said(chat) == said(opened(store))
+
+
+def test_an_export_after_an_erasure_has_what_is_left(store: Store) -> None:
+    chat = opened(store)
+    for text in "abc":
+        chat.send_message(text)
+    with_all = chat.turns
+    for turn, expected in ((with_all[2], ["a", "b"]), (with_all[0], ["b"])):
+        store.erase(turn.id)
+        assert expected == [t.contents[0].text for t in load_chat(chat.to_json(), chat.model).turns]
+        assert expected == [entry.content.text for entry in chat.journal]
+
+
+def test_an_export_reads_nothing_that_another_process_erased(tmp_path: Path) -> None:
+    with SQLiteStore(tmp_path / "chats.db") as store, SQLiteStore(tmp_path / "chats.db") as other:
+        chat = opened(store)
+        for text in "abc":
+            chat.send_message(text)
+        for turn in (chat.turns[2], chat.turns[0]):
+            other.erase(turn.id)
+            assert turn.contents[0].text not in said(load_chat(chat.to_json(), chat.model))
+            assert turn not in chat.tree.turns
+
+
+def test_what_is_erased_while_a_turn_is_under_way_is_not_in_it(store: Store) -> None:
+    chat = opened(store)
+    for text in "ab":
+        chat.send_message(text)
+    backend = ScriptedBackend(["c", "d"])
+    chat.model = GenerativeModel(backend=backend)
+    reader = iter(chat.send_message("c", stream=True))
+    next(reader)
+    store.erase(chat.turns[0].id)
+    assert 1 == len([*reader])
+    assert ["b", "to b", "c", "cd"] == said(chat) == said(opened(store))
+    assert "answered" == chat.journal[-1].outcome
+
+
+def test_what_was_rewound_and_then_erased_by_the_same_store_is_not_redone(store: Store) -> None:
+    chat = opened(store)
+    for text in "ab":
+        chat.send_message(text)
+    gone = chat.turns[1].id
+    chat.rewind()
+    store.erase(gone)
+    with pytest.raises(IndexError, match="nothing to redo"):
+        chat.redo()
+
+
+def test_what_is_forgotten_costs_no_look_into_the_store(tmp_path: Path) -> None:
+    with SQLiteStore(tmp_path / "chats.db") as store:
+        chat = opened(store)
+        for text in "ab":
+            chat.send_message(text)
+        store.erase(chat.turns[0].id)
+        assert ["b", "to b"] == said(chat)
+        store._reading = store._transaction = None  # type: ignore[assignment,method-assign]
+        assert ["b", "to b"] == said(chat)
+        del store._reading, store._transaction
 
 
 def test_a_fork_that_is_begun_after_an_erasure_asks_without_what_was_erased(store: Store) -> None:
@@ -197,7 +284,7 @@ def test_deleted_text_is_gone_after_vacuum_and_the_file_is_smaller(
         if how == "delete":
             store.delete("ada")
         else:
-            assert 1 == store.prune(older_than_seconds=-60)
+            assert 1 == store.prune(older_than_seconds=0)
         store.vacuum()
         assert [] == holders(tmp_path)
         assert path.stat().st_size < before - 10_000

@@ -18,12 +18,17 @@ from multiturn.stores.record import decoded, read, recorded, turn_id
 
 
 def records_of(stored: StoredSession, turns: Iterable[str]) -> dict[str, Object]:
-    """Return what a store keeps of turns beside their contents, by identity."""
+    """Return what a store keeps of turns beside their contents, by identity.
+
+    Those that were erased since they were read are left out.
+    """
     known = {row.id: row for row in stored.store.tree(stored.name)}
     records: dict[str, Object] = {}
     for turn in reversed([*turns]):
         if turn not in known:  # said, with all before it, in the session this was forked from
             known.update((row.id, row) for row in stored.store.line(turn))
+        if known[turn].is_erased:
+            continue
         members = decoded(known[turn].body)
         places = members.pop("blobs", ())
         if any(place[0] != "contents" for place in places):

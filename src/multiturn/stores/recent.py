@@ -20,7 +20,13 @@ class RecentTurns:
 
     Args:
         limit_turns: Above it the sessions that were opened longest ago are forgotten.
+
+    Attributes:
+        erasures: How often turns were erased by way of the store object that this belongs
+            to: whoever holds turns of it forgets them when it has grown.
     """
+
+    erasures = 0
 
     def __init__(self, limit_turns: int = _LIMIT_TURNS) -> None:
         self._limit_turns = limit_turns
@@ -39,6 +45,12 @@ class RecentTurns:
             if len(turns) <= self._limit_turns:
                 self._known[state.key] = state.erasures, turns
             return turns
+
+    def forget(self) -> None:
+        """Take note that a turn was erased, and forget all."""
+        with self._lock:
+            self._known.clear()
+            self.erasures += 1
 
     def _held(self) -> int:
         return sum(len(turns) for _, turns in self._known.values())

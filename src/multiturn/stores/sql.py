@@ -94,8 +94,11 @@ class SqlStore(SqlReader):
 
     def erase(self, turn_id: str) -> None:
         """Erase what was said in a turn, wherever it is part of a conversation."""
-        retention.erase(self, turn_id)
-        self._scrub()
+        try:
+            retention.erase(self, turn_id)
+            self._scrub()
+        finally:
+            self.recent.forget()
 
     def _scrub(self) -> None:
         """Make what was erased unreadable as far as can be done at once."""
