@@ -132,6 +132,10 @@ def test_ctrl_c_while_it_is_asked_again_loses_nothing_of_it(tmp_path: Path) -> N
         terminal.say("/keep", "kept as far as it came")
         terminal.say("more", "Next.")
         terminal.say("/history", "Half an answer\nYou\nmore\nModel\nNext.")
+        assert "Name a thing.\nModel (interrupted)\nHalf an answer\n" in terminal.text
+    with Terminal(tmp_path, [], "show", "planning", command="sessions") as terminal:
+        assert 0 == terminal.exit_code()
+        assert "Model (interrupted)" in terminal.text
 
 
 def test_after_kill_9_the_turn_is_let_go(tmp_path: Path) -> None:

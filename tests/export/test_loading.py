@@ -86,6 +86,26 @@ def test_a_partial_turn_stays_partial() -> None:
     assert [] == store.check()
 
 
+def test_a_format_that_does_not_mark_a_partial_turn_says_so() -> None:
+    backend = ScriptedBackend("one", ["half", BackendError("cut")], "two")
+    chat = GenerativeModel(backend=backend, retry=None).start_chat(unfinished="keep")
+    chat.send_message("first")
+    with pytest.raises(BackendError):
+        chat.send_message("a")
+    chat.send_message("b")
+    reason = "failed: not marked as unfinished"
+    for name in NAMES:
+        written = chat.export(name)
+        partial = [turn.outcome for turn in read(written.data, format=name)[0].turns]
+        if name in ("multiturn", "markdown"):
+            assert (["answered", "failed", "answered"], ()) == (partial, written.lost)
+        else:
+            assert (["answered"] * 3) == partial
+            assert [Lost("$.turns[1].outcome", reason)] == [
+                lost for lost in written.lost if "outcome" in lost.place
+            ]
+
+
 # -- into a store ------------------------------------------------------------------------------
 
 

@@ -10,7 +10,7 @@ from multiturn.cli.conversation import Conversation, turns_in_words
 from multiturn.cli.in_flight import arrived_text, can_go_on, in_flight
 from multiturn.cli.moments import ago
 from multiturn.cli.screen import Screen
-from multiturn.cli.turn_commands import show_contents
+from multiturn.cli.turn_commands import show_turns
 from multiturn.cli.visible import one_line
 from multiturn.errors import UsageError
 
@@ -30,7 +30,7 @@ def introduce(conversation: Conversation, screen: Screen) -> None:
     state = place.state(name)
     screen.note(f"{name}, {turns_in_words(len(turns))}, changed {ago(state.changed_at)}")
     if turns:
-        show_contents(turns[-1].contents, screen)
+        show_turns(turns[-1:], screen)
     if pending is not None:
         screen.say(in_flight(pending), "bold")
         screen.note(_choices(pending))
@@ -81,7 +81,7 @@ def keep(conversation: Conversation, screen: Screen, _: str) -> None:
     pending = _pending(conversation)
     if not arrived_text(pending):
         raise UsageError("no text of an answer had arrived, so that there is nothing to keep")
-    show_contents(pending.keep().contents, screen)
+    show_turns([pending.keep()], screen)
     screen.note("kept as far as it came")
 
 

@@ -99,14 +99,13 @@ def show_session(place: Place, name: str, *, as_json: bool) -> None:
     """Print a conversation: as Markdown in a terminal, else as it is written."""
     state = place.state(name)
     turns = turns_of(stored(place, name).head())
-    contents = [content for turn in turns for content in turn.contents]
     if as_json:
-        history = [content.json_object for content in contents]
+        history = [content.json_object for turn in turns for content in turn.contents]
         head = {"name": name, "turns": len(turns), "changed_at": at(state.changed_at)}
         _print_json({**head, "history": history})
         return
     shown = printer(markdown=True)
-    shown.add(transcript(name, None, contents))
+    shown.add(transcript(name, turns))
     shown.close()
 
 

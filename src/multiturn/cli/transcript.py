@@ -1,4 +1,4 @@
-"""A conversation as a Markdown document, for people to read."""
+"""What was said, as people look at it; Markdown that can be read back is an export."""
 
 from __future__ import annotations
 
@@ -8,23 +8,26 @@ from multiturn.cli.attachments import size
 from multiturn.cli.visible import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
+    from multiturn.history import Turn
     from multiturn.messages.content import Content, Part
 
 
-def transcript(title: str, system: Content | None, history: Iterable[Content]) -> str:
-    """Return a conversation as Markdown; what is not text is named."""
+def transcript(title: str, turns: Iterable[Turn]) -> str:
+    """Return a conversation to be looked at; what is not text is named."""
     sections = [f"# {visible(title)}"]
-    if system is not None:
-        sections.append(f"## System\n\n{text_of(system)}")
-    sections += [f"## {speaker(content)}\n\n{text_of(content)}" for content in history]
+    for turn in turns:
+        sections += [f"## {who}\n\n{text}" for who, text in said_in(turn)]
     return "\n\n".join(sections) + "\n"
 
 
-def speaker(content: Content) -> str:
-    """Return who says a content."""
-    return "Model" if content.role == "model" else "You"
+def said_in(turn: Turn) -> Iterator[tuple[str, str]]:
+    """Give who spoke, and what was said; an answer that is not whole is marked."""
+    for content in turn.contents:
+        who = "Model" if content.role == "model" else "You"
+        is_part = turn.is_partial and content is turn.contents[-1]
+        yield f"{who} ({turn.outcome})" if is_part else who, text_of(content)
 
 
 def text_of(content: Content) -> str:

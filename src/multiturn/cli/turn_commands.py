@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from multiturn.cli.answering import answer
 from multiturn.cli.conversation import Conversation, turns_in_words
 from multiturn.cli.screen import Screen
-from multiturn.cli.transcript import speaker, text_of
+from multiturn.cli.transcript import said_in
 from multiturn.cli.visible import one_line
 from multiturn.errors import UsageError
 
 if TYPE_CHECKING:
-    from multiturn.messages.content import Content
+    from multiturn.history import Turn
 
 
 def rewind(conversation: Conversation, screen: Screen, argument: str) -> None:
@@ -80,14 +80,15 @@ def history(conversation: Conversation, screen: Screen, _: str) -> None:
     """``/history``."""
     if not conversation.chat.history:
         screen.note("nothing has been said yet")
-    show_contents(conversation.chat.history, screen)
+    show_turns(conversation.chat.turns, screen)
 
 
-def show_contents(contents: Iterable[Content], screen: Screen) -> None:
+def show_turns(turns: Iterable[Turn], screen: Screen) -> None:
     """Show what was said, each under who said it."""
-    for content in contents:
-        screen.say(speaker(content), "bold")
-        screen.text(text_of(content))
+    for turn in turns:
+        for who, text in said_in(turn):
+            screen.say(who, "bold")
+            screen.text(text)
 
 
 def _number(argument: str, otherwise: int | None = None) -> int:

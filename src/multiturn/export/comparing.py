@@ -6,6 +6,7 @@ back, unchanged, as one content of the same role; of any other it is said what b
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -43,6 +44,11 @@ def lost_between(before: Conversation, after: Conversation) -> Iterator[Lost]:
     aside = len(before.turns) - len(turns_of(before.head))
     if aside and len(after.turns) != len(before.turns):
         yield Lost("$.tree", f"{aside} turn(s) off the line to the head")
+    marked = Counter(turn.outcome for turn in after.turns)
+    for n, turn in enumerate(before.turns):
+        if turn.is_partial and not marked[turn.outcome]:
+            yield Lost(f"$.turns[{n}].outcome", f"{turn.outcome}: not marked as unfinished")
+        marked[turn.outcome] -= marked[turn.outcome] > 0
     if len(before.tries) != len(after.tries):
         yield Lost("$.journal", f"{len(before.tries)} tries that became no turn")
 

@@ -3,6 +3,7 @@
 What a reader of the source sees beside the text are comments, which no viewer shows:
 
     ## You <!-- multiturn:user -->             begins a content; its first text follows
+    ## Model (cancelled) <!-- … -->            ends a turn that was kept as far as it came
     <!-- multiturn:text -->                    another text of the same content
     <!-- multiturn:thought -->                 a thought, quoted
     <!-- multiturn:part -->                    any other part, as JSON in a block of code
@@ -16,6 +17,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from itertools import pairwise
+from typing import cast, get_args
 
 from multiturn.errors import InvalidContent
 from multiturn.export.conversation import Conversation, line
@@ -24,6 +26,7 @@ from multiturn.export.json_text import dumps, loads
 from multiturn.export.report import Report
 from multiturn.export.source import Source
 from multiturn.export.words import in_words
+from multiturn.history import Outcome, Turn, turns_of
 from multiturn.messages.content import Content
 from multiturn.messages.message import Object
 
@@ -31,7 +34,10 @@ _TITLE = "# Conversation with "
 _SPEAKERS = {"user": "You", "model": "Model", "function": "Function", "system": "System", "": "—"}
 _ROLES = {name: role for role, name in _SPEAKERS.items()}
 _MARK = "<!-- multiturn:"
-_HEADING = re.compile(r"## (\S+) <!-- multiturn:(user|model|function|system|) -->")
+_PARTIAL = "|".join(one for one in get_args(Outcome) if one != "answered")
+_HEADING = re.compile(
+    rf"## (\S+)(?: \(({_PARTIAL})\))? <!-- multiturn:(user|model|function|system|) -->"
+)
 _KINDS = re.compile(r"<!-- multiturn:(text|thought|part) -->")
 
 
@@ -49,15 +55,18 @@ def write(conversation: Conversation) -> bytes:
     if conversation.system_instruction is not None:
         system = {**conversation.system_instruction.json_object, "role": "system"}
         blocks += _blocks(system)
-    for content in conversation.history:
-        blocks += _blocks(content.json_object)
+    for turn in turns_of(conversation.head):
+        for content in turn.contents[:-1]:
+            blocks += _blocks(content.json_object)
+        blocks += _blocks(turn.contents[-1].json_object, turn.outcome)
     return ("\n\n".join(blocks) + "\n").encode("utf-8", "replace")
 
 
-def _blocks(content: Object) -> Iterator[str]:
+def _blocks(content: Object, outcome: Outcome = "answered") -> Iterator[str]:
     role = content.get("role") or ""
     role = role if role in _SPEAKERS else ""
-    yield f"## {_SPEAKERS[role]} {_MARK}{role} -->"
+    mark = "" if outcome == "answered" else f" ({outcome})"
+    yield f"## {_SPEAKERS[role]}{mark} {_MARK}{role} -->"
     for n, part in enumerate(content.get("parts") or ()):
         kind, text = _block(part)
         if n or kind != "text":
@@ -92,7 +101,8 @@ def read(source: Source, report: Report) -> list[Conversation]:
         raise InvalidContent("the document", source.text, expected)
     contents: list[Content] = []
     system: Content | None = None
-    for role, parts in _contents(lines):
+    outcomes: dict[int, Outcome] = {}  # by how many contents there were before
+    for role, outcome, parts in _contents(lines):
         object_: Object = {"role": role, "parts": parts} if role else {"parts": parts}
         if role == "system" and not contents and system is None:
             system = Content.view({"parts": parts}, frozen=True)
@@ -100,15 +110,26 @@ def read(source: Source, report: Report) -> list[Conversation]:
             raise InvalidContent("a heading", role, "one system instruction, at the beginning")
         else:
             contents.append(Content.view(object_, frozen=True))
-    return [line(contents, system=system, model=model)]
+            outcomes[len(contents)] = outcome
+    return [_marked(line(contents, system=system, model=model), outcomes)]
 
 
-def _contents(lines: list[str]) -> Iterator[tuple[str, list[Object]]]:
+def _marked(found: Conversation, outcomes: dict[int, Outcome]) -> Conversation:
+    """Return a conversation with the outcomes of turns that end after so many contents."""
+    head: Turn | None = None
+    count = 0
+    for turn in found.turns:
+        count += len(turn.contents)
+        head = Turn(head, turn.contents, outcome=outcomes[count])
+    return found._replace(turns=tuple(turns_of(head)), head=head)
+
+
+def _contents(lines: list[str]) -> Iterator[tuple[str, Outcome, list[Object]]]:
     starts = [i for i, one in enumerate(lines) if _HEADING.fullmatch(one)]
     for start, end in pairwise([*starts, len(lines)]):
         heading = _HEADING.fullmatch(lines[start])
         assert heading is not None
-        yield heading[2], _parts(lines, start, end)
+        yield heading[3], cast(Outcome, heading[2] or "answered"), _parts(lines, start, end)
 
 
 def _parts(lines: list[str], start: int, end: int) -> list[Object]:
