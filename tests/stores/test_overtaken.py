@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -197,3 +200,13 @@ def test_the_tree_marks_the_last_turn_after_another_erased_one(opened: Opener, p
     with SQLiteStore(path) as other:
         other.erase(chat.turns[0].id)
     assert str(chat.tree).startswith("* ")
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="only Linux tells of others")
+def test_a_process_that_ended_is_dead_though_nobody_has_asked_about_it() -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        name = holder._name_of(process.pid)
+        assert not holder.is_dead(name)
+        process.kill()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # it stays a zombie
+        assert holder.is_dead(name)

@@ -12,6 +12,8 @@ from functools import cache
 from pathlib import Path
 
 _PROC = Path("/proc")
+# States of a process that ended and that its parent has not asked about: zombie, dead.
+_ENDED = ("Z", "X", "x")
 
 
 # The attempts of this process; of its own it knows which are over, whatever a store says.
@@ -53,9 +55,10 @@ def _machine() -> str:
 
 
 def _started(process_id: int) -> str:
-    """Return when a process started, in the system's words; "" if there is none."""
+    """Return when a process started, in the system's words; "" if there is none, or it ended."""
     try:
-        # The name, in parentheses, may hold anything; the 22nd field follows it.
-        return (_PROC / str(process_id) / "stat").read_text().rpartition(")")[2].split()[19]
+        # The name, in parentheses, may hold anything; the 3rd and the 22nd field follow it.
+        fields = (_PROC / str(process_id) / "stat").read_text().rpartition(")")[2].split()
+        return "" if fields[0] in _ENDED else fields[19]
     except (OSError, IndexError):
         return ""
