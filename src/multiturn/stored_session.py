@@ -15,7 +15,14 @@ from multiturn.journal import JournalEntry
 from multiturn.messages.content import Content
 from multiturn.messages.message import Object
 from multiturn.stores.errors import SessionMissing, StoreCorrupt
-from multiturn.stores.protocol import Blobs, SessionState, StoredAttempt, StoredTurn, require_name
+from multiturn.stores.protocol import (
+    Blobs,
+    SessionState,
+    StoredAttempt,
+    StoredTurn,
+    require_name,
+    require_store,
+)
 from multiturn.stores.recent import RecentTurns
 from multiturn.stores.record import Record, read, read_all, recorded, turn_id
 from multiturn.worker import Worker, worker_of
@@ -303,12 +310,14 @@ def open_session(
 
     Raises:
         UsageError: It exists, and a history was given; or there is no store, or no name.
+        InvalidContent: The store is none.
     """
     if store is None or name is None:
         raise UsageError(
             "a stored conversation needs both: start_chat(session='ada/planning', "
             "store=genai.SQLiteStore('chats.db'))"
         )
+    require_store(store)
     state = store.open(require_name(name))
     # A store of somebody else's may not have it.
     recent: RecentTurns = getattr(store, "recent", None) or RecentTurns()

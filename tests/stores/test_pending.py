@@ -207,7 +207,7 @@ def test_another_message_drops_a_turn_that_died(tmp_path: Path, effects: Path) -
     assert chat.pending is None
     assert ["hello", "done"] == said(chat)
     assert ["interrupted", "answered"] == [entry.outcome for entry in chat.journal]
-    with pytest.raises(UsageError, match="no turn waits"):
+    with pytest.raises(UsageError, match="nothing to resume: no turn waits"):
         chat.resume()
 
 

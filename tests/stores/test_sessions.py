@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from multiturn import ChatSession, GenerativeModel, SessionBusy, UsageError
-from multiturn.errors import BackendError
+from multiturn.errors import BackendError, InvalidContent
 from multiturn.export import load_chat
 from multiturn.stores.errors import Conflict, SessionExists, SessionMissing
 from multiturn.stores.memory import MemoryStore
@@ -283,3 +283,12 @@ def test_a_session_needs_a_store_and_a_store_a_session(store: Store) -> None:
         model.start_chat(session="ada")
     with pytest.raises(UsageError, match="needs both"):
         model.start_chat(store=store)
+
+
+@pytest.mark.parametrize("given", ["c.db", Path("c.db"), SQLiteStore, 7])
+def test_what_is_no_store_is_refused_with_the_one_to_make(given: Any) -> None:
+    expected = "SQLiteStore\\('(c|chats).db'\\)"
+    with pytest.raises(InvalidContent, match=expected):
+        GenerativeModel(backend=ScriptedBackend()).start_chat(session="x", store=given)
+    with pytest.raises(InvalidContent, match=expected):
+        load_chat([{"role": "user", "content": "a"}], session="x", store=given)

@@ -79,7 +79,9 @@ def load_chat(
         lost += losses
     if store is not None and session is not None:
         from multiturn.export.restoring import restore
+        from multiturn.stores.protocol import require_store
 
+        require_store(store)
         restore(found, store, session)
         return ChatSession(model, session=session, store=store)
     chat = ChatSession(model)

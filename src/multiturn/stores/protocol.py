@@ -6,6 +6,7 @@ Whoever writes a store of their own provides these methods and runs
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
@@ -308,6 +309,13 @@ class Store(Protocol):
     def close(self) -> None:
         """Let go of files and connections; the next call opens them again."""
         ...
+
+
+def require_store(store: object) -> None:
+    """Raise InvalidContent unless something is a store; a path is none."""
+    if isinstance(store, type) or not callable(getattr(store, "begin", None)):
+        path = str(store) if isinstance(store, str | os.PathLike) else "chats.db"
+        raise InvalidContent("$.store", store, f"a store, as SQLiteStore({path!r})")
 
 
 def require_name(name: object) -> str:

@@ -214,8 +214,9 @@ class SQLiteStore(SqlStore):
 
     def _not_writable(self) -> StoreReadOnly:
         return StoreReadOnly(
-            f"{self.path} may not be written to; mend its permissions and its folder's, "
-            "in which SQLite makes files too",
+            f"{self.path} or its folder may not be written to; reading needs that too, since "
+            "SQLite makes files beside it: mend the permissions of both, or copy the file, with "
+            "the -wal beside it if there is one, to a folder of your own and open the copy",
             store=self.address,
         )
 
