@@ -69,12 +69,20 @@ async def test_a_turn_says_where_its_answer_comes_from(way: Way, opened: Opener)
 
 
 async def test_it_is_in_what_is_written_for_another_day(way: Way, opened: Opener) -> None:
-    chat = opened(ScriptedBackend([WHOLE]))
+    failing = ["One, ", ConnectionFailed("dead", retryable=False)]
+    chat = opened(ScriptedBackend([WHOLE], failing))
     await way.send(chat, "a")
+    with pytest.raises(ConnectionFailed):
+        await way.send(chat, "b")
     text = chat.to_json()
     again = load_chat(text, chat.model)
     assert chat.turns[0].about == again.turns[0].about
     assert load_chat(again.to_json(), chat.model).turns[0].about == again.turns[0].about
+    assert [e.about for e in chat.journal[-1:]] == [e.about for e in again.journal[-1:]]
+    with MemoryStore() as store:
+        stored = load_chat(text, chat.model, session="ada", store=store)
+        assert chat.journal[-1].about == stored.journal[-1].about
+        assert stored.journal[-1].about is not None
 
 
 async def test_a_turns_time_is_that_of_the_clock_when_it_ended(

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from multiturn.provenance import Provenance
 
 
+# Of a record, what is no part of the entry itself.
+_KNOWN = ("at", "rounds")
+
+
 def written(told: Told) -> Object | None:
     """Return what pickle takes along of a turn; what only its store knows stays there."""
     if callable(told):
@@ -23,6 +27,12 @@ def written(told: Told) -> Object | None:
 
         return told_object(told)
     return told
+
+
+def known_of(entry: JournalEntry) -> Object:
+    """Return who was asked in a try and when, to be written down; {} if nobody was asked."""
+    told = written(entry.told) or {}
+    return {name: told[name] for name in _KNOWN if name in told} if told.get("rounds") else {}
 
 
 class JournalEntry:

@@ -10,7 +10,7 @@ An object with these members, those that are empty left out:
     head        id of a turn
     redo        ids of the turns that rewinding left, the latest last
     tries       what became no turn, in order: {place, parent, outcome, contents, results,
-                received, error}; place is how many of ``turns`` were there before it
+                received, error, record}; place is how many of ``turns`` were there before it
     between     see below
 
 Contents are those of the Gemini API, as they were received; bytes are base64.  JSON cannot
@@ -30,7 +30,7 @@ from multiturn.export.json_text import dumps
 from multiturn.export.report import Report, a_list, a_text, an_object
 from multiturn.export.source import Source
 from multiturn.history import Outcome, Turn
-from multiturn.journal import JournalEntry
+from multiturn.journal import JournalEntry, known_of
 from multiturn.messages.content import Content, Part
 from multiturn.messages.fields import Nested
 from multiturn.messages.message import Object
@@ -88,6 +88,7 @@ def _try(one: Try) -> Object:
         "results": {str(index): part for index, part in entry.results.items()},
         "received": entry.received,
         "error": told if error is not None else None,
+        "record": known_of(entry),
     }
     return {name: value for name, value in members.items() if value not in (None, {})}
 
@@ -211,7 +212,7 @@ def _read_tries(given: list[Any], turns: dict[str, Turn]) -> tuple[Try, ...]:
         path = f"$.tries[{i}]"
         members = an_object(one, path)
         error, received = members.get("error"), members.get("received")
-        place = members.get("place", len(turns))
+        place, told = members.get("place", len(turns)), members.get("record")
         if type(place) is not int or not 0 <= place <= len(turns):
             raise InvalidContent(f"{path}.place", place, f"a number of turns up to {len(turns)}")
         entry = JournalEntry(
@@ -221,6 +222,7 @@ def _read_tries(given: list[Any], turns: dict[str, Turn]) -> tuple[Try, ...]:
             error=None if error is None else BackendError(a_text(error, f"{path}.error")),
             received=None if received is None else an_object(received, f"{path}.received"),
             results=_results(an_object(members.get("results", {}), f"{path}.results"), path),
+            told=None if told is None else an_object(told, f"{path}.record"),
         )
         tries.append(Try(entry, place))
     return tuple(sorted(tries, key=lambda one: one.place))

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from multiturn.errors import BackendError
 from multiturn.export.conversation import Conversation
 from multiturn.history import Turn
-from multiturn.journal import JournalEntry
+from multiturn.journal import JournalEntry, known_of
 from multiturn.messages.message import Object
 from multiturn.stored_session import StoredSession
 from multiturn.stores.errors import Conflict
@@ -101,7 +101,7 @@ class _Rows:
         self._blobs.update(record.blobs)
 
     def _add_try(self, entry: JournalEntry) -> None:
-        record = recorded({**_told(entry), "at": self._at})
+        record = recorded({"at": self._at, **_told(entry)})
         identity, base = os.urandom(16).hex(), self._ids[_id(entry.parent)]
         outcome = "interrupted" if entry.outcome == "open" else entry.outcome
         row = StoredAttempt(identity, base, self._place, outcome, False, record.body)
@@ -117,6 +117,7 @@ def _id(turn: Turn | None) -> str | None:
 def _told(entry: JournalEntry) -> Object:
     """Return what is recorded of a try."""
     members: Object = {"contents": [content.json_object for content in entry.contents]}
+    members |= known_of(entry)
     if entry.results:
         members["results"] = {str(index): part for index, part in entry.results.items()}
     if entry.received is not None:
