@@ -56,13 +56,17 @@ class PendingTurn:
         self._decisions: dict[int, bool | str] = {}
 
     def approve(self, *calls: Call) -> None:
-        """Let these calls run; all of them if none is given."""
-        self._decisions.update(dict.fromkeys((c.index for c in calls or self.calls), True))
+        """Let these calls run; if none is given, all that are not decided on yet."""
+        self._decide(calls, True)
 
     def refuse(self, *calls: Call, reason: str = "") -> None:
-        """Do not run these calls, all of them if none is given; the model is told why."""
-        decision = reason or False
-        self._decisions.update(dict.fromkeys((c.index for c in calls or self.calls), decision))
+        """Do not run these calls, or all that are not decided on yet; the model is told why."""
+        self._decide(calls, reason or False)
+
+    def _decide(self, calls: tuple[Call, ...], decision: bool | str) -> None:
+        decided = self._decisions if not calls else {}
+        chosen = (call.index for call in calls or self.calls if call.index not in decided)
+        self._decisions.update(dict.fromkeys([*chosen], decision))
 
     def overrides_in(self, session: ChatSession) -> Overrides:
         """Return what the message said instead of its model, to go on with it in a session.

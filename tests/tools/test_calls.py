@@ -311,8 +311,12 @@ async def test_a_turn_waits_for_a_person_and_goes_on(stream: bool, way: Way) -> 
     assert pending is not None
     with pytest.raises(UsageError, match="no decision on double, delete, delete"):
         pending.decisions  # noqa: B018
-    pending.approve()
     pending.refuse(pending.calls[2], reason="keep it")
+    pending.approve(pending.calls[0])
+    pending.approve()  # what is left
+    assert {0: True, 1: True, 2: "keep it"} == pending.decisions
+    pending.refuse()  # nothing is
+    assert {0: True, 1: True, 2: "keep it"} == pending.decisions
     response = chat.resume(stream=stream) if way.name == "sync" else (
         await chat.resume_async(stream=stream)
     )  # fmt: skip
