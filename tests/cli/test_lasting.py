@@ -367,3 +367,20 @@ def test_a_conversation_that_gets_a_name_has_its_tree_and_its_journal_still(tmp_
     assert ["Say a number.", "Two."] == [content.text for content in chat.history]
     assert "And now?" in [entry.content.text for entry in chat.journal]
     place.close()
+
+
+def test_of_a_session_that_was_deleted_elsewhere_the_turns_get_another_name(
+    tmp_path: Path,
+) -> None:
+    with Terminal(tmp_path, ["Red.", "Blue."], "--session", "x", columns=200) as terminal:
+        terminal.wait_for_prompt()
+        terminal.say("first", "Red.")
+        terminal.say("second", "Blue.")
+        store(tmp_path).delete("x")
+        terminal.say("/fork y", "session 'x' was deleted meanwhile")
+        terminal.say("/name y", "kept from now on")
+        terminal.say("third", "Red.")
+        terminal.say("/history", "You\nfirst\nModel\nRed.\nYou\nsecond\nModel\nBlue.\n")
+    known = store(tmp_path)
+    assert (["y"], []) == (names(tmp_path), known.check())
+    assert 3 == known.state("y").turns  # type: ignore[union-attr]

@@ -13,7 +13,7 @@ from tests.cli.talker import talk
 
 from multiturn import __version__
 from multiturn.cli.main import main
-from multiturn.errors import BackendError
+from multiturn.errors import BackendError, ContextTooLong
 from multiturn.testing import ScriptedBackend, ScriptedReply
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(16)
@@ -82,8 +82,16 @@ def test_a_picture_can_be_piped(monkeypatch: pytest.MonkeyPatch) -> None:
     ("arguments", "told"),
     [
         ([], "COMMAND"),
-        (["caht"], "invalid choice: 'caht'"),
+        (["chta"], "there is no 'chta'; did you mean chat?"),
+        (["qqq"], "there is no 'qqq'; there are: chat, sessions, models, pull, doctor"),
+        (["sessions", "serach", "x"], "there is no 'serach'; did you mean search?"),
+        (["sessions", "list", "--prefx", "x"], "did you mean --prefix?"),
+        (["sessions", "search", ""], "say which words to search for"),
+        (["sessions", "rename", "x", " "], "a session needs a name"),
+        (["chat", "--sesion", "x", "hi"], "unrecognized arguments: --sesion; did you mean --sess"),
         (["chat", "--nope"], "--nope"),
+        (["chat", "--session", "", "hi"], "argument --session: a session needs a name"),
+        (["chat", "-t", "hot", "hi"], "hot is not a number from 0 on"),
         (["chat", ""], "there is nothing to say"),
         (["chat"], "there is nothing to say"),
         (["chat", "--temperature", "-1", "hi"], "-1 is not a number from 0 on"),
@@ -158,6 +166,15 @@ def test_a_model_that_fails_is_one_line_and_exit_code_1(
 def test_what_arrived_before_a_failure_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     assert 1 == talk(["chat", "hi"], ScriptedBackend(["half ", BackendError("gone")]))
     assert ("half \n", "multiturn: gone\n") == capsys.readouterr()
+
+
+def test_what_is_too_long_is_told_with_what_one_can_do_there(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert 1 == talk(["chat", "hi"], ScriptedBackend(ContextTooLong(900, 512)))
+    err = capsys.readouterr().err
+    assert "this is too long: 900 tokens, and the model takes 512" in err
+    assert ("--model" in err, "Backend" in err) == (True, False)
 
 
 @pytest.mark.parametrize("arguments", [["--debug", "chat", "x"], ["chat", "--debug", "x"]])

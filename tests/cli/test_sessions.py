@@ -117,7 +117,7 @@ def test_continuing_what_is_not_there_says_how_to_begin(ask: Run, file: Path) ->
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--session", ""], "expected a name"),
+        (["--session", ""], "a session needs a name"),
         (["--session", "a", "-c"], "not allowed with"),
         (["--session", "a", "--store", "mysql://host/x"], "begins with postgresql://"),
         (["--session", "a", "--store", "postgresql://u:s%zz@h/x"], "cannot be read as postgresql"),

@@ -319,6 +319,8 @@ WRONG = [
         "markdown: line 7",
     ),
     ("[1, 2]", "$.source is '[1, 2]'; expected a conversation as multiturn, llm"),
+    ("", "$.source is ''; expected a conversation as multiturn, llm"),
+    ({}, "$.source is {}; expected a conversation as multiturn, llm"),
     ("[", "expected JSON"),
     ("# Notes\n\nhello", "expected a conversation as"),
     (b"SQLite format 3\x00 and more", "llm: $.source"),

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import math
+import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from multiturn import __version__
 from multiturn.cli.failure import WRONG_USAGE
-from multiturn.cli.session_arguments import SESSIONS, add_actions, add_store
+from multiturn.cli.session_arguments import SESSIONS, add_actions, add_store, session_name
 from multiturn.cli.whole_numbers import positive, whole
 
 _EXIT_CODES = """\
@@ -57,10 +60,41 @@ examples:
 """
 
 
+_OPTION, _WORD = re.compile(r"(?<![\w-])--?[a-z][a-z-]*"), re.compile(r"[\w-]+")
+_CHOICE = re.compile(r"invalid choice: '(.*)' \(choose from (.*)\)")
+_UNKNOWN = re.compile(r"unrecognized arguments: .*?(--[\w-]+)")
+
+
 class _Parser(argparse.ArgumentParser):
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        # Here, and not at the end by the main parser, it is known which options there are.
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return found, unknown
+
     def error(self, message: str) -> NoReturn:
+        message = corrected(message, _OPTION.findall(self.format_help()))
         print(f"multiturn: {message}\nhelp: {self.prog} --help", file=sys.stderr)
         raise SystemExit(WRONG_USAGE)
+
+
+def corrected(message: str, options: Sequence[str]) -> str:
+    """Return a message of argparse with the nearest of what could have been meant.
+
+    Args:
+        message: As argparse says it.
+        options: Those that there are.
+    """
+    if choice := _CHOICE.search(message):
+        known = _WORD.findall(choice[2])
+        near = difflib.get_close_matches(choice[1], known, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(known)}"
+        return f"there is no {choice[1]!r}; {hint}"
+    if unknown := _UNKNOWN.search(message):
+        near = difflib.get_close_matches(unknown[1], options, n=1)
+        return f"{message}; did you mean {near[0]}?" if near else message
+    return message
 
 
 def parser() -> argparse.ArgumentParser:
@@ -127,7 +161,10 @@ def _add_chat(chat: argparse.ArgumentParser) -> None:
     )
     which = chat.add_mutually_exclusive_group()
     which.add_argument(
-        "--session", metavar="NAME", help="talk in the conversation of this name, which lasts"
+        "--session",
+        type=session_name,
+        metavar="NAME",
+        help="talk in the conversation of this name, which lasts",
     )
     which.add_argument(
         "-c", "--continue", dest="go_on", action="store_true",
@@ -137,7 +174,10 @@ def _add_chat(chat: argparse.ArgumentParser) -> None:
 
 
 def _temperature(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1
     if not 0 <= value < math.inf:
         raise argparse.ArgumentTypeError(f"{text} is not a number from 0 on")
     return value

@@ -110,6 +110,11 @@ class Conversation:
                 "this conversation is in memory only, so that its fork cannot have a name; "
                 "/name NAME keeps it first"
             )
+        if session and self.place.store().state(self.branch.session) is None:
+            raise UsageError(
+                f"session {self.branch.session!r} was deleted meanwhile, so that no fork of it can "
+                f"be kept; /name {session} keeps this conversation itself"
+            )
         chat = self.chat.fork(session or None)
         self.branch = self._added(chat, self.branch.options, self.branch.number, session)
 
@@ -141,9 +146,12 @@ class Conversation:
     def name(self, session: str) -> None:
         """Give this conversation a name, another one if it has one; from then on it is kept.
 
+        Of a session that was deleted meanwhile, the turns are kept.
+
         Raises:
             SessionExists: The name is taken; nothing has changed.
         """
+        from multiturn.export.conversation import Conversation as Said
         from multiturn.export.conversation import conversation_of
         from multiturn.export.restoring import restore
         from multiturn.stores.errors import SessionExists
@@ -151,10 +159,13 @@ class Conversation:
         store = self.place.store()
         if store.state(session) is not None:
             raise SessionExists(session, store=str(self.place))
-        if self.branch.session:
+        if not self.branch.session:
+            restore(conversation_of(self.chat), store, session)
+        elif store.state(self.branch.session) is not None:
             store.rename(self.branch.session, session)
         else:
-            restore(conversation_of(self.chat), store, session)
+            turns = self.chat.turns
+            restore(Said(tuple(turns), turns[-1] if turns else None), store, session)
         chat = self.chat.model.start_chat(session=session, store=store)
         self._replace(self.branch._replace(chat=chat, session=session))
 

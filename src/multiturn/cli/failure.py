@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from multiturn.cli.visible import visible
-from multiturn.errors import MissingKey, MultiturnError, UsageError
+from multiturn.errors import ContextTooLong, MissingKey, MultiturnError, UsageError
 
 OK = 0
 FAILED = 1
@@ -64,6 +64,12 @@ def _without_key(error: MissingKey) -> str:
 def _for_the_shell(error: MultiturnError) -> str:
     from multiturn.stores.errors import Conflict
 
+    if isinstance(error, ContextTooLong):
+        return (
+            f"this is too long: {error.prompt_tokens} tokens, and the model takes "
+            f"{error.context_tokens} with its answer; say or attach less, take turns off "
+            "(/rewind), begin anew (/clear), or take a model with a larger window (--model)"
+        )
     if isinstance(error, Conflict):
         return (
             f"session {error.session!r} was changed by another meanwhile, and nothing was changed "

@@ -31,6 +31,13 @@ def add_store(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--store", metavar="PLACE", default=argparse.SUPPRESS, help=_STORE)
 
 
+def session_name(text: str) -> str:
+    """Return a name for a session; there has to be one."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("a session needs a name, as in: planning")
+    return text
+
+
 def add_actions(sessions: argparse.ArgumentParser, debug: argparse.ArgumentParser) -> None:
     """Add the actions of ``multiturn sessions``; without one it lists."""
     shared = argparse.ArgumentParser(add_help=False)
@@ -95,20 +102,24 @@ def _add_carrying(action: Action) -> None:
     import_.add_argument(
         "--conversation", metavar="TITLE", help="only the one of this title, if there are several"
     )
-    import_.add_argument("--as", dest="new_name", metavar="NAME", help="what it is called here")
+    import_.add_argument(
+        "--as", dest="new_name", type=session_name, metavar="NAME", help="what it is called here"
+    )
 
 
 def _add_changing(action: Action) -> None:
     does = "begin a conversation with what was said in another"
     fork = action("fork", does, "fork planning plan-b --back 2")
     _add_name(fork)
-    fork.add_argument("new_name", metavar="NEW", help="what the fork is called")
+    fork.add_argument("new_name", type=session_name, metavar="NEW", help="what the fork is called")
     fork.add_argument(
         "--back", type=_turns, default=0, metavar="N", help="without the last N turns"
     )
     rename = action("rename", "give a conversation another name", "rename planning holidays")
     _add_name(rename)
-    rename.add_argument("new_name", metavar="NEW", help="what it is called from now on")
+    rename.add_argument(
+        "new_name", type=session_name, metavar="NEW", help="what it is called from now on"
+    )
     remove = action("rm", "delete conversations", "rm planning plan-b")
     remove.add_argument("names", nargs="+", metavar="NAME", help="what is deleted")
     _add_yes(remove)

@@ -13,6 +13,7 @@ from multiturn.cli.place import Place
 from multiturn.cli.show import printer
 from multiturn.cli.transcript import transcript
 from multiturn.cli.visible import one_line, visible
+from multiturn.errors import UsageError
 from multiturn.history import turns_of
 from multiturn.messages.content import Content
 
@@ -120,6 +121,8 @@ def show_tree(place: Place, name: str) -> None:
 
 def search(place: Place, words: str, prefix: str, limit: int, *, as_json: bool) -> None:
     """Print the messages in which all words occur, newest first."""
+    if not words.strip():
+        raise UsageError("say which words to search for, as in: multiturn sessions search blue")
     found = place.store().search(words, prefix, limit) if place.exists else []
     if as_json:
         _print_json([{**hit._asdict(), "at": at(hit.at) if hit.at else None} for hit in found])

@@ -66,10 +66,9 @@ def read_as(source: Source, name: str | None) -> list[Conversation]:
     if name is None:
         name = next((one for one in NAMES if format_named(one).recognises(source)), None)
     if name is None:
-        given = source.text if source.text is not None else source.value
-        raise InvalidContent(
-            "$.source", source.path or given or source.data, f"a conversation as {', '.join(NAMES)}"
-        )
+        forms = source.path, source.text, source.value, source.data
+        given = next((one for one in forms if one is not None), None)
+        raise InvalidContent("$.source", given, f"a conversation as {', '.join(NAMES)}")
     report = Report()
     try:
         found = format_named(name).read(source, report)
