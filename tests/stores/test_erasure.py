@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from multiturn import ChatSession, GenerativeModel, load_chat
+from multiturn.export.restoring import records_of
 from multiturn.request import Request
 from multiturn.stores.conformance import EMPTY, new_attempt, say, turn_after
 from multiturn.stores.errors import SearchUnavailable, StoreCorrupt
@@ -105,6 +106,16 @@ def test_an_export_after_an_erasure_has_what_is_left(store: Store) -> None:
         store.erase(turn.id)
         assert expected == [t.contents[0].text for t in load_chat(chat.to_json(), chat.model).turns]
         assert expected == [entry.content.text for entry in chat.journal]
+
+
+def test_what_is_erased_between_two_looks_of_an_export_has_no_record(store: Store) -> None:
+    chat = opened(store)
+    for text in "ab":
+        chat.send_message(text)
+    kept, gone = (turn.id for turn in chat.turns)
+    store.erase(gone)
+    assert chat._stored is not None
+    assert [kept] == [*records_of(chat._stored, [kept, gone])]
 
 
 def test_an_export_reads_nothing_that_another_process_erased(tmp_path: Path) -> None:
