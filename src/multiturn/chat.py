@@ -161,10 +161,10 @@ class ChatSession:
     def pending(self) -> PendingTurn | None:
         """The turn that can go on with ``resume()``, None if there is none.
 
-        Its calls wait for approval, or it broke off after functions had begun; in a
-        stored session also by the end of its process.  Going on with it runs no function
-        again; its ``keep()`` adds it to the history as far as it came, its ``drop()``
-        forgets it, and so do another ``send_message``, ``rewind`` and a new ``history``.
+        Its calls wait for approval, or it broke off after functions had begun or when gone
+        on with; in a stored session also by the end of its process.  Going on with it runs
+        no function again; its ``keep()`` adds it to the history as far as it came, its
+        ``drop()`` forgets it, as do another ``send_message``, ``rewind`` and a new ``history``.
         """
         found = self._pending
         if found is None and self._stored is not None:
