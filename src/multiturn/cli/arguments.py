@@ -66,7 +66,10 @@ _UNKNOWN = re.compile(r"unrecognized arguments: .*?(--[\w-]+)")
 
 
 class _Parser(argparse.ArgumentParser):
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
+    # The stubs have three overloads of it, which come to this one.
+    def parse_known_args(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, args: Any = None, namespace: Any = None
+    ) -> tuple[Any, list[str]]:
         # Here, and not at the end by the main parser, it is known which options there are.
         found, unknown = super().parse_known_args(args, namespace)
         if unknown:
