@@ -6,7 +6,7 @@ import gc
 import tracemalloc
 import types
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -26,6 +26,15 @@ KINDS = (
     types.AsyncGeneratorType,
     types.CoroutineType,
 )
+
+
+@pytest.fixture(autouse=True)
+def _nothing_else_to_collect() -> Iterator[None]:
+    """Keep the collector to what the test makes: it is called often, and counts all there is."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 def alive() -> Counter[str]:

@@ -28,7 +28,7 @@ from multiturn.stores.errors import StoreCorrupt
 from multiturn.to_content import to_contents
 
 IS_NIGHT = EFFORT == "nightly"
-COUNT = 100_000 if IS_NIGHT else 1500
+COUNT = 100_000 if IS_NIGHT else 600
 SEED = random.randrange(2**32) if IS_NIGHT else 1
 HERE = Path(__file__).parent
 TOKENS = [
