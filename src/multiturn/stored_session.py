@@ -23,7 +23,7 @@ from multiturn.stores.protocol import (
     require_name,
     require_store,
 )
-from multiturn.stores.recent import RecentTurns
+from multiturn.stores.recent import RecentTurns, recent_of
 from multiturn.stores.record import Record, read, read_all, recorded, turn_id
 from multiturn.worker import Worker, worker_of
 
@@ -83,7 +83,7 @@ class StoredSession:
     @property
     def _erasures_here(self) -> int:
         """How often this very store object erased a turn; costs no look into the store."""
-        recent: RecentTurns | None = getattr(self.store, "recent", None)
+        recent = recent_of(self.store)
         return recent.erasures if recent else 0
 
     @property
@@ -320,7 +320,7 @@ def open_session(
     require_store(store)
     state = store.open(require_name(name))
     # A store of somebody else's may not have it.
-    recent: RecentTurns = getattr(store, "recent", None) or RecentTurns()
+    recent = recent_of(store) or RecentTurns()
     stored = StoredSession(store, state, recent.of(state))
     if history:
         if stored.state.version:

@@ -90,6 +90,15 @@ def test_the_sessions_opened_longest_ago_are_forgotten_first(store: Watched) -> 
     assert 3 == len(recent.of(cyd))
 
 
+def test_of_sessions_without_a_turn_only_so_many_are_remembered(store: Watched) -> None:
+    recent = RecentTurns(limit_sessions=2)
+    ada, bob, cyd = (store.open(name) for name in ("ada", "bob", "cyd"))
+    kept = [recent.of(state) for state in (ada, bob, cyd)]
+    assert recent.of(cyd) is kept[2]
+    assert recent.of(bob) is kept[1]
+    assert recent.of(ada) is not kept[0]
+
+
 def test_one_session_larger_than_the_limit_is_not_kept(store: Watched) -> None:
     recent: Any = RecentTurns(limit_turns=1)
     ada = store.open("ada")

@@ -8,10 +8,11 @@ import weakref
 from collections import OrderedDict
 from typing import Any
 
-from multiturn.stores.protocol import SessionState
+from multiturn.stores.protocol import SessionState, Store
 
 # Of all sessions together: about 40 MB of short messages.
 _LIMIT_TURNS = 20_000
+_LIMIT_SESSIONS = 256
 _all: weakref.WeakSet[RecentTurns] = weakref.WeakSet()
 
 
@@ -20,6 +21,7 @@ class RecentTurns:
 
     Args:
         limit_turns: Above it the sessions that were opened longest ago are forgotten.
+        limit_sessions: The same, however few turns they have.
 
     Attributes:
         erasures: How often turns were erased by way of the store object that this belongs
@@ -28,22 +30,30 @@ class RecentTurns:
 
     erasures = 0
 
-    def __init__(self, limit_turns: int = _LIMIT_TURNS) -> None:
-        self._limit_turns = limit_turns
-        self._known: OrderedDict[int, tuple[int, dict[str, Any]]] = OrderedDict()
+    def __init__(
+        self, limit_turns: int = _LIMIT_TURNS, limit_sessions: int = _LIMIT_SESSIONS
+    ) -> None:
+        self._limit_turns, self._limit_sessions = limit_turns, limit_sessions
+        self._known: OrderedDict[int, dict[str, Any]] = OrderedDict()
+        self._erased = 0  # in the whole store, when what is known was read
         self._lock = threading.Lock()
         _all.add(self)
 
     def of(self, state: SessionState) -> dict[str, Any]:
         """Return what is known of a session, to be added to; nothing after an erasure."""
         with self._lock:
-            erasures, turns = self._known.pop(state.key, (state.erasures, {}))
-            if erasures != state.erasures:
-                turns = {}
-            while self._known and self._held() + len(turns) > self._limit_turns:
-                self._known.popitem(last=False)
-            if len(turns) <= self._limit_turns:
-                self._known[state.key] = state.erasures, turns
+            if state.erasures != self._erased:
+                self._known.clear()
+                self._erased = state.erasures
+            turns = self._known.pop(state.key, {})
+            # Counted anew: those who were given turns have added to them since.
+            count = len(turns) + sum(map(len, self._known.values()))
+            while self._known and (
+                count > self._limit_turns or len(self._known) >= self._limit_sessions
+            ):
+                count -= len(self._known.popitem(last=False)[1])
+            if count <= self._limit_turns:
+                self._known[state.key] = turns
             return turns
 
     def forget(self) -> None:
@@ -52,8 +62,10 @@ class RecentTurns:
             self._known.clear()
             self.erasures += 1
 
-    def _held(self) -> int:
-        return sum(len(turns) for _, turns in self._known.values())
+
+def recent_of(store: Store) -> RecentTurns | None:
+    """Return what a store remembers; None for one of somebody else's that does not."""
+    return getattr(store, "recent", None)
 
 
 def _unlock_after_fork() -> None:
