@@ -8,16 +8,17 @@ or, before anything imports the old SDK:
     import multiturn.dropin
     multiturn.dropin.install()
 
-It holds for this process only, also if the old SDK is installed.
+It holds for this process only, also if the old SDK is installed.  What such programs
+import of google-api-core is ours too, but only where that is not installed.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib import import_module
 from importlib.abc import Loader
-from importlib.machinery import ModuleSpec, PathFinder
+from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
@@ -37,6 +38,14 @@ _SUBMODULES = {
 }
 # The messages of the old SDK's generated client, from where some programs import them.
 _MESSAGES = ("google.ai.generativelanguage", "google.ai.generativelanguage_v1beta")
+# What stands for google-api-core, which came with the old SDK.
+_CORE = "google.api_core"
+_CORE_MODULES = {
+    "client_options": "multiturn.google_core.client_options",
+    "exceptions": "multiturn.google_errors",
+    "retry": "multiturn.google_core.retry",
+    "retry_async": "multiturn.google_core.retry",
+}
 _VERSION = "0.8.6"
 _USAGE = "usage: python -m multiturn.dropin (program.py | -m module) [argument …]"
 
@@ -61,20 +70,48 @@ def install(*, messages: bool = True) -> None:
                 "imports it, or run the program with python -m multiturn.dropin"
             )
     sys.meta_path.insert(0, _Finder(messages))
+    sys.meta_path.append(_LastFinder())
 
 
 def uninstall() -> None:
     """Let later imports of ``google.generativeai`` mean what they meant before."""
-    sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, _Finder)]
-    for name in [name for name in sys.modules if name.startswith((_OLD, *_MESSAGES))]:
+    ours = (_Finder, _LastFinder)
+    sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, ours)]
+    roots = [_OLD, *_MESSAGES]
+    if isinstance(getattr(sys.modules.get(_CORE), "__loader__", None), _Loader):
+        roots.append(_CORE)
+    for name in [name for name in sys.modules if name.startswith(tuple(roots))]:
         del sys.modules[name]
         parent = sys.modules.get(name.rpartition(".")[0])
-        if parent is not None and name in (_OLD, *_MESSAGES):
+        if parent is not None and name in roots:
             vars(parent).pop(name.rpartition(".")[2], None)
 
 
+class _LastFinder:
+    """Finds what nobody else has: google-api-core, and the packages around all of it."""
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if name in ("google", "google.ai"):
+            return _namespace(name)
+        if name == _CORE:
+            return ModuleSpec(name, _Loader(lambda module: module), is_package=True)
+        above, _, inner = name.rpartition(".")
+        if above != _CORE or not isinstance(sys.modules[_CORE].__loader__, _Loader):
+            return None
+        if inner not in _CORE_MODULES:
+            raise ModuleNotFoundError(
+                f"no module named {name!r}: google-api-core is not installed, and of it multiturn "
+                f"stands for {', '.join(_CORE_MODULES)} only; pip install google-api-core",
+                name=name,
+            )
+        module = import_module(_CORE_MODULES[inner])
+        return ModuleSpec(name, _Loader(lambda _: module))
+
+
 class _Finder:
-    """Finds the old SDK's modules, and the packages around them if nobody else has them."""
+    """Finds the old SDK's modules before anybody else does."""
 
     def __init__(self, messages: bool) -> None:
         self._messages = _MESSAGES if messages else ()
@@ -82,8 +119,6 @@ class _Finder:
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        if name in ("google", "google.ai"):
-            return PathFinder.find_spec(name, path) or _namespace(name)
         if name == _OLD:
             return ModuleSpec(name, _Loader(_facade), is_package=True)
         if name in self._messages or name.startswith(tuple(f"{n}.types" for n in self._messages)):
@@ -121,8 +156,19 @@ class _Loader(Loader):
 
 def _namespace(name: str) -> ModuleSpec:
     spec = ModuleSpec(name, None, is_package=True)
-    spec.submodule_search_locations = []
+    spec.submodule_search_locations = _Portions(name)
     return spec
+
+
+class _Portions(list[str]):
+    """The folders of a namespace that was found empty: those of ``sys.path`` as it is now."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self._below = name.replace(".", "/")
+
+    def __iter__(self) -> Iterator[str]:
+        return (f"{folder or '.'}/{self._below}" for folder in list(sys.path))
 
 
 def _absent(module: str, name: str) -> ModuleNotFoundError:

@@ -20,6 +20,7 @@ from multiturn.errors import (
 )
 
 _GOOGLE = "google.api_core.exceptions"
+_ERROR_INFO = "type.googleapis.com/google.rpc.ErrorInfo"
 
 
 class GoogleAPIError(StatusError):
@@ -27,7 +28,42 @@ class GoogleAPIError(StatusError):
 
 
 class GoogleAPICallError(GoogleAPIError):
-    """Any error with which a server answered a call."""
+    """Any error with which a server answered a call.
+
+    Attributes:
+        reason, domain, metadata: Of the ErrorInfo among the details; None without one.
+    """
+
+    @property
+    def reason(self) -> str | None:
+        """Why, as ``RATE_LIMIT_EXCEEDED``."""
+        reason: str | None = self._error_information("reason")
+        return reason
+
+    @property
+    def domain(self) -> str | None:
+        """Whose reasons these are, as ``googleapis.com``."""
+        domain: str | None = self._error_information("domain")
+        return domain
+
+    @property
+    def metadata(self) -> dict[str, str] | None:
+        """What the reason is about."""
+        metadata: dict[str, str] | None = self._error_information("metadata")
+        return metadata
+
+    @property
+    def errors(self) -> list[Any]:
+        """Always empty; the old SDK's were too."""
+        return []
+
+    @property
+    def response(self) -> None:
+        """Always None; programs read it."""
+
+    def _error_information(self, name: str) -> Any:
+        found = (d for d in self.details if isinstance(d, dict) and d.get("@type") == _ERROR_INFO)
+        return next(found, {}).get(name)
 
 
 class Redirection(GoogleAPICallError):
@@ -207,7 +243,15 @@ class DeadlineExceeded(GatewayTimeout):
 
 
 class RetryError(GoogleAPIError):
-    """Named for programs that catch it; we raise the last error itself instead."""
+    """The time of a Retry around a call is over; within a call we raise the last error itself.
+
+    Attributes:
+        cause: The last error.
+    """
+
+    def __init__(self, message: str, cause: Exception | None = None) -> None:
+        super().__init__(message)
+        self.cause = cause
 
 
 _BY_STATUS: dict[str, type[GoogleAPICallError]] = {
@@ -286,8 +330,11 @@ def as_google(error: BackendError) -> BackendError:
 
 
 _NAMES: dict[type, str] = {TimedOut: "DeadlineExceeded", ConnectionFailed: "ServiceUnavailable"}
-# What the classes of Google expect on an instance.
-_READ_BY_GOOGLE = {"_errors": (), "_details": (), "_response": None, "_error_info": None}
+# What the classes of Google, and ours in their place, expect on an instance.
+_READ_BY_GOOGLE = {
+    "_errors": (), "_details": (), "_response": None, "_error_info": None,
+    "status": "", "request_id": "",
+}  # fmt: skip
 _twins: dict[tuple[type, type], type[MultiturnError]] = {}
 
 

@@ -116,7 +116,7 @@ def test_what_we_raise_is_caught_by_googles_names(theirs: Any, status: str, code
     assert isinstance(problem, StatusError)
     assert isinstance(problem, google_errors.class_for(code, status))
     assert isinstance(problem, getattr(theirs, google_errors.class_for(code, status).__name__))
-    assert ("No.", code, [details], [], None, None) == (
+    assert ("No.", code, [details], [], None, "X") == (
         problem.message,
         problem.code,
         problem.details,
