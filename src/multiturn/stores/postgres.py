@@ -65,8 +65,13 @@ _MIGRATION_LOCK = 0x6D74726E
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.02, 1.0
 
 
-class _LostRaceError(StoreError):
+class _LostRaceError(StoreBusy):
     """Another transaction was in the way; nothing was done."""
+
+
+_Errors = tuple[type[StoreError], ...]
+_NOT_DONE: _Errors = (_LostRaceError,)
+_IN_DOUBT: _Errors = (*_NOT_DONE, StoreUnreachable)
 
 
 class PostgresStore(SqlStore):
@@ -177,7 +182,7 @@ class PostgresStore(SqlStore):
             kind, advice = kinds[state]
             return kind(f"{text}; {advice}", store=self.address)
         if state in _LOST_RACES or state == "23505":
-            return _LostRaceError(text, store=self.address)
+            return _LostRaceError(f"{text}; call again", store=self.address)
         # Class 08 and 57: the connection or the server went away.
         if not state or state[:2] in ("08", "57", "53"):
             return StoreUnreachable(f"{text}; see whether it runs", store=self.address)
@@ -242,13 +247,13 @@ class PostgresStore(SqlStore):
 
     # -- doing it again ------------------------------------------------------------------
 
-    def _again(self, work: Callable[..., T], *given: Any, **named: Any) -> T:
-        """Do work, and again on another connection while the server may come back."""
+    def _again(self, work: Callable[[], T], after: _Errors = _IN_DOUBT) -> T:
+        """Do work, and again after these errors, while the server may come back."""
         deadline, pause = time.monotonic() + self.reconnect_seconds, _FIRST_PAUSE_SECONDS
         while True:
             try:
-                return work(*given, **named)
-            except (StoreUnreachable, _LostRaceError):
+                return work()
+            except after:
                 if time.monotonic() + pause > deadline:
                     raise
             time.sleep(pause * random.uniform(0.5, 1.5))
@@ -262,7 +267,7 @@ class PostgresStore(SqlStore):
             nonlocal lost
             try:
                 return super(PostgresStore, self).commit(state, turns, blobs)
-            except (StoreUnreachable, _LostRaceError):
+            except _IN_DOUBT:
                 lost = True
                 raise
             except Conflict:
@@ -273,7 +278,7 @@ class PostgresStore(SqlStore):
 
         try:
             return self._again(work)
-        except (StoreUnreachable, _LostRaceError) as error:
+        except _IN_DOUBT as error:
             raise OutcomeUnknown(turns[-1].id, store=self.address) from error
 
     def _has(self, turn: str) -> bool:
@@ -294,7 +299,7 @@ class PostgresStore(SqlStore):
             nonlocal lost
             try:
                 return super(PostgresStore, self).move(state, head, redo)
-            except (StoreUnreachable, _LostRaceError):
+            except _IN_DOUBT:
                 lost = True
                 raise
             except Conflict:
@@ -306,12 +311,12 @@ class PostgresStore(SqlStore):
         return self._again(work)
 
 
-def _make_again(name: str) -> None:
+def _make_again(name: str, after: _Errors) -> None:
     plain = getattr(SqlStore, name)
 
     @functools.wraps(plain)
     def again(self: PostgresStore, *given: Any, **named: Any) -> Any:
-        return self._again(plain, self, *given, **named)
+        return self._again(functools.partial(plain, self, *given, **named), after)
 
     setattr(PostgresStore, name, again)
 
@@ -320,7 +325,10 @@ def _make_again(name: str) -> None:
 for _name in (
     *("open", "state", "sessions", "begin", "note", "renew", "settle"),
     *("line", "tree", "attempts", "blobs", "check", "search"),
-    *("erase", "prune", "vacuum"),
+    *("erase", "prune", "vacuum", "_sweep"),
 ):
-    _make_again(_name)
+    _make_again(_name, _IN_DOUBT)
+# These are not: the second time finds that the name is taken, or gone.
+for _name in ("create", "restore", "rename", "_delete_alone"):
+    _make_again(_name, _NOT_DONE)
 _inherited: list[Any] = []

@@ -28,14 +28,13 @@ _LAST = "\U0010ffff"
 
 
 def delete(store: SqlReader, name: str) -> None:
-    """Delete a session, and its turns that no other session has."""
+    """Delete a session and its attempts; ``sweep`` what it leaves."""
     with store._transaction() as execute:
         row = execute(
-            "SELECT key, version, attempt FROM sessions WHERE name = ?", (name,)
+            f"SELECT key, version, attempt FROM sessions WHERE name = ? {store.locking}", (name,)
         ).fetchone()
         if row is None or not _delete_session(execute, *row):
             raise SessionMissing(name, store=store.address)
-    sweep(store)
 
 
 def _delete_session(execute: Any, key: int, version: int, attempt: str) -> bool:

@@ -90,7 +90,14 @@ class SqlStore(SqlReader):
 
     def delete(self, name: str) -> None:
         """Delete a session, and its turns that no other session has."""
+        self._delete_alone(name)
+        self._sweep()
+
+    def _delete_alone(self, name: str) -> None:
         retention.delete(self, name)
+
+    def _sweep(self) -> None:
+        retention.sweep(self)
 
     def erase(self, turn_id: str) -> None:
         """Erase what was said in a turn, wherever it is part of a conversation."""

@@ -1,0 +1,145 @@
+"""Calls on PostgreSQL that another transaction was faster than: done again, or refused by name."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+import pytest
+
+from multiturn.stores.conformance import say
+from multiturn.stores.errors import Conflict, SessionExists, StoreBusy
+from multiturn.stores.protocol import StoredTurn, WholeSession
+from multiturn.stores.record import recorded, turn_id
+from stores.postgres_server import Server, binaries
+
+pytest.importorskip("psycopg_pool", reason="PostgresStore needs multiturn[postgres]")
+
+import psycopg
+
+from multiturn.stores.postgres import PostgresStore
+
+pytestmark = pytest.mark.skipif(
+    binaries() is None,
+    reason="NO POSTGRESQL HERE: install it (Debian: apt-get install postgresql)",
+)
+T = TypeVar("T")
+
+
+@pytest.fixture(params=["read committed", "serializable"])
+def address(request: pytest.FixtureRequest, postgres: Server) -> str:
+    """The server, where transactions are as far apart as its owner has chosen."""
+    level = request.param.replace(" ", r"\ ")
+    return f"{postgres.address}&options={quote(f'-cdefault_transaction_isolation={level}')}"
+
+
+@pytest.fixture
+def store(address: str) -> Iterator[PostgresStore]:
+    with PostgresStore(address, schema=f"t{uuid.uuid4().hex}") as store:
+        for name in ("ada", "bob"):
+            say(store, store.open(name), "a")
+        yield store
+
+
+class Faster:
+    """Another transaction, which ends when a call on the store has come to wait for it."""
+
+    def __init__(self, address: str, store: PostgresStore) -> None:
+        self._address, self._store = address, store
+
+    def before(self, statement: str, *values: Any, call: Callable[[], T]) -> T:
+        with (
+            psycopg.connect(self._address) as other,
+            psycopg.connect(self._address, autocommit=True) as watch,
+            ThreadPoolExecutor(1) as pool,
+        ):
+            done: Any = other.execute(statement.replace("$", self._store.schema), values)
+            assert 1 == done.rowcount
+            future = pool.submit(call)
+            waiting = "SELECT 1 FROM pg_stat_activity WHERE %s = ANY(pg_blocking_pids(pid))"
+            while not watch.execute(waiting, [other.info.backend_pid]).fetchone():
+                assert not future.done(), future.exception()
+                time.sleep(0.002)
+            other.commit()
+            return future.result()
+
+
+@pytest.fixture
+def faster(address: str, store: PostgresStore) -> Faster:
+    return Faster(address, store)
+
+
+def names(store: PostgresStore) -> list[str]:
+    return [state.name for state in store.sessions()]
+
+
+RENAME_BOB = "UPDATE $.sessions SET name = 'cyd' WHERE name = 'bob'"
+CREATE_CYD = (
+    "INSERT INTO $.sessions (name, version, redo, changed_at) VALUES ('cyd', 0, '', 0) "
+    "ON CONFLICT (name) DO NOTHING"
+)
+
+
+def test_of_two_that_rename_to_one_name_the_second_is_told(
+    store: PostgresStore, faster: Faster
+) -> None:
+    with pytest.raises(SessionExists, match="'cyd'"):
+        faster.before(RENAME_BOB, call=lambda: store.rename("ada", "cyd"))
+    assert ["ada", "cyd"] == names(store)
+
+
+def test_of_two_that_create_one_name_the_second_is_told(
+    store: PostgresStore, faster: Faster
+) -> None:
+    with pytest.raises(SessionExists, match="'cyd'"):
+        faster.before(CREATE_CYD, call=lambda: store.create("cyd", None))
+    restored, create_dee = whole("restored"), CREATE_CYD.replace("cyd", "dee")
+    with pytest.raises(SessionExists, match="'dee'"):
+        faster.before(create_dee, call=lambda: store.restore("dee", restored))
+    assert ["ada", "bob", "cyd", "dee"] == names(store)
+
+
+def test_a_session_that_another_changes_meanwhile_is_deleted(
+    store: PostgresStore, faster: Faster
+) -> None:
+    changed = "UPDATE $.sessions SET version = version + 1 WHERE name = 'ada'"
+    faster.before(changed, call=lambda: store.delete("ada"))
+    assert ["bob"] == names(store)
+
+
+def test_a_session_is_deleted_once_though_what_it_left_waits_for_another(
+    store: PostgresStore, faster: Faster
+) -> None:
+    faster.before("UPDATE $.indexing SET mark = mark", call=lambda: store.delete("ada"))
+    assert ["bob"] == names(store)
+    assert [] == store.check()
+    with store._reading() as execute:
+        assert 1 == execute("SELECT count(*) FROM turns").fetchone()[0]
+
+
+def test_a_turn_that_another_restores_meanwhile_is_a_conflict(
+    store: PostgresStore, faster: Faster
+) -> None:
+    restored = whole("restored")
+    key, body = bytes.fromhex(restored.turns[0].id), restored.turns[0].body
+    inserted = "INSERT INTO $.turns (id, depth, place, body) VALUES (%s, 0, 1, %s)"
+    with pytest.raises(Conflict, match="turns of this identity"):
+        faster.before(inserted, key, body, call=lambda: store.restore("cyd", restored))
+    assert ["ada", "bob"] == names(store)
+
+
+def test_who_loses_for_too_long_is_told_to_call_again(store: PostgresStore, faster: Faster) -> None:
+    store.reconnect_seconds = 0
+    with pytest.raises(StoreBusy, match="call again"):
+        faster.before(RENAME_BOB, call=lambda: store.rename("ada", "cyd"))
+    assert ["ada", "cyd"] == names(store)
+
+
+def whole(text: str) -> WholeSession:
+    record = recorded({"contents": [{"role": "user", "parts": [{"text": text}]}]})
+    turn = StoredTurn(turn_id(None, record.body), None, 1, 1, record.body, ())
+    return WholeSession([turn], turn.id, (), [], {}, {}, 2)
