@@ -20,8 +20,10 @@ _ENDED = ("Z", "X", "x")
 under_way: set[str] = set()
 
 
-def lives(attempt: str, holder: str) -> bool:
-    """Return whether an attempt may still be under way, as far as can be known here."""
+def lives(attempt: str, holder: str, until: float, now: float) -> bool:
+    """Return whether an attempt is leased and, for all that is known here, under way."""
+    if until <= now:
+        return False
     return attempt in under_way if holder == this_process() else not is_dead(holder)
 
 

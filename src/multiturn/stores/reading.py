@@ -17,6 +17,7 @@ from multiturn.stores.rows import (
     TURN,
     attempt_of,
     key_of,
+    names_from,
     session_of,
     turn_of,
 )
@@ -86,7 +87,7 @@ class SqlReader(ABC):
         with self._reading() as execute:
             rows = execute(
                 SESSION + "WHERE s.name >= ? AND s.name < ? ORDER BY s.name",
-                (prefix, prefix + "\U0010ffff"),
+                names_from(prefix),
             ).fetchall()
         return [session_of(row) for row in rows]
 
@@ -137,7 +138,7 @@ class SqlReader(ABC):
             now = self._now(execute)
         ended = [attempt_of(row) for row in ended]
         for key, base, place, record, holder, until in open_:
-            alive = until > now and lives(key, holder)
+            alive = lives(key, holder, until, now)
             ended.append(attempt_of((key_of(key), base, place, "open", record), alive))
         return ended
 

@@ -13,7 +13,7 @@ from multiturn.stores import search
 from multiturn.stores.errors import SessionMissing, StoreCorrupt, TurnMissing
 from multiturn.stores.holder import lives
 from multiturn.stores.record import contents_in, decoded
-from multiturn.stores.rows import FREE, key_of
+from multiturn.stores.rows import FREE, key_of, names_from
 from multiturn.stores.words import text_of
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 _BATCH = 500
 _BATCH_SESSIONS, _BATCH_RECORDS = 50, 50
-_LAST = "\U0010ffff"
 
 
 # -- sessions ------------------------------------------------------------------------------
@@ -67,7 +66,7 @@ def moment(before: float | None, older_than_seconds: float | None) -> float:
 
 def prune(store: SqlReader, before: float, prefix: str) -> int:
     """Delete sessions last changed before a moment, and attempts that ended before it."""
-    names, deleted, last = (prefix, prefix + _LAST), 0, 0
+    names, deleted, last = names_from(prefix), 0, 0
     while True:
         with store._transaction() as execute:
             now = store._now(execute)
@@ -79,7 +78,7 @@ def prune(store: SqlReader, before: float, prefix: str) -> int:
             ).fetchall()
             for key, version, attempt, holder, until in rows:
                 last = key
-                if not (attempt and until > now and lives(attempt, holder)):
+                if not (attempt and lives(attempt, holder, until, now)):
                     deleted += _delete_session(execute, key, version, attempt)
         if not rows:
             break
@@ -240,8 +239,7 @@ def _free_of_attempts(store: SqlReader, where: Sequence[int | None], said: set[s
             where,
         ).fetchall()
         for key, attempt, holder, until, record in rows:
-            is_alive = until > now and lives(attempt, holder)
-            if not is_alive and said & _said_in(bytes(record)):
+            if not lives(attempt, holder, until, now) and said & _said_in(bytes(record)):
                 execute("DELETE FROM uses WHERE owner = ?", (key_of(attempt),))
                 execute(
                     f"UPDATE sessions SET {FREE}, version = version + 1 "

@@ -33,6 +33,11 @@ def hex_of(value: bytes | None) -> str:
     return bytes(value).hex() if value is not None else ""
 
 
+def names_from(prefix: str) -> tuple[str, str]:
+    """Return the first name that begins so, and the first after those that do."""
+    return prefix, prefix + "\U0010ffff"
+
+
 def session_of(row: Sequence[Any]) -> SessionState:
     key, name, head, turns, version, redo, *others = row
     return SessionState(

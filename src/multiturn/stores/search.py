@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from multiturn.stores.errors import StoreCorrupt
 from multiturn.stores.protocol import Found
 from multiturn.stores.record import contents_in, decoded
-from multiturn.stores.rows import hex_of
+from multiturn.stores.rows import hex_of, names_from
 from multiturn.stores.words import Passage, Phrase, excerpt_of, passages_of, phrases_of, text_of
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def search(store: SqlReader, query: str, prefix: str, limit: int) -> list[Found]
         return []
     while not _caught_up(store):
         pass
-    names = prefix, prefix + "\U0010ffff"
+    names = names_from(prefix)
     found: list[Found] = []
     with store._reading() as execute:
         if not execute("SELECT 1 FROM passages LIMIT 1").fetchone():

@@ -256,7 +256,7 @@ class SqlStore(SqlReader):
             "SELECT holder, expires_at FROM sessions WHERE key = ?", (row.key,)
         ).fetchone()
         now = self._now(execute)
-        if until > now and lives(row.attempt, holder):
+        if lives(row.attempt, holder, until, now):
             raise SessionBusy(
                 f"another turn of session {row.name!r} is under way; unless its process is heard "
                 f"of again, its lease ends in {until - now:.0f} seconds"
