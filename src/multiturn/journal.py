@@ -25,7 +25,7 @@ def written(told: Told) -> Object | None:
     if isinstance(told, list):
         from multiturn.provenance import told_object
 
-        return told_object(told)
+        return told_object(told) if told else None
     return told
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from multiturn.errors import BackendError
 from multiturn.history import Turn, head_from, path_of, turns_of
-from multiturn.journal import JournalEntry
+from multiturn.journal import JournalEntry, written
 from multiturn.messages.content import Content
 from multiturn.messages.message import Object
-from multiturn.provenance import told_object
 
 if TYPE_CHECKING:
     from multiturn.chat import ChatSession
@@ -121,9 +121,7 @@ def conversation_of(chat: ChatSession) -> Conversation:
 
 def _record(turn: Turn) -> Object | None:
     """Return what is known of a turn beside its contents."""
-    told = turn.told() if callable(turn.told) else turn.told
-    if isinstance(told, list):
-        told = told_object(told) if told else None
+    told = turn.told() if callable(turn.told) else written(turn.told)
     return {name: value for name, value in (told or {}).items() if name != "contents"}
 
 
@@ -139,6 +137,20 @@ def _tries(journal: Iterable[JournalEntry], order: Sequence[str]) -> tuple[Try, 
         else:
             tries.append(Try(entry, place))
     return tuple(tries)
+
+
+def tried(entry: JournalEntry) -> Object:
+    """Return what was said in a try and what came of it, in JSON; what is not there is left out."""
+    members: Object = {"contents": [content.json_object for content in entry.contents]}
+    if entry.results:
+        members["results"] = {str(index): part for index, part in entry.results.items()}
+    if entry.received is not None:
+        members["received"] = entry.received
+    error = entry.error
+    if error is not None:
+        told = str(error) if type(error) is BackendError else f"{type(error).__name__}: {error}"
+        members["error"] = told
+    return members
 
 
 def journal_of(conversation: Conversation) -> list[JournalEntry]:

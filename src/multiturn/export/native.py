@@ -25,7 +25,7 @@ import re
 from typing import Any, get_args
 
 from multiturn.errors import BackendError, InvalidContent
-from multiturn.export.conversation import Conversation, Try
+from multiturn.export.conversation import Conversation, Try, tried
 from multiturn.export.json_text import dumps
 from multiturn.export.report import Report, a_list, a_text, an_object
 from multiturn.export.source import Source
@@ -78,16 +78,12 @@ def _turn(turn: Turn, conversation: Conversation) -> Object:
 
 
 def _try(one: Try) -> Object:
-    entry, error = one.entry, one.entry.error
-    told = str(error) if type(error) is BackendError else f"{type(error).__name__}: {error}"
+    entry = one.entry
     members: Object = {
         "place": one.place,
         "parent": entry.parent.id if entry.parent else None,
         "outcome": "interrupted" if entry.outcome == "open" else entry.outcome,
-        "contents": [content.json_object for content in entry.contents],
-        "results": {str(index): part for index, part in entry.results.items()},
-        "received": entry.received,
-        "error": told if error is not None else None,
+        **tried(entry),
         "record": known_of(entry),
     }
     return {name: value for name, value in members.items() if value not in (None, {})}

@@ -6,8 +6,7 @@ import os
 import time
 from collections.abc import Iterable
 
-from multiturn.errors import BackendError
-from multiturn.export.conversation import Conversation
+from multiturn.export.conversation import Conversation, tried
 from multiturn.history import Turn
 from multiturn.journal import JournalEntry, known_of
 from multiturn.messages.message import Object
@@ -101,7 +100,7 @@ class _Rows:
         self._blobs.update(record.blobs)
 
     def _add_try(self, entry: JournalEntry) -> None:
-        record = recorded({"at": self._at, **_told(entry)})
+        record = recorded({"at": self._at, **tried(entry), **known_of(entry)})
         identity, base = os.urandom(16).hex(), self._ids[_id(entry.parent)]
         outcome = "interrupted" if entry.outcome == "open" else entry.outcome
         row = StoredAttempt(identity, base, self._place, outcome, False, record.body)
@@ -112,18 +111,3 @@ class _Rows:
 
 def _id(turn: Turn | None) -> str | None:
     return None if turn is None else turn.id
-
-
-def _told(entry: JournalEntry) -> Object:
-    """Return what is recorded of a try."""
-    members: Object = {"contents": [content.json_object for content in entry.contents]}
-    members |= known_of(entry)
-    if entry.results:
-        members["results"] = {str(index): part for index, part in entry.results.items()}
-    if entry.received is not None:
-        members["received"] = entry.received
-    error = entry.error
-    if error is not None:
-        told = str(error) if type(error) is BackendError else f"{type(error).__name__}: {error}"
-        members["error"] = told
-    return members
