@@ -119,29 +119,6 @@ def expected_bytes(path: Path) -> bytes:
     return b"<" + b",".join(encode(c) for c in path) + b">"
 
 
-def test_each_content_is_encoded_once() -> None:
-    calls: list[str] = []
-
-    def counting(value: Content) -> bytes:
-        calls.append(value.text)
-        return encode(value)
-
-    head = None
-    for i in range(20):
-        head = turn(head, str(i))
-        path = head.path.plus(content("next"))
-        assert expected_bytes(path) == path.encoded(counting, b"<", b">")
-    assert 40 == len([text for text in calls if text != "next"])
-
-
-@pytest.mark.parametrize("length", [0, 1])
-def test_a_short_path_is_encoded_without_stray_commas(length: int) -> None:
-    path = turn(None, "a").path if length else empty_path()
-    assert expected_bytes(path) == path.encoded(encode, b"<", b">")
-    longer = path.plus(content("x"))
-    assert expected_bytes(longer) == longer.encoded(encode, b"<", b">")
-
-
 class Joined:
     """A fold that gives the bytes of ``encode``, joined by commas; the state is a count."""
 
@@ -150,7 +127,8 @@ class Joined:
     def __init__(self, step: Any = encode) -> None:
         self._encode = step
 
-    def step(self, state: int, content: Content) -> tuple[bytes, int]:
+    def step(self, state: int, content: Content, index: int) -> tuple[bytes, int]:
+        assert state == index
         return (b"," if state else b"") + self._encode(content), state + 1
 
     def end(self, state: int) -> bytes:
@@ -173,8 +151,61 @@ def test_a_fold_steps_once_over_each_content() -> None:
     assert b"<>" == empty_path().folded(fold, b"<", b">")
 
 
-@pytest.mark.parametrize("way", ["encoded", "folded"])
-def test_an_encoder_that_fails_spoils_nothing(way: str) -> None:
+@pytest.mark.parametrize("length", [0, 1])
+def test_a_short_path_is_encoded_without_stray_commas(length: int) -> None:
+    path = turn(None, "a").path if length else empty_path()
+    assert expected_bytes(path) == path.folded(Joined(), b"<", b">")
+    longer = path.plus(content("x"))
+    assert expected_bytes(longer) == longer.folded(Joined(), b"<", b">")
+
+
+def test_what_was_sent_is_not_encoded_again_when_it_becomes_a_turn() -> None:
+    calls: list[str] = []
+
+    def counting(value: Content) -> bytes:
+        calls.append(value.text)
+        return encode(value)
+
+    fold, first, message = Joined(counting), turn(None, "a"), content("b").frozen()
+    for _ in range(2):  # asked again, it is known too
+        assert expected_bytes(first.path.plus(message)) == first.path.plus(message).folded(
+            fold, b"<", b">"
+        )
+    head = Turn(first, [message, content("B", "model")])
+    assert expected_bytes(head.path) == head.path.folded(fold, b"<", b">")
+    assert ["a", "A", "b", "B"] == calls
+
+
+def test_what_was_sent_in_vain_is_not_taken_for_what_was_said() -> None:
+    fold, first, message = Joined(), turn(None, "a"), content("b").frozen()
+    vain = first.path.plus(content("?"), message)
+    assert expected_bytes(vain) == vain.folded(fold, b"<", b">")
+    other = Turn(first, [message, content("B", "model")])
+    assert expected_bytes(other.path) == other.path.folded(fold, b"<", b">")
+    elsewhere = Turn(first, [content("c"), message])
+    assert expected_bytes(elsewhere.path) == elsewhere.path.folded(fold, b"<", b">")
+
+
+class Counted:
+    """A fold whose bytes depend on all that came before."""
+
+    start = ""
+
+    def step(self, state: str, content: Content, index: int) -> tuple[bytes, str]:
+        state += content.text
+        return state.encode(), state
+
+    def end(self, state: str) -> bytes:
+        return b""
+
+
+def test_the_same_content_behind_another_is_encoded_as_it_must_be_there() -> None:
+    fold, first, message = Counted(), turn(None, "a"), content("b").frozen()
+    assert b"aaAaA?aA?b" == first.path.plus(content("?"), message).folded(fold)
+    assert b"aaAaA!aA!b" == Turn(first, [content("!"), message]).path.folded(fold)
+
+
+def test_an_encoder_that_fails_spoils_nothing() -> None:
     path = turn(turn(None, "a"), "b").path
 
     for fails_at in range(4):
@@ -185,18 +216,16 @@ def test_an_encoder_that_fails_spoils_nothing(way: str) -> None:
                 raise ValueError(value.text)
             return encode(value)
 
-        act: Any = path.encoded if way == "encoded" else path.folded
-        encoder: Any = failing if way == "encoded" else Joined(failing)
+        fold = Joined(failing)
         with pytest.raises(ValueError, match=r"a|A|b|B"):
-            act(encoder)
-        assert expected_bytes(path) == act(encoder, b"<", b">")
+            path.folded(fold)
+        assert expected_bytes(path) == path.folded(fold, b"<", b">")
 
 
-@pytest.mark.parametrize("way", ["encoded", "folded"])
-def test_an_interrupt_at_any_line_of_encoding_spoils_nothing(way: str) -> None:
+def test_an_interrupt_at_any_line_of_encoding_spoils_nothing() -> None:
     n = 0
-    encoder: Any = encode if way == "encoded" else Joined()
-    works = (Path.encoded,) if way == "encoded" else (Path.folded_pieces, Path._grown)
+    fold = Joined()
+    works = (Path.folded_pieces, Path._grown, Path._stepped_on)
     while True:
         n += 1
         path = turn(turn(None, "a"), "b").path.plus(content("x"))
@@ -215,14 +244,14 @@ def test_an_interrupt_at_any_line_of_encoding_spoils_nothing(way: str) -> None:
         tracer = sys.gettrace()
         sys.settrace(trace)
         try:
-            getattr(path, way)(encoder, b"<", b">")
+            path.folded(fold, b"<", b">")
         except KeyboardInterrupt:
             pass
         else:
             break
         finally:
             sys.settrace(tracer)
-        assert expected_bytes(path) == getattr(path, way)(encoder, b"<", b">")
+        assert expected_bytes(path) == path.folded(fold, b"<", b">")
     assert n > 15
 
 
@@ -241,6 +270,9 @@ class Tree(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
+        self.fold = Joined()
+        shared = content("shared").frozen()
+        self.messages = {name: [content(name).frozen(), shared] for name in "mn"}
         self.heads: list[Turn | None] = [None]
         self.texts: list[list[str]] = [[]]
 
@@ -251,11 +283,23 @@ class Tree(RuleBasedStateMachine):
         self.heads.append(turn(self.heads[i], text))
         self.texts.append([*self.texts[i], text, text.upper()])
 
+    @rule(data=st.data(), text=st.sampled_from(["m", "n"]))
+    def send(self, data: Any, text: str) -> None:
+        i = data.draw(st.integers(0, len(self.heads) - 1))
+        path = path_of(self.heads[i]).plus(*self.messages[text])
+        assert expected_bytes(path) == path.folded(self.fold, b"<", b">")
+
+    @rule(data=st.data(), text=st.sampled_from(["m", "n"]))
+    def grow_by_what_was_sent(self, data: Any, text: str) -> None:
+        i = data.draw(st.integers(0, len(self.heads) - 1))
+        self.heads.append(Turn(self.heads[i], self.messages[text]))
+        self.texts.append([*self.texts[i], *(c.text for c in self.messages[text])])
+
     @rule(data=st.data())
     def encode_one(self, data: Any) -> None:
         i = data.draw(st.integers(0, len(self.heads) - 1))
         path = path_of(self.heads[i])
-        assert expected_bytes(path) == path.encoded(encode, b"<", b">")
+        assert expected_bytes(path) == path.folded(self.fold, b"<", b">")
 
     @invariant()
     def paths_are_lists(self) -> None:

@@ -12,7 +12,16 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypeVar, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Generic,
+    Literal,
+    Protocol,
+    TypeAlias,
+    TypeVar,
+    overload,
+)
 
 from multiturn.messages.content import Content
 from multiturn.messages.message import Object
@@ -32,7 +41,6 @@ Outcome: TypeAlias = Literal[
     "abandoned",
     "interrupted",
 ]
-Encoder: TypeAlias = Callable[[Content], bytes]
 # What is known of a turn beside its contents: rounds, as they were or written down in an
 # object, or what reads such an object.
 Told: TypeAlias = "list[Any] | Object | Callable[[], Object | None] | None"
@@ -55,8 +63,14 @@ class Fold(Protocol[S]):
         """The state before the first content; states never change."""
         ...
 
-    def step(self, state: S, content: Content) -> tuple[bytes, S]:
-        """Return what a content adds to the bytes so far, and the state behind it."""
+    def step(self, state: S, content: Content, index: int) -> tuple[bytes, S]:
+        """Return what a content adds to the bytes so far, and the state behind it.
+
+        Args:
+            state: The state before the content.
+            content: Frozen.
+            index: How many contents precede it.
+        """
         ...
 
     def end(self, state: S) -> bytes:
@@ -64,19 +78,36 @@ class Fold(Protocol[S]):
         ...
 
 
+class _Folded(Generic[S]):
+    """What a branch keeps of one fold.
+
+    Attributes:
+        buffer: The bytes of all contents so far.
+        ends: Where each content ends in it.
+        states: The state behind each content.
+        ahead: By index, what was sent behind the last of them, the state before it, and
+            what it gave: most often it becomes the next turn, and is not encoded again.
+    """
+
+    __slots__ = ("ahead", "buffer", "ends", "states")
+
+    def __init__(self) -> None:
+        self.buffer = bytearray()
+        self.ends: list[int] = []
+        self.states: list[S] = []
+        self.ahead: dict[int, tuple[Content, S, bytes, S]] = {}
+
+
 class Branch:
     """The contents along one branch, oldest first; grows at its end only."""
 
-    __slots__ = ("__weakref__", "contents", "encodings", "folds", "free_ends", "lock")
+    __slots__ = ("__weakref__", "contents", "folds", "free_ends", "lock")
 
     def __init__(self, contents: Iterable[Content] = ()) -> None:
         self.contents = list(contents)
         # Where it may grow: its end, and nothing while a turn is put there.
         self.free_ends = {len(self.contents)}
-        # Bytes of all contents so far joined by commas, and where each content ends.
-        self.encodings: dict[Encoder, tuple[bytearray, list[int]]] = {}
-        # The same for folds: bytes, where each content ends, and the state there.
-        self.folds: dict[Fold[Any], tuple[bytearray, list[int], list[Any]]] = {}
+        self.folds: dict[Fold[Any], _Folded[Any]] = {}
         self.lock = threading.Lock()
         _branches.add(self)
 
@@ -173,30 +204,6 @@ class Path(Sequence[Content]):
         """Return this path with contents behind it; they are not copied."""
         return Path(self._branch, self._end, (*self._more, *contents))
 
-    def encoded(self, encode: Encoder, head: bytes = b"", tail: bytes = b"") -> bytes:
-        """Return ``head``, all contents encoded and joined by commas, and ``tail``.
-
-        Args:
-            encode: Pure; called once for each content of a branch, ever.
-            head: What stands before.
-            tail: What stands behind.
-        """
-        more = b",".join([encode(content) for content in self._more])
-        branch, end = self._branch, self._end
-        if not end:
-            return b"".join((head, more, tail))
-        comma = b"," if more else b""
-        with branch.lock:
-            buffer, ends = branch.encodings.setdefault(encode, (bytearray(), []))
-            for content in branch.contents[len(ends) : end] if len(ends) < end else ():
-                del buffer[ends[-1] if ends else 0 :]  # what an interrupted call left
-                if ends:
-                    buffer += b","
-                buffer += encode(content)
-                ends.append(len(buffer))
-            with memoryview(buffer) as view:
-                return b"".join((head, view[: ends[end - 1]], comma, more, tail))
-
     def folded(self, fold: Fold[S], head: bytes = b"", tail: bytes = b"") -> bytes:
         """Return ``head``, what a fold makes of all contents, and ``tail``.
 
@@ -215,48 +222,62 @@ class Path(Sequence[Content]):
         As long as it is held, whoever goes on with the branch works on a copy.
         """
         said: bytes | memoryview = b""
-        state, end = fold.start, self._end
-        if end:
-            with self._branch.lock:
-                buffer, ends, states = self._grown(fold)
-                state, size = states[end - 1], ends[end - 1]
-                said = memoryview(buffer)[:size] if size > _COPIED_BYTES else bytes(buffer[:size])
-        pieces = [head, said]
-        for content in self._more:
-            piece, state = fold.step(state, content)
-            pieces.append(piece)
-        pieces += fold.end(state), tail
-        return pieces
-
-    def last_state(self, fold: Fold[S]) -> S:
-        """Return a fold's state behind all contents; steps over them as ``folded`` does."""
         state = fold.start
         if self._end:
             with self._branch.lock:
-                state = self._grown(fold)[2][self._end - 1]
-        for content in self._more:
-            state = fold.step(state, content)[1]
-        return state
+                known = self._grown(fold)
+                state, size = known.states[self._end - 1], known.ends[self._end - 1]
+                buffer = known.buffer
+                said = memoryview(buffer)[:size] if size > _COPIED_BYTES else bytes(buffer[:size])
+                more, state = self._stepped_on(fold, state, known)
+        else:
+            more, state = self._stepped_on(fold, state, None)
+        return [head, said, *more, fold.end(state), tail]
 
-    def _grown(self, fold: Fold[S]) -> tuple[bytearray, list[int], list[S]]:
+    def last_state(self, fold: Fold[S]) -> S:
+        """Return a fold's state behind all contents; steps over them as ``folded`` does."""
+        if not self._end:
+            return self._stepped_on(fold, fold.start, None)[1]
+        with self._branch.lock:
+            known = self._grown(fold)
+            return self._stepped_on(fold, known.states[self._end - 1], known)[1]
+
+    def _grown(self, fold: Fold[S]) -> _Folded[S]:
         """Return what the branch keeps of a fold, up to here; the caller holds its lock."""
         branch = self._branch
-        known = branch.folds.get(fold)
+        known: _Folded[S] | None = branch.folds.get(fold)
         if known is None:
-            known = branch.folds[fold] = bytearray(), [], []
-        buffer, ends, states = known
-        if len(ends) >= self._end:
-            return known
-        for content in branch.contents[len(ends) : self._end]:
-            del states[len(ends) :]  # what an interrupted call left
-            piece, state = fold.step(states[-1] if states else fold.start, content)
-            longer = _longer(buffer, ends[-1] if ends else 0, piece)
-            if longer is not buffer:
-                buffer = longer
-                branch.folds[fold] = buffer, ends, states
+            known = branch.folds[fold] = _Folded()
+        ends, states = known.ends, known.states
+        for index in range(len(ends), self._end):
+            del states[index:]  # what an interrupted call left
+            state = states[-1] if states else fold.start
+            piece, state = _stepped(fold, state, branch.contents[index], index, known.ahead)
+            known.buffer = _longer(known.buffer, ends[-1] if ends else 0, piece)
             states.append(state)
-            ends.append(len(buffer))
-        return buffer, ends, states
+            ends.append(len(known.buffer))
+        return known
+
+    def _stepped_on(
+        self, fold: Fold[S], state: S, known: _Folded[S] | None
+    ) -> tuple[list[bytes], S]:
+        """Return what the contents behind the branch add, and the state behind all.
+
+        Args:
+            fold: As in ``folded``.
+            state: The state behind the branch.
+            known: What the branch keeps; the caller holds its lock.  None keeps nothing.
+        """
+        before = known.ahead if known is not None else {}
+        pieces, ahead = [], {}
+        for index, content in enumerate(self._more, self._end):
+            piece, behind = _stepped(fold, state, content, index, before)
+            ahead[index] = content, state, piece, behind
+            pieces.append(piece)
+            state = behind
+        if known is not None and len(known.ends) == self._end:
+            known.ahead = ahead
+        return pieces, state
 
     @overload
     def __getitem__(self, index: int) -> Content: ...
@@ -283,6 +304,20 @@ class Path(Sequence[Content]):
 
 
 _EMPTY = Path(Branch(), 0)
+
+
+def _stepped(
+    fold: Fold[S],
+    state: S,
+    content: Content,
+    index: int,
+    ahead: dict[int, tuple[Content, S, bytes, S]],
+) -> tuple[bytes, S]:
+    """Step over a content, unless that was done ahead."""
+    made = ahead.get(index)
+    if made is not None and made[0] is content and made[1] == state:
+        return made[2], made[3]
+    return fold.step(state, content, index)
 
 
 def _longer(buffer: bytearray, size: int, piece: bytes) -> bytearray:

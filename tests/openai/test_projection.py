@@ -131,8 +131,8 @@ def test_what_was_told_stays_as_the_conversation_grows(
 ) -> None:
     state = START
     told: list[Message] = []
-    for content in view(conversation[:length]):
-        messages, state = project(state, content)
+    for index, content in enumerate(view(conversation[:length])):
+        messages, state = project(state, content, index)
         told += messages
     assert told == projected(view(conversation))[: len(told)]
     assert told + close(state) == projected(view(conversation[:length]))

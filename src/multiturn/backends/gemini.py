@@ -103,7 +103,7 @@ class Contents:
         """Nothing was said yet."""
         return "begin"
 
-    def step(self, state: Place, content: Content) -> tuple[bytes, Place]:
+    def step(self, state: Place, content: Content, index: int) -> tuple[bytes, Place]:
         """Return what a content adds, and whether it consists of results."""
         said = content.json_object
         parts = _sendable(said)

@@ -20,12 +20,10 @@ class State(NamedTuple):
     """What stays open behind a content.
 
     Attributes:
-        n_contents: How many contents there were.
         calls: Names of the calls that the last step made, in order.
         results: How many of them have a result.
     """
 
-    n_contents: int = 0
     calls: tuple[str, ...] = ()
     results: int = 0
 
@@ -35,32 +33,31 @@ class State(NamedTuple):
         return self.results < len(self.calls)
 
 
+_NOTHING_OPEN = State()
+
+
 class Pairing:
     """A ``history.Fold`` without bytes, so that each content is looked at once, ever."""
 
-    start = State()
+    start = _NOTHING_OPEN
 
-    def step(self, state: State, content: Content) -> tuple[bytes, State]:
+    def step(self, state: State, content: Content, index: int) -> tuple[bytes, State]:
         """Return what stays open; raise InvalidContent if a call and a result do not meet."""
         parts = content.json_object.get("parts") or ()
         if not state.calls:
             for part in parts:
-                if _is_of_a_call(part):
+                if "functionCall" in part or "functionResponse" in part:
                     break
             else:
-                return b"", State(state.n_contents + 1)
-        place, state = (
-            f"$.contents[{state.n_contents}]",
-            state._replace(n_contents=state.n_contents + 1),
-        )
+                return b"", _NOTHING_OPEN
         if content.json_object.get("role") == "model":
-            return b"", _called(state, _named(parts, "functionCall"), place)
+            return b"", _called(state, _named(parts, "functionCall"), index)
         results = _named(parts, "functionResponse")
         if results:
-            return b"", _answered(state, results, place)
+            return b"", _answered(state, results, index)
         if state.waits:
-            raise InvalidContent(place, _words(parts), _missing(state))
-        return b"", State(state.n_contents)
+            raise InvalidContent(_place(index), _words(parts), _missing(state))
+        return b"", _NOTHING_OPEN
 
     def end(self, state: State) -> bytes:
         """Return nothing."""
@@ -79,30 +76,36 @@ def require_pairs(contents: Path) -> None:
     contents.last_state(_PAIRING)
 
 
-def _called(state: State, calls: tuple[str, ...], place: str) -> State:
-    if calls and state.n_contents == 1:
+def _place(index: int) -> str:
+    return f"$.contents[{index}]"
+
+
+def _called(state: State, calls: tuple[str, ...], index: int) -> State:
+    if calls and index == 0:
         raise InvalidContent(
-            place, f"a call of {_list(calls)}", "what a user said first: nobody has asked for it"
+            _place(index),
+            f"a call of {_list(calls)}",
+            "what a user said first: nobody has asked for it",
         )
     if state.results:
         if state.waits:
-            raise InvalidContent(place, "the model's next content", _missing(state))
-        return State(state.n_contents, calls)
+            raise InvalidContent(_place(index), "the model's next content", _missing(state))
+        return State(calls)
     return state._replace(calls=(*state.calls, *calls))
 
 
-def _answered(state: State, results: tuple[str, ...], place: str) -> State:
+def _answered(state: State, results: tuple[str, ...], index: int) -> State:
     total = state.results + len(results)
     if not state.calls:
         raise InvalidContent(
-            place,
+            _place(index),
             f"the result of {_list(results)}",
             "no result here: the content before it calls no function; a conversation that "
             "was cut begins with what a user said",
         )
     if total > len(state.calls):
         raise InvalidContent(
-            place,
+            _place(index),
             f"{total} results, the last of {results[-1]}()",
             f"{len(state.calls)}, one for each call of {_list(state.calls)}",
         )
@@ -118,10 +121,6 @@ def _missing(state: State) -> str:
         f"{told}; send them first, as {{'function_response': {{'name': {calls[-1]!r}, "
         "'response': {…}}}, or take the call off with chat.rewind()"
     )
-
-
-def _is_of_a_call(part: object) -> bool:
-    return isinstance(part, dict) and ("functionCall" in part or "functionResponse" in part)
 
 
 def _named(parts: object, kind: str) -> tuple[str, ...]:

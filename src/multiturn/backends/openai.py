@@ -62,10 +62,10 @@ class Style(NamedTuple):
         return projection.START, False
 
     def step(
-        self, state: tuple[projection.State, bool], content: Content
+        self, state: tuple[projection.State, bool], content: Content, index: int
     ) -> tuple[bytes, tuple[projection.State, bool]]:
         """Return the messages that a content completes, with the comma before them."""
-        messages, still_open = projection.project(state[0], content)
+        messages, still_open = projection.project(state[0], content, index)
         return self._written(messages, state[1]), (still_open, state[1] or bool(messages))
 
     def end(self, state: tuple[projection.State, bool]) -> bytes:

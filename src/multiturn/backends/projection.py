@@ -70,25 +70,28 @@ class State(NamedTuple):
     Attributes:
         said: The message that the next content may still add to.
         calls: Calls of the last message that have no result yet.
-        n_contents: How many contents there were.
         n_calls: How many calls there were.
     """
 
     said: Said | None = None
     calls: tuple[OpenCall, ...] = ()
-    n_contents: int = 0
     n_calls: int = 0
 
 
 START = State()
 
 
-def project(state: State, content: Content) -> tuple[list[Message], State]:
-    """Return the messages that a content completes, and what stays open behind it."""
+def project(state: State, content: Content, index: int) -> tuple[list[Message], State]:
+    """Return the messages that a content completes, and what stays open behind it.
+
+    Args:
+        state: What was open before it.
+        content: What is said.
+        index: How many contents precede it.
+    """
     given = content.json_object.get("parts") or ()
-    path = f"$.contents[{state.n_contents}].parts"
+    path = f"$.contents[{index}].parts"
     parts = [Located(part, f"{path}[{i}]") for i, part in enumerate(given) if part]
-    state = state._replace(n_contents=state.n_contents + 1)
     if content.json_object.get("role") == "model":
         return _model_says(state, parts)
     results = [located for located in parts if "functionResponse" in located.part]
@@ -114,8 +117,8 @@ def projected(contents: Sequence[Content]) -> list[Message]:
     """Return a whole conversation as messages."""
     messages: list[Message] = []
     state = START
-    for content in contents:
-        told, state = project(state, content)
+    for index, content in enumerate(contents):
+        told, state = project(state, content, index)
         messages += told
     return messages + close(state)
 
