@@ -12,6 +12,7 @@ from gemini.wire_server import error, event, parts, reply
 from multiturn import BrokenResponseError, MalformedReply, StatusError, StopCandidateException
 from multiturn import google_errors as google
 from multiturn.backends import gemini, sse, wire_json
+from multiturn.messages.message import MAX_DEPTH
 from ways import Way
 
 A, B = reply("In pié", None), reply("ces ✓ 🌍", "STOP")
@@ -301,7 +302,7 @@ async def _streamed(way: Way, client: Canned) -> Any:
 
 
 def test_the_limit_of_nesting_is_exact() -> None:
-    allowed = b"[" * wire_json.DEPTH + b"]" * wire_json.DEPTH
+    allowed = b"[" * MAX_DEPTH + b"]" * MAX_DEPTH
     assert wire_json.parsed(allowed)
     with pytest.raises(MalformedReply, match="200 levels"):
         wire_json.parsed(b"[" + allowed + b"]")

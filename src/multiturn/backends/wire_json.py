@@ -8,9 +8,8 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from multiturn.errors import MalformedReply
+from multiturn.messages.message import MAX_DEPTH
 
-# Deeper nesting is refused, as in what is sent (``plain.MAX_DEPTH``).
-DEPTH = 200
 _EXCERPT_BYTES = 200
 
 
@@ -25,8 +24,9 @@ def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
 
 
-_decoder: Any = json.JSONDecoder(parse_float=_number, parse_constant=_no_constant)
-_scan = _decoder.scan_once
+# Raises ValueError for what is not JSON, and for numbers that no double is.
+decoder: Any = json.JSONDecoder(parse_float=_number, parse_constant=_no_constant)
+_scan = decoder.scan_once
 _SPACE = " \t\n\r"
 
 
@@ -70,7 +70,7 @@ def parsed(data: bytes | bytearray) -> Any:
         if "\\u" in text and ("\\ud" in text or "\\uD" in text):
             json.dumps(value, ensure_ascii=False).encode()
         # Whatever is opened is closed too, so that short texts cannot be deep.
-        if end > 2 * DEPTH and text.count("{") + text.count("[") > DEPTH:
+        if end > 2 * MAX_DEPTH and text.count("{") + text.count("[") > MAX_DEPTH:
             _require_depth(value)
     except StopIteration as stop:
         reason = f"no value at character {stop.value}"
@@ -79,7 +79,7 @@ def parsed(data: bytes | bytearray) -> Any:
     except UnicodeEncodeError:
         reason = "it holds half of a surrogate pair"
     except RecursionError:
-        reason = f"it is nested more than {DEPTH} levels deep"
+        reason = f"it is nested more than {MAX_DEPTH} levels deep"
     except ValueError as error:
         reason = str(error)
     else:
@@ -93,7 +93,7 @@ def _require_depth(value: Any) -> None:
     level, depth = [value], 0
     while level:
         depth += 1
-        if depth > DEPTH:
+        if depth > MAX_DEPTH:
             raise RecursionError
         level = [
             member

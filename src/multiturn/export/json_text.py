@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from typing import Any
 
+from multiturn.backends.wire_json import decoder
 from multiturn.errors import InvalidContent
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -36,17 +36,6 @@ def loads(text: str, place: str = "$") -> Any:
             double is.
     """
     try:
-        return json.loads(text, parse_float=_number, parse_constant=_no_constant)
+        return decoder.decode(text)
     except (ValueError, RecursionError) as error:
         raise InvalidContent(place, text, f"JSON ({error})") from None
-
-
-def _number(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError(f"the number {text[:20]} is too large")
-    return value
-
-
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not JSON")
