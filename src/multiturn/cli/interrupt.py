@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from types import FrameType
+from typing import Any
 
 # xterm's: the cursor is shown (25), what is pasted is not marked (2004).
 _SANE = b"\x1b[?25h\x1b[?2004l\r\n"
@@ -35,6 +36,19 @@ def interruptible() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
+def _terminal() -> tuple[int, list[Any]] | None:
+    """Return where the keyboard is read and how it is set; None if it is no terminal."""
+    if sys.platform == "win32":
+        return None
+    import termios
+
+    try:
+        descriptor = sys.stdin.fileno()
+        return descriptor, termios.tcgetattr(descriptor)
+    except (OSError, ValueError, AttributeError, termios.error):
+        return None
+
+
 @contextlib.contextmanager
 def silent_keyboard() -> Iterator[None]:
     """Do not show what is typed; it would be drawn into the answer.
@@ -42,17 +56,13 @@ def silent_keyboard() -> Iterator[None]:
     It is read afterwards, by the prompt, as it would have been there: key by key, so that
     the terminal gives no key a meaning of its own and drops nothing, also not at Ctrl-C.
     """
-    if sys.platform == "win32":
+    terminal = _terminal()
+    if terminal is None:
         yield
         return
     import termios
 
-    try:
-        descriptor = sys.stdin.fileno()
-        before = termios.tcgetattr(descriptor)
-    except (OSError, ValueError, AttributeError, termios.error):
-        yield  # not a terminal
-        return
+    descriptor, before = terminal
     silent = before.copy()
     silent[0] &= ~(termios.ICRNL | termios.INLCR | termios.IGNCR)
     silent[3] &= ~(termios.ECHO | termios.ICANON | termios.IEXTEN)
@@ -72,17 +82,13 @@ def restored_terminal() -> Iterator[None]:
 
     Only for the main thread, as signal handlers are.
     """
-    if sys.platform == "win32" or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
-        yield  # no terminal of that kind; or whoever runs us has other plans
+    terminal = _terminal()
+    if terminal is None or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield  # whoever runs us may have other plans
         return
     import termios
 
-    try:
-        descriptor = sys.stdin.fileno()
-        before = termios.tcgetattr(descriptor)
-    except (OSError, ValueError, AttributeError, termios.error):
-        yield  # not a terminal
-        return
+    descriptor, before = terminal
 
     def end(number: int, _frame: FrameType | None) -> None:
         with contextlib.suppress(OSError, termios.error):
