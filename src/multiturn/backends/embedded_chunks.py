@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
 
 from multiturn.backends.tool_grammar import AnswerReader, schema_for, whole
 from multiturn.engine import CallReader, CallSyntax, Piece
@@ -61,18 +62,23 @@ class TextChunks:
         return {**chunk, "usageMetadata": usage, "modelVersion": self._model}
 
 
-class CallChunks(TextChunks):
-    """Makes chunks of an answer in which calls may follow a text."""
+class WrittenChunks(TextChunks, ABC):
+    """Makes chunks of an answer in which a model may write calls; they come once it is whole.
 
-    def __init__(self, model: str, syntax: CallSyntax) -> None:
+    Args:
+        model: Its name.
+        feed: Takes in what was written, and gives what of it is text.
+    """
+
+    def __init__(self, model: str, feed: Callable[[str], Iterator[str]]) -> None:
         super().__init__(model)
-        self._reader = CallReader(syntax)
+        self._feed = feed
 
     def of(self, piece: Piece) -> Iterator[Object]:
-        """Give the text as it comes, and all calls once the answer is whole."""
+        """Give the text as it comes, and the calls once the answer is whole."""
         if piece.finish == "cancelled":
             return
-        for text in self._reader.feed(piece.text):
+        for text in self._feed(piece.text):
             yield _chunk({"text": text})
         if piece.finish is None:
             return
@@ -82,11 +88,25 @@ class CallChunks(TextChunks):
         elif parts:
             yield self._last(parts, piece, "STOP")
         else:
-            rest = "".join(self._reader.rest())
-            yield self._last([{"text": rest}], piece, _FINISH[piece.finish])
+            yield self._last([{"text": self._rest()}], piece, _FINISH[piece.finish])
+
+    @abstractmethod
+    def _parts(self) -> list[Object] | None:
+        """Return the calls of the whole answer as parts, None if it is malformed."""
+
+    def _rest(self) -> str:
+        """Return the text that was held back."""
+        return ""
+
+
+class CallChunks(WrittenChunks):
+    """Makes chunks of an answer in which calls may follow a text."""
+
+    def __init__(self, model: str, syntax: CallSyntax) -> None:
+        self._reader = CallReader(syntax)
+        super().__init__(model, self._reader.feed)
 
     def _parts(self) -> list[Object] | None:
-        """Return the calls of the answer as parts, None if they are malformed."""
         calls = self._reader.calls()
         if calls is None:
             return None
@@ -95,29 +115,22 @@ class CallChunks(TextChunks):
         except RecursionError:
             return None
 
+    def _rest(self) -> str:
+        return "".join(self._reader.rest())
 
-class GrammarChunks(TextChunks):
+
+class GrammarChunks(WrittenChunks):
     """Makes chunks of an answer that a grammar holds to a reply or a call."""
 
     def __init__(self, model: str) -> None:
-        super().__init__(model)
         self._reader = AnswerReader()
+        super().__init__(model, self._reader.feed)
 
-    def of(self, piece: Piece) -> Iterator[Object]:
-        """Give the reply's text as it comes, or the call once it is whole."""
-        if piece.finish == "cancelled":
-            return
-        for text in self._reader.feed(piece.text):
-            yield _chunk({"text": text})
-        if piece.finish is None:
-            return
+    def _parts(self) -> list[Object] | None:
         call = self._reader.call()
         if call is not None:
-            yield self._last([{"functionCall": call}], piece, "STOP")
-        elif self._reader.is_reply:
-            yield self._last([{"text": ""}], piece, _FINISH[piece.finish])
-        else:
-            yield self._malformed(piece)
+            return [{"functionCall": call}]
+        return [] if self._reader.is_reply else None
 
 
 def _chunk(*parts: Object) -> Object:
