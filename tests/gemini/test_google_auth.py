@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -21,7 +22,15 @@ from google.oauth2 import service_account
 
 import multiturn
 from gemini.wire_server import Pause, Received, WireServer, answers, error, whole
-from multiturn import GenerativeModel, MissingKey, Retry, StatusError, TimedOut
+from multiturn import (
+    ChatSession,
+    GenerativeModel,
+    MissingKey,
+    Retry,
+    StatusError,
+    TimedOut,
+    TurnCancelled,
+)
 from multiturn.backends import google_auth
 from multiturn.google_errors import Unauthenticated
 from multiturn.http import HttpHead
@@ -210,6 +219,76 @@ def test_threads_share_one_token(service: WireServer, tokens: Tokens, token_url:
     for thread in threads:
         thread.join(30)
     assert (["Bearer ya29.token-1"] * 8, 1) == (shown(service), len(tokens.asked))
+
+
+def test_two_service_accounts_in_turns_keep_their_tokens(
+    service: WireServer, tokens: Tokens, token_url: str
+) -> None:
+    model = vertex(service, credentials=account(token_url))
+    other = {**account(token_url), "client_email": "gliders@shop.iam.example"}
+    for _ in range(3):
+        model.generate_content("Hi")
+        model.generate_content("Hi", request_options={"credentials": dict(other)})
+    assert ["Bearer ya29.token-1", "Bearer ya29.token-2"] * 3 == shown(service)
+    assert 2 == len(tokens.asked)
+
+
+@pytest.fixture
+def silent() -> Iterator[WireServer]:
+    """A server of tokens that answers nobody."""
+    with WireServer([Pause(60)]) as server:
+        yield server
+
+
+def _cancel_when(chat: ChatSession, begun: Callable[[], object]) -> None:
+    """Cancel a chat's turn, from another thread, as soon as something has begun."""
+
+    def cancel() -> None:
+        while not begun():
+            time.sleep(0.001)
+        assert chat.last is not None
+        chat.last.cancel()
+
+    threading.Thread(target=cancel).start()
+
+
+async def test_cancelling_a_turn_ends_its_request_for_a_token(
+    way: Way, service: WireServer, silent: WireServer
+) -> None:
+    chat = vertex(service, credentials=account(silent.url)).start_chat()
+    _cancel_when(chat, lambda: silent.requests)
+    with pytest.raises(TurnCancelled):
+        await way.send(chat, "Hi")
+    assert ("cancelled", []) == (chat.journal[-1].outcome, service.requests)
+    assert not google_auth._lock.locked()
+
+
+def test_cancelling_a_task_leaves_no_request_for_a_token_behind(
+    service: WireServer, silent: WireServer
+) -> None:
+    chat = vertex(service, credentials=account(silent.url)).start_chat()
+
+    async def cancelled() -> None:
+        asking = asyncio.create_task(chat.send_message_async("Hi"))
+        while not silent.requests:
+            await asyncio.sleep(0.001)
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+
+    asyncio.run(cancelled())  # ends only when its threads have
+    assert ("cancelled", []) == (chat.journal[-1].outcome, service.requests)
+
+
+async def test_a_turn_that_waits_for_the_token_of_another_can_be_cancelled(
+    way: Way, service: WireServer, token_url: str
+) -> None:
+    chat = vertex(service, credentials=account(token_url)).start_chat()
+    with google_auth._lock:
+        _cancel_when(chat, lambda: chat.last is not None)
+        with pytest.raises(TurnCancelled):
+            await way.send(chat, "Hi")
+    assert [] == service.requests
 
 
 async def test_the_token_of_another_call_is_waited_for_within_the_time_limit(

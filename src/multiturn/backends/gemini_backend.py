@@ -139,6 +139,7 @@ class MethodCall:
         self.head: HttpHead | None = None
         self._error_body = bytearray()
         self.reader: gemini.ReplyReader  # of the request that is under way
+        self.counts: Mapping[str, int] | None = None  # tokens of the requests before it
 
     # -- what is sent --------------------------------------------------------------------
 
@@ -151,7 +152,7 @@ class MethodCall:
         if token is None and self.needs_token:
             token = self.token()
         self.head, self.goes_on = None, False
-        self.reader = gemini.ReplyReader(bool(self.query), _error_in)
+        self.reader = gemini.ReplyReader(bool(self.query), _error_in, self.counts)
         return HttpRequest(
             self.verb,
             self.url(),
@@ -194,10 +195,11 @@ class MethodCall:
 
     def token(self) -> Secret:
         """Return an access token; may block."""
-        credentials = self._backend.credentials.of(self.access.credentials, self._deadline)
+        deadline, cancel = self._deadline, self.cancel
+        credentials = self._backend.credentials.of(self.access.credentials, deadline, cancel)
         client = _http if not hasattr(self.client, "exchange") else self.client
         self._shown = google_auth.token_of(
-            credentials, client, deadline=self._deadline, refused=self._refused
+            credentials, client, deadline=deadline, cancel=cancel, refused=self._refused
         )
         return self._shown
 
@@ -240,6 +242,9 @@ class MethodCall:
             raise error_from(self.head.status, self.head.headers, bytes(self._error_body))
         return self.reader.end()
 
+    def go_on(self) -> None:
+        """See whether there is more to be sent now."""
+
     def failed(self, error: BackendError) -> None:
         """Raise an error, unless a new access token may mend it."""
         status = getattr(error, "code", None)
@@ -265,25 +270,18 @@ class _Generating(MethodCall):
             require_pairs(request.contents)
         self.method = "streamGenerateContent" if request.stream else "generateContent"
         self.query = "?alt=sse" if request.stream else ""
-        self._hops = gemini.Hops()
         self._token: str | None = None
 
     def body(self) -> Body:
         more = {"continuationToken": self._token} if self._token else None
         return gemini.body_pieces(self.request, more)
 
-    def chunks(self, event: HttpHead | bytes) -> Iterable[Object]:
-        return map(self._hops.joined, super().chunks(event))
-
-    def end(self) -> Iterable[Object]:
-        for chunk in super().end():
-            joined = self._hops.joined(chunk)
-            yield joined if self.request.stream else gemini.ended(joined)
+    def go_on(self) -> None:
         token = self.reader.continuation_token
         if token is not None:
             if token == self._token:
                 raise MalformedReply("the server asks twice to go on with the same token", token)
-            self._hops.next()
+            self.counts = self.reader.counts()
             self._token, self.goes_on = token, True
 
 
@@ -313,6 +311,7 @@ def carried_out(call: MethodCall) -> Iterator[Object]:
             finally:
                 exchange.close()
             yield from call.end()
+            call.go_on()
         except BackendError as error:
             event = exchange = None  # a server may echo a key: not for tracebacks
             call.failed(error)
@@ -332,6 +331,7 @@ async def carried_out_async(call: MethodCall) -> AsyncIterator[Object]:
                 await exchange.aclose()
             for chunk in call.end():
                 yield chunk
+            call.go_on()
         except BackendError as error:
             event = exchange = None  # as above
             call.failed(error)

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import threading
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from multiturn.access import Secret
 from multiturn.cancel import Cancel
-from multiturn.errors import BackendError, ConnectionFailed, MissingKey, UsageError
+from multiturn.errors import (
+    BackendError,
+    ConnectionFailed,
+    MissingKey,
+    TurnCancelled,
+    UsageError,
+)
 from multiturn.http import HttpClient, HttpHead, HttpRequest
 from multiturn.http.blocking import total_timed_out
 
@@ -22,15 +29,21 @@ _SCOPES = (
 )
 # A token is waited for no longer.
 _SECONDS = 30.0
+# How often one that waits for the token of another looks whether it was cancelled.
+_LOOK_SECONDS = 0.02
+# Of so many service accounts at once the tokens are used again.
+_REMEMBERED = 32
 _lock = threading.Lock()
 
 
 @contextmanager
-def _alone(deadline: float) -> Iterator[None]:
-    """Let nobody else ask for a token; who comes to it too late is told so."""
+def _alone(deadline: float, cancel: Cancel) -> Iterator[None]:
+    """Let nobody else ask for a token; who comes to it too late, or gives up, is told so."""
     lock = _lock
-    if not lock.acquire(timeout=max(deadline - time.monotonic(), 0.0)):
-        raise total_timed_out()
+    while not lock.acquire(timeout=min(max(deadline - time.monotonic(), 0.0), _LOOK_SECONDS)):
+        _require_go(cancel)
+        if time.monotonic() >= deadline:
+            raise total_timed_out()
     try:
         yield
     finally:
@@ -47,27 +60,45 @@ def _google_auth() -> Any:
     return google.auth
 
 
+def _require_go(cancel: Cancel) -> None:
+    if cancel.reason is not None:
+        raise TurnCancelled(cancel.reason)
+
+
 class KnownCredentials:
-    """The credentials that one backend was given last, so that a token is used again."""
+    """The credentials that one backend was given lately, so that their tokens are used again."""
 
     def __init__(self) -> None:
-        # What was given, the file that the environment named then, and what they mean.
-        self._known: tuple[Any, str | None, Any] | None = None
+        # By what was given, the one used last at the end; an object knows its own token.
+        self._known: dict[Hashable, Any] = {}
 
-    def of(self, given: Any, deadline: float) -> Any:
+    def of(self, given: Any, deadline: float, cancel: Cancel) -> Any:
         """Return the object of google-auth for what was given, the same one each time.
 
         Args:
             given: Such an object, the dict of a service account, or None for the
                 application default credentials.
             deadline: When they must be there, as ``time.monotonic()`` counts.
+            cancel: Raised by any thread, it ends the wait with TurnCancelled.
         """
-        file = os.environ.get("GOOGLE_APPLICATION_CREDENTIALS") if given is None else None
-        with _alone(deadline):
-            if self._known is None or self._known[0] is not given or self._known[1] != file:
+        if given is not None and not isinstance(given, Mapping):
+            return credentials_from(given)
+        name = _name_of(given)
+        with _alone(deadline, cancel):
+            found = self._known.pop(name, None)
+            if found is None:
                 found = default_credentials() if given is None else credentials_from(given)
-                self._known = given, file, found
-            return self._known[2]
+            self._known[name] = found
+            if len(self._known) > _REMEMBERED:
+                del self._known[next(iter(self._known))]
+            return found
+
+
+def _name_of(given: Mapping[str, Any] | None) -> Hashable:
+    """Return what tells credentials apart: a hash of a dict, or the file of the environment."""
+    if given is None:
+        return os.environ.get("GOOGLE_APPLICATION_CREDENTIALS")
+    return hashlib.sha256(repr(sorted(given.items(), key=repr)).encode()).digest()
 
 
 def default_credentials() -> Any:
@@ -112,7 +143,12 @@ def credentials_from(given: Any) -> Any:
 
 
 def token_of(
-    credentials: Any, client: HttpClient, *, deadline: float, refused: Secret | None = None
+    credentials: Any,
+    client: HttpClient,
+    *,
+    deadline: float,
+    cancel: Cancel,
+    refused: Secret | None = None,
 ) -> Secret:
     """Return an access token that is valid now; may ask Google's servers, blocking.
 
@@ -120,16 +156,19 @@ def token_of(
         credentials: Of google-auth.
         client: Carries the requests for a token.
         deadline: When it must be there, as ``time.monotonic()`` counts.
+        cancel: Raised by any thread, it ends the request for a token, and the wait for
+            that of another call.
         refused: A token that a server refused; another is asked for.
 
     Raises:
+        TurnCancelled: ``cancel`` was raised.
         StatusError, ConnectionFailed, TimedOut: No token could be had.
     """
-    with _alone(deadline):
+    with _alone(deadline, cancel):
         if not credentials.valid or refused == Secret(str(credentials.token)):
             try:
-                credentials.refresh(_Carrier(client, deadline))
-            except BackendError:
+                credentials.refresh(_Carrier(client, deadline, cancel))
+            except (BackendError, TurnCancelled):
                 raise
             except Exception as error:
                 raise _unauthenticated(error) from None
@@ -155,8 +194,8 @@ def _said(error: Exception) -> str:
 class _Carrier:
     """What google-auth calls to send a request."""
 
-    def __init__(self, client: HttpClient, deadline: float) -> None:
-        self._client, self._deadline = client, deadline
+    def __init__(self, client: HttpClient, deadline: float, cancel: Cancel) -> None:
+        self._client, self._deadline, self._cancel = client, deadline, cancel
 
     def __call__(
         self,
@@ -170,10 +209,11 @@ class _Carrier:
         data = body.encode() if isinstance(body, str) else body or b""
         deadline = min(self._deadline, time.monotonic() + min(timeout or _SECONDS, _SECONDS))
         request = HttpRequest(method, url, tuple((headers or {}).items()), data, deadline)
-        head, *pieces = self._client.exchange(request, Cancel())
-        if not isinstance(head, HttpHead):
+        events = list(self._client.exchange(request, self._cancel))
+        _require_go(self._cancel)  # an exchange that is cancelled just ends
+        if not events or not isinstance(events[0], HttpHead):
             raise ConnectionFailed("the HTTP client gave no head")
-        return _Answer(head, b"".join(p for p in pieces if isinstance(p, bytes)))
+        return _Answer(events[0], b"".join(p for p in events if isinstance(p, bytes)))
 
 
 class _Answer:
