@@ -68,6 +68,7 @@ def test_an_answer_is_the_same_in_any_pieces(
         text = "Said."
     written = syntax.write(text, said)
     assert (text, said) == read(syntax, cut(data, written))
+    assert (text, said) == syntax.read(written)
     assert written == syntax.respelt(written)
     assert written == "".join(segment.text for segment in syntax.segments(written))
 
@@ -80,6 +81,7 @@ def test_whatever_is_written_nothing_of_it_depends_on_the_pieces(
     pieces = cut(data, written)
     whole = read(syntax, [written])
     assert whole == read(syntax, pieces)
+    assert (None if whole[1] is None else whole) == syntax.read(written)
     if whole[1] == []:
         assert written == whole[0]
 

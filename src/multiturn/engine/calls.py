@@ -65,6 +65,8 @@ class CallSyntax:
 
     def read(self, answer: str) -> tuple[str, list[Call]] | None:
         """Return the text and the calls of an answer, None if it is not well-formed."""
+        if self.mark not in answer:  # as in most, and all are read for each prompt
+            return answer, []
         reader = CallReader(self)
         text = "".join([*reader.feed(answer), *reader.rest()])
         calls = reader.calls()
