@@ -7,8 +7,9 @@ streamGenerateContent and countTokens) and its guide to thought signatures.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import chain
 from typing import Any, Literal, TypeAlias
 
 from multiturn.backends.sse import SseDecoder
@@ -146,10 +147,10 @@ def _signed(parts: list[Object]) -> list[Object]:
 
     A signature that arrived after its call, on an empty text of its own, is the call's.
     """
-    calls = [i for i, part in enumerate(parts) if "functionCall" in part]
-    if not calls or "thoughtSignature" in parts[calls[0]]:
+    first = _first_call(parts)
+    if first is None or "thoughtSignature" in parts[first]:
         return parts
-    first, signature, kept = calls[0], NO_SIGNATURE, list(parts)
+    signature, kept = NO_SIGNATURE, list(parts)
     for i, part in enumerate(parts[first + 1 :], first + 1):
         if part.get("text") == "" and "thoughtSignature" in part:
             signature = part["thoughtSignature"]
@@ -157,6 +158,13 @@ def _signed(parts: list[Object]) -> list[Object]:
             break
     kept[first] = {**parts[first], "thoughtSignature": signature}
     return kept
+
+
+def _first_call(parts: list[Object]) -> int | None:
+    for i, part in enumerate(parts):
+        if "functionCall" in part:
+            return i
+    return None
 
 
 def _system(content: Content) -> Object:
@@ -188,15 +196,30 @@ def _joined(parts: list[Object]) -> bytes:
 class ReplyReader:
     """Reads the body of one answer, streamed or whole, into chunks.
 
+    The server may give an answer in several hops.  Its counts of tokens are cumulative
+    within a hop, and are added up over hops here.
+
+    Args:
+        is_stream: Whether the body is a stream of events.
+        read_error: Makes an error of one that stands in the place of a chunk.
+        before: The tokens of the hops before.
+
     Attributes:
-        continuation_token: With what to ask for the rest, None if this was all.
+        continuation_token: With what to ask for the next hop, None if this was the last.
     """
 
-    def __init__(self, is_stream: bool, read_error: Callable[[Any], Exception]) -> None:
+    def __init__(
+        self,
+        is_stream: bool,
+        read_error: Callable[[Any], Exception],
+        before: Mapping[str, int] | None = None,
+    ) -> None:
         self._events = SseDecoder() if is_stream else None
         self._read_error = read_error
+        self._before = before
         self._whole: list[bytes] = []
         self._bytes = 0
+        self._usages: list[Object] = []
         self.continuation_token: str | None = None
 
     def feed(self, data: bytes) -> Iterable[Object]:
@@ -214,32 +237,40 @@ class ReplyReader:
             return ()
         return self._chunks(self._events.feed(data))
 
-    def end(self) -> Iterator[Object]:
+    def end(self) -> Iterable[Object]:
         """Give the chunks that the end of the body completes."""
         if self._events is None:
             whole = b"".join(self._whole)
-            if not whole.strip():
+            if not whole or whole.isspace():
                 raise MalformedReply("the server's answer is empty")
-            yield from map(self._checked, _listed(parsed(whole)))
-            return
-        yield from self._chunks(self._events.end())
+            return map(self._ended, _listed(parsed(whole)))
+        last = self._chunks(self._events.end())
+        # No event stream: an array or an object as older front ends send it, an error
+        # without a frame, or a page of some gateway.
         stray = self._events.stray
-        if stray.strip():
-            # No event stream: an array or an object as older front ends send it, an error
-            # without a frame, or a page of some gateway.
-            yield from map(self._checked, _listed(parsed(stray)))
+        return chain(last, map(self._checked, _listed(parsed(stray)))) if stray.strip() else last
 
     def _chunks(self, events: list[bytes]) -> Iterator[Object]:
         for event in events:
             if event and event != b"[DONE]" and not event.isspace():
                 yield self._checked(parsed(event))
 
+    def _ended(self, response: Any) -> Object:
+        """Return a response that came in one piece, with its end said.
+
+        Its body was whole, so an absent finish reason means unspecified, as protocol
+        buffers have it; in a stream it would mean that the end is missing.
+        """
+        checked = self._checked(response)
+        if self.continuation_token is None:
+            for candidate in checked.get("candidates") or ():
+                candidate.setdefault("finishReason", "FINISH_REASON_UNSPECIFIED")
+        return checked
+
     def _checked(self, chunk: Any) -> Object:
         if not isinstance(chunk, dict):
             raise MalformedReply("the server sent a chunk that is no object", chunk)
         candidates = chunk.get("candidates")
-        if candidates is None and "error" in chunk and "candidates" not in chunk:
-            raise self._read_error(chunk)
         if candidates:
             if not isinstance(candidates, list):
                 raise MalformedReply("$.candidates is no list", candidates)
@@ -247,45 +278,31 @@ class ReplyReader:
                 _check_candidate(candidate)
                 if "continuationToken" in candidate:
                     self._note_continuation(candidate)
-        for name in ("usageMetadata", "promptFeedback"):
-            if name in chunk and not isinstance(chunk[name] or {}, dict):
-                raise MalformedReply(f"$.{name} is no object", chunk[name])
+        elif candidates is None and "error" in chunk and "candidates" not in chunk:
+            raise self._read_error(chunk)
+        usage = chunk.get("usageMetadata")
+        if usage:
+            if not isinstance(usage, dict):
+                raise MalformedReply("$.usageMetadata is no object", usage)
+            self._usages.append(usage)
+            if self._before:
+                chunk["usageMetadata"] = {**usage, **self.counts()}
+        if not isinstance(chunk.get("promptFeedback") or {}, dict):
+            raise MalformedReply("$.promptFeedback is no object", chunk["promptFeedback"])
         return chunk
+
+    def counts(self) -> dict[str, int]:
+        """Return the tokens of all hops so far."""
+        hop = {n: v for usage in self._usages for n, v in usage.items() if type(v) is int}
+        self._usages = [hop]
+        before = self._before or {}
+        return {n: before.get(n, 0) + hop.get(n, 0) for n in (*before, *hop)}
 
     def _note_continuation(self, candidate: Object) -> None:
         token = candidate.pop("continuationToken")
         if candidate.get("finishReason") in _CONTINUES and isinstance(token, str):
             del candidate["finishReason"]
             self.continuation_token = token
-
-
-class Hops:
-    """Joins the answers to one request that the server gave in several hops.
-
-    Usage counts are cumulative within a hop and are added up over hops.
-    """
-
-    def __init__(self) -> None:
-        self._before: dict[str, int] = {}
-        self._hop: dict[str, int] = {}
-
-    def joined(self, chunk: Object) -> Object:
-        """Return a chunk with the counts of the hops before it added; changes it."""
-        usage = chunk.get("usageMetadata")
-        if usage:
-            counts = {n: v for n, v in usage.items() if type(v) is int}
-            self._hop.update(counts)
-            if self._before:
-                names = self._before.keys() | counts
-                total = {n: self._before.get(n, 0) + self._hop.get(n, 0) for n in names}
-                chunk["usageMetadata"] = {**usage, **total}
-        return chunk
-
-    def next(self) -> None:
-        """Begin the next hop."""
-        for name, count in self._hop.items():
-            self._before[name] = self._before.get(name, 0) + count
-        self._hop = {}
 
 
 def _listed(value: Any) -> list[Any]:
@@ -345,14 +362,3 @@ def _check_part(part: Any) -> None:
         isinstance(call.get("name"), str) and isinstance(call.get("args") or {}, dict)
     ):
         raise MalformedReply("a function call has no name, or arguments that are no object", call)
-
-
-def ended(response: Object) -> Object:
-    """Return a response that came in one piece, with its end said.
-
-    Its body was whole, so an absent finish reason means unspecified, as protocol buffers
-    have it; in a stream it would mean that the end is missing.
-    """
-    for candidate in response.get("candidates") or ():
-        candidate.setdefault("finishReason", "FINISH_REASON_UNSPECIFIED")
-    return response
