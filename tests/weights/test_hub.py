@@ -6,6 +6,7 @@ import hashlib
 import http.server
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -49,9 +50,11 @@ class Hub(http.server.BaseHTTPRequestHandler):
             if path == f"/owner/one/resolve/{revision}/model.gguf":
                 etag = f'"{hashlib.sha256(CONTENT).hexdigest()}"'
                 return self.send(CONTENT, with_body, {"ETag": etag, "X-Repo-Commit": COMMIT})
-            if path == f"/api/models/owner/one/tree/{revision}":
-                tree = [{"type": "file", "path": f, "size": 1, "oid": "0"} for f in self.files]
-                return self.send(json.dumps(tree).encode(), with_body, {})
+            if path == f"/api/models/owner/one/revision/{revision}" or (
+                path == "/api/models/owner/one" and revision == "main"
+            ):
+                listed = {"id": "owner/one", "siblings": [{"rfilename": f} for f in self.files]}
+                return self.send(json.dumps(listed).encode(), with_body, {})
         self.send_response(404)
         self.send_header("X-Error-Code", "EntryNotFound" if "owner/one" in path else "RepoNotFound")
         self.send_header("Content-Length", "0")
@@ -89,19 +92,36 @@ def requests(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
 
 def locate(name: str, **environment: str) -> str:
     """Locate in a process of its own, because huggingface_hub reads its settings at import."""
+    return asked(name, **environment).stdout.strip()
+
+
+def asked(name: str, **environment: str) -> subprocess.CompletedProcess[str]:
     code = (
         "import sys\nfrom multiturn import errors, weights\n"
         "try: print(weights.locate(sys.argv[1]))\n"
         "except errors.MultiturnError as e: print(type(e).__name__ + ': ' + str(e))\n"
     )
-    run = subprocess.run(
+    return subprocess.run(
         [sys.executable, "-c", code, name],
         capture_output=True,
         text=True,
         check=True,
         env={**os.environ, **environment},
     )
-    return run.stdout.strip()
+
+
+@needs_library
+@pytest.mark.parametrize("name", ["hf:owner/one/model.gguf", "owner/one"])
+def test_a_hub_that_cannot_be_reached_is_told_in_one_line_and_at_once(
+    name: str, cache: Path, tmp_path: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        port = nobody.getsockname()[1]
+    done = asked(name, HF_ENDPOINT=f"http://127.0.0.1:{port}", HF_HOME=str(tmp_path / "hub"))
+    (line,) = done.stdout.splitlines()
+    assert line.startswith(f"DownloadFailed: fetching the weights of {name!r} failed: Connect")
+    assert line.endswith("; check the name, the network and HF_ENDPOINT")
+    assert "" == done.stderr
 
 
 @needs_library

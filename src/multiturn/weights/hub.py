@@ -125,10 +125,7 @@ def _cache_folder() -> Path:
 def _fetch(name: str, reference: Reference, force: bool) -> Path:
     library = _library(name)
     try:
-        file = reference.file
-        if file is None:
-            listed = library.list_repo_files(reference.repository, revision=reference.revision)
-            file = _only_file(name, [each for each in listed if each.endswith(".gguf")])
+        file = _file_on_hub(library, name, reference)
         paths = [
             library.hf_hub_download(
                 repo_id=reference.repository,
@@ -143,15 +140,32 @@ def _fetch(name: str, reference: Reference, force: bool) -> Path:
     except Exception as error:  # its HTTP library has changed with its releases
         first_line = re.sub(r"\s+", " ", str(error))[:300]
         gated = isinstance(error, library.errors.GatedRepoError)
+        status = getattr(getattr(error, "response", None), "status_code", None)
         raise DownloadFailed(
             name,
             f"{type(error).__name__}: {first_line}",
             "accept its licence on the hub and log in: hf auth login"
             if gated
             else "check the name, the network and HF_ENDPOINT",
-            retryable=not gated,
+            retryable=status is None or status in (408, 429) or status >= 500,
         ) from error
     return Path(paths[0])
+
+
+def _file_on_hub(library: Any, name: str, reference: Reference) -> str:
+    """Return the file that a reference means, after asking the hub for it once.
+
+    The download, and every list but this one, asks six times within 23 seconds and prints each;
+    how often to ask is the caller's to say.
+    """
+    repository, revision = reference.repository, reference.revision
+    if reference.file is None:
+        listed = library.model_info(repository, revision=revision).siblings or ()
+        files = [each.rfilename for each in listed]
+        return _only_file(name, [file for file in files if file.endswith(".gguf")])
+    first = _shards(reference.file)[0]
+    library.get_hf_file_metadata(library.hf_hub_url(repository, first, revision=revision))
+    return reference.file
 
 
 def _shards(file: str) -> list[str]:
