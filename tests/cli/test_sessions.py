@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import sqlite3
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,7 +21,7 @@ from multiturn.cli import moments
 from multiturn.cli.main import main
 from multiturn.cli.place import user_file
 from multiturn.testing import ScriptedBackend
-from stores.postgres_server import binaries, server
+from stores.postgres_server import server
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -421,16 +419,8 @@ def test_a_server_that_is_not_there_is_one_line_without_the_password() -> None:
 
 @pytest.fixture
 def postgres() -> Iterator[str]:
-    pytest.importorskip("psycopg_pool", reason="PostgresStore needs multiturn[postgres]")
-    if binaries() is None:
-        pytest.skip("NO POSTGRESQL HERE: install it (Debian: apt-get install postgresql)")
-    folder = Path(tempfile.mkdtemp(prefix="multiturn-pg-"))
-    folder.chmod(0o755)
-    try:
-        with server(folder) as cluster:
-            yield cluster.address
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with server() as cluster:
+        yield cluster.address
 
 
 def test_a_database_server_keeps_conversations_as_a_file_does(

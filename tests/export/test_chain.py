@@ -22,16 +22,10 @@ from multiturn.history import head_from, turns_of
 from multiturn.messages.content import Content
 from multiturn.stores.protocol import Store
 from multiturn.testing import ScriptedBackend
-from stores.postgres_server import binaries, server
+from stores.postgres_server import server
 
 NIGHTLY = os.environ.get("MULTITURN_TEST_EFFORT") == "nightly"
 EVERY_CODE_POINT = "".join(map(chr, range(0x110000)))
-
-pytest.importorskip("psycopg_pool", reason="PostgresStore needs multiturn[postgres]")
-needs_postgres = pytest.mark.skipif(
-    binaries() is None,
-    reason="NO POSTGRESQL HERE: install it (Debian: apt-get install postgresql)",
-)
 
 
 @pytest.fixture(scope="module")
@@ -44,15 +38,11 @@ def sqlite() -> Iterator[Store]:
 
 @pytest.fixture(scope="module")
 def postgres() -> Iterator[Store]:
-    from multiturn.stores.postgres import PostgresStore
+    with server() as cluster:
+        from multiturn.stores.postgres import PostgresStore
 
-    folder = Path(tempfile.mkdtemp(prefix="multiturn-pg-"))
-    folder.chmod(0o755)
-    try:
-        with server(folder) as cluster, PostgresStore(cluster.address, schema="chain") as store:
+        with PostgresStore(cluster.address, schema="chain") as store:
             yield store
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def letters(contents: Any) -> list[str]:
@@ -92,7 +82,6 @@ def carried(history: list[dict[str, Any]], sqlite: Store, postgres: Store) -> No
     ]
 
 
-@needs_postgres
 @settings(
     max_examples=500 if NIGHTLY else 12,
     suppress_health_check=[*settings().suppress_health_check, HealthCheck.function_scoped_fixture],
@@ -104,13 +93,11 @@ def test_the_whole_way_changes_no_letter(
     carried(history, sqlite, postgres)
 
 
-@needs_postgres
 def test_every_code_point_goes_the_whole_way(sqlite: Store, postgres: Store) -> None:
     said = {"role": "user", "parts": [{"text": EVERY_CODE_POINT}]}
     carried([said, {"role": "model", "parts": [{"text": "\udfff\ud800"}]}], sqlite, postgres)
 
 
-@needs_postgres
 def test_a_whole_tree_goes_from_store_to_store(sqlite: Store, postgres: Store) -> None:
     from multiturn.errors import BackendError
 

@@ -3,46 +3,33 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from stores.postgres_server import binaries, server
-
-pytest.importorskip("psycopg_pool", reason="PostgresStore needs multiturn[postgres]")
+from stores.postgres_server import server
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "10_workers.py"
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.skipif(
-    binaries() is None,
-    reason="NO POSTGRESQL HERE: install it (Debian: apt-get install postgresql)",
-)
 def test_four_workers_share_conversations_in_postgresql_and_a_server_of_models(
     llamacpp_server: Any,
 ) -> None:
     where = {"LLAMACPP_BASE_URL": llamacpp_server.base_url, "LLAMACPP_API_KEY": llamacpp_server.key}
-    folder = Path(tempfile.mkdtemp(prefix="multiturn-pg-"))
-    folder.chmod(0o755)
-    try:
-        with server(folder) as cluster:
-            done = subprocess.run(
-                [sys.executable, str(EXAMPLE), cluster.address, "llamacpp/smollm2"],
-                env={**os.environ, **where},
-                capture_output=True,
-                text=True,
-                timeout=250,
-                check=False,
-            )
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with server() as cluster:
+        done = subprocess.run(
+            [sys.executable, str(EXAMPLE), cluster.address, "llamacpp/smollm2"],
+            env={**os.environ, **where},
+            capture_output=True,
+            text=True,
+            timeout=250,
+            check=False,
+        )
 
     assert (0, "") == (done.returncode, done.stderr)
     *answers, ada, bob, cyd, faults = done.stdout.splitlines()

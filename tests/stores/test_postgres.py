@@ -19,7 +19,7 @@ from multiturn.stores.errors import SchemaTooNew, StoreUnreachable
 from multiturn.stores.protocol import Store
 from multiturn.testing import ScriptedBackend
 from stores.cutting_proxy import CuttingProxy
-from stores.postgres_server import Server, binaries
+from stores.postgres_server import Server
 from stores.test_processes import NIGHTLY, run
 from ways import said
 
@@ -27,13 +27,7 @@ pytest.importorskip("psycopg_pool", reason="PostgresStore needs multiturn[postgr
 
 from multiturn.stores.postgres import PostgresStore
 
-pytestmark = [
-    pytest.mark.skipif(
-        binaries() is None,
-        reason="NO POSTGRESQL HERE: install it (Debian: apt-get install postgresql)",
-    ),
-    pytest.mark.timeout(3000 if NIGHTLY else 120),
-]
+pytestmark = pytest.mark.timeout(3000 if NIGHTLY else 120)
 
 
 @pytest.fixture

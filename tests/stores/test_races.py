@@ -15,7 +15,7 @@ from multiturn.stores.conformance import say
 from multiturn.stores.errors import Conflict, SessionExists, StoreBusy
 from multiturn.stores.protocol import StoredTurn, WholeSession
 from multiturn.stores.record import recorded, turn_id
-from stores.postgres_server import Server, binaries
+from stores.postgres_server import Server
 
 pytest.importorskip("psycopg_pool", reason="PostgresStore needs multiturn[postgres]")
 
@@ -23,10 +23,6 @@ import psycopg
 
 from multiturn.stores.postgres import PostgresStore
 
-pytestmark = pytest.mark.skipif(
-    binaries() is None,
-    reason="NO POSTGRESQL HERE: install it (Debian: apt-get install postgresql)",
-)
 T = TypeVar("T")
 
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 import asyncio
 import gc
 import pickle
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import uuid
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import nullcontext
@@ -31,7 +29,6 @@ from multiturn.stores.memory import MemoryStore
 from multiturn.stores.protocol import Store
 from multiturn.stores.sqlite import SQLiteStore
 from multiturn.testing import Pause, ScriptedBackend, ScriptedReply, function_calls
-from stores.postgres_server import binaries, server
 from ways import AT_ONCE, Way, read_into, said, text_chunk, wire
 
 DIES = Path(__file__).parent / "dies.py"
@@ -112,20 +109,6 @@ ends = pytest.mark.parametrize("name", [*ENDS])
 # -- the places ---------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[str]:
-    pytest.importorskip("psycopg_pool", reason="PostgresStore needs multiturn[postgres]")
-    if binaries() is None:
-        pytest.skip("NO POSTGRESQL HERE: install it (Debian: apt-get install postgresql)")
-    folder = Path(tempfile.mkdtemp(prefix="multiturn-pg-"))
-    folder.chmod(0o755)
-    try:
-        with server(folder) as cluster:
-            yield cluster.address
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
 @pytest.fixture(params=["no store", "memory", "sqlite", "postgres"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store | None]:
     if request.param == "no store":
@@ -136,10 +119,10 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store | No
         with SQLiteStore(tmp_path / "chats.db") as store:
             yield store
     else:
+        server = request.getfixturevalue("postgres")
         from multiturn.stores.postgres import PostgresStore
 
-        address = request.getfixturevalue("postgres")
-        with PostgresStore(address, schema=f"t{uuid.uuid4().hex}") as store:
+        with PostgresStore(server.address, schema=f"t{uuid.uuid4().hex}") as store:
             yield store
 
 
