@@ -119,6 +119,10 @@ def expected_bytes(path: Path) -> bytes:
     return b"<" + b",".join(encode(c) for c in path) + b">"
 
 
+def folded(path: Path, fold: Any) -> bytes:
+    return b"<" + b"".join(path.folded(fold)[0]) + b">"
+
+
 class Joined:
     """A fold that gives the bytes of ``encode``, joined by commas; the state is a count."""
 
@@ -130,9 +134,6 @@ class Joined:
     def step(self, state: int, content: Content, index: int) -> tuple[bytes, int]:
         assert state == index
         return (b"," if state else b"") + self._encode(content), state + 1
-
-    def end(self, state: int) -> bytes:
-        return b""
 
 
 def test_a_fold_steps_once_over_each_content() -> None:
@@ -146,17 +147,17 @@ def test_a_fold_steps_once_over_each_content() -> None:
     for i in range(20):
         head = turn(head, str(i))
         path = head.path.plus(content("next"))
-        assert expected_bytes(path) == path.folded(fold, b"<", b">")
+        assert expected_bytes(path) == folded(path, fold)
     assert 40 == len([text for text in calls if text != "next"])
-    assert b"<>" == empty_path().folded(fold, b"<", b">")
+    assert b"<>" == folded(empty_path(), fold)
 
 
 @pytest.mark.parametrize("length", [0, 1])
 def test_a_short_path_is_encoded_without_stray_commas(length: int) -> None:
     path = turn(None, "a").path if length else empty_path()
-    assert expected_bytes(path) == path.folded(Joined(), b"<", b">")
+    assert expected_bytes(path) == folded(path, Joined())
     longer = path.plus(content("x"))
-    assert expected_bytes(longer) == longer.folded(Joined(), b"<", b">")
+    assert expected_bytes(longer) == folded(longer, Joined())
 
 
 def test_what_was_sent_is_not_encoded_again_when_it_becomes_a_turn() -> None:
@@ -168,22 +169,20 @@ def test_what_was_sent_is_not_encoded_again_when_it_becomes_a_turn() -> None:
 
     fold, first, message = Joined(counting), turn(None, "a"), content("b").frozen()
     for _ in range(2):  # asked again, it is known too
-        assert expected_bytes(first.path.plus(message)) == first.path.plus(message).folded(
-            fold, b"<", b">"
-        )
+        assert expected_bytes(first.path.plus(message)) == folded(first.path.plus(message), fold)
     head = Turn(first, [message, content("B", "model")])
-    assert expected_bytes(head.path) == head.path.folded(fold, b"<", b">")
+    assert expected_bytes(head.path) == folded(head.path, fold)
     assert ["a", "A", "b", "B"] == calls
 
 
 def test_what_was_sent_in_vain_is_not_taken_for_what_was_said() -> None:
     fold, first, message = Joined(), turn(None, "a"), content("b").frozen()
     vain = first.path.plus(content("?"), message)
-    assert expected_bytes(vain) == vain.folded(fold, b"<", b">")
+    assert expected_bytes(vain) == folded(vain, fold)
     other = Turn(first, [message, content("B", "model")])
-    assert expected_bytes(other.path) == other.path.folded(fold, b"<", b">")
+    assert expected_bytes(other.path) == folded(other.path, fold)
     elsewhere = Turn(first, [content("c"), message])
-    assert expected_bytes(elsewhere.path) == elsewhere.path.folded(fold, b"<", b">")
+    assert expected_bytes(elsewhere.path) == folded(elsewhere.path, fold)
 
 
 class Counted:
@@ -195,14 +194,11 @@ class Counted:
         state += content.text
         return state.encode(), state
 
-    def end(self, state: str) -> bytes:
-        return b""
-
 
 def test_the_same_content_behind_another_is_encoded_as_it_must_be_there() -> None:
     fold, first, message = Counted(), turn(None, "a"), content("b").frozen()
-    assert b"aaAaA?aA?b" == first.path.plus(content("?"), message).folded(fold)
-    assert b"aaAaA!aA!b" == Turn(first, [content("!"), message]).path.folded(fold)
+    assert b"<aaAaA?aA?b>" == folded(first.path.plus(content("?"), message), fold)
+    assert b"<aaAaA!aA!b>" == folded(Turn(first, [content("!"), message]).path, fold)
 
 
 def test_an_encoder_that_fails_spoils_nothing() -> None:
@@ -218,14 +214,14 @@ def test_an_encoder_that_fails_spoils_nothing() -> None:
 
         fold = Joined(failing)
         with pytest.raises(ValueError, match=r"a|A|b|B"):
-            path.folded(fold)
-        assert expected_bytes(path) == path.folded(fold, b"<", b">")
+            folded(path, fold)
+        assert expected_bytes(path) == folded(path, fold)
 
 
 def test_an_interrupt_at_any_line_of_encoding_spoils_nothing() -> None:
     n = 0
     fold = Joined()
-    works = (Path.folded_pieces, Path._grown, Path._stepped_on)
+    works = (Path.folded, Path._grown, Path._stepped_on)
     while True:
         n += 1
         path = turn(turn(None, "a"), "b").path.plus(content("x"))
@@ -244,14 +240,14 @@ def test_an_interrupt_at_any_line_of_encoding_spoils_nothing() -> None:
         tracer = sys.gettrace()
         sys.settrace(trace)
         try:
-            path.folded(fold, b"<", b">")
+            folded(path, fold)
         except KeyboardInterrupt:
             pass
         else:
             break
         finally:
             sys.settrace(tracer)
-        assert expected_bytes(path) == path.folded(fold, b"<", b">")
+        assert expected_bytes(path) == folded(path, fold)
     assert n > 15
 
 
@@ -287,7 +283,7 @@ class Tree(RuleBasedStateMachine):
     def send(self, data: Any, text: str) -> None:
         i = data.draw(st.integers(0, len(self.heads) - 1))
         path = path_of(self.heads[i]).plus(*self.messages[text])
-        assert expected_bytes(path) == path.folded(self.fold, b"<", b">")
+        assert expected_bytes(path) == folded(path, self.fold)
 
     @rule(data=st.data(), text=st.sampled_from(["m", "n"]))
     def grow_by_what_was_sent(self, data: Any, text: str) -> None:
@@ -299,7 +295,7 @@ class Tree(RuleBasedStateMachine):
     def encode_one(self, data: Any) -> None:
         i = data.draw(st.integers(0, len(self.heads) - 1))
         path = path_of(self.heads[i])
-        assert expected_bytes(path) == path.folded(self.fold, b"<", b">")
+        assert expected_bytes(path) == folded(path, self.fold)
 
     @invariant()
     def paths_are_lists(self) -> None:
@@ -314,9 +310,9 @@ TestTree = Tree.TestCase
 def test_what_is_being_sent_stays_as_it_is_while_the_conversation_goes_on() -> None:
     long = "so much was said " * 10_000
     first = turn(None, long)
-    sent = first.path.folded_pieces(Joined(), b"<", b">")
+    sent, _ = first.path.folded(Joined())
     before = b"".join(sent)
     path = turn(turn(first, "b"), "c").path
-    assert expected_bytes(path) == path.folded(Joined(), b"<", b">")
-    assert before == b"".join(sent) == first.path.folded(Joined(), b"<", b">")
+    assert expected_bytes(path) == folded(path, Joined())
+    assert before == b"".join(sent) == folded(first.path, Joined())[1:-1]
     assert any(isinstance(piece, memoryview) for piece in sent)

@@ -73,10 +73,6 @@ class Fold(Protocol[S]):
         """
         ...
 
-    def end(self, state: S) -> bytes:
-        """Return what closes the bytes if nothing follows."""
-        ...
-
 
 class _Folded(Generic[S]):
     """What a branch keeps of one fold.
@@ -204,43 +200,24 @@ class Path(Sequence[Content]):
         """Return this path with contents behind it; they are not copied."""
         return Path(self._branch, self._end, (*self._more, *contents))
 
-    def folded(self, fold: Fold[S], head: bytes = b"", tail: bytes = b"") -> bytes:
-        """Return ``head``, what a fold makes of all contents, and ``tail``.
+    def folded(self, fold: Fold[S]) -> tuple[list[bytes | memoryview], S]:
+        """Return what a fold makes of all contents, in pieces, and the state behind them.
+
+        A long piece is no copy: as long as it is held, whoever goes on with the branch
+        works on one.
 
         Args:
             fold: Steps once over each content of a branch, ever.
-            head: What stands before.
-            tail: What stands behind.
         """
-        return b"".join(self.folded_pieces(fold, head, tail))
-
-    def folded_pieces(
-        self, fold: Fold[S], head: bytes = b"", tail: bytes = b""
-    ) -> Sequence[bytes | memoryview]:
-        """Return the same in pieces, of which a long one is no copy.
-
-        As long as it is held, whoever goes on with the branch works on a copy.
-        """
-        said: bytes | memoryview = b""
-        state = fold.start
-        if self._end:
-            with self._branch.lock:
-                known = self._grown(fold)
-                state, size = known.states[self._end - 1], known.ends[self._end - 1]
-                buffer = known.buffer
-                said = memoryview(buffer)[:size] if size > _COPIED_BYTES else bytes(buffer[:size])
-                more, state = self._stepped_on(fold, state, known)
-        else:
-            more, state = self._stepped_on(fold, state, None)
-        return [head, said, *more, fold.end(state), tail]
-
-    def last_state(self, fold: Fold[S]) -> S:
-        """Return a fold's state behind all contents; steps over them as ``folded`` does."""
-        if not self._end:
-            return self._stepped_on(fold, fold.start, None)[1]
+        end = self._end
+        if not end:
+            return self._stepped_on(fold, fold.start, None)
         with self._branch.lock:
             known = self._grown(fold)
-            return self._stepped_on(fold, known.states[self._end - 1], known)[1]
+            size, buffer = known.ends[end - 1], known.buffer
+            said = memoryview(buffer)[:size] if size > _COPIED_BYTES else bytes(buffer[:size])
+            more, state = self._stepped_on(fold, known.states[end - 1], known)
+        return [said, *more], state
 
     def _grown(self, fold: Fold[S]) -> _Folded[S]:
         """Return what the branch keeps of a fold, up to here; the caller holds its lock."""
@@ -248,19 +225,27 @@ class Path(Sequence[Content]):
         known: _Folded[S] | None = branch.folds.get(fold)
         if known is None:
             known = branch.folds[fold] = _Folded()
-        ends, states = known.ends, known.states
-        for index in range(len(ends), self._end):
-            del states[index:]  # what an interrupted call left
-            state = states[-1] if states else fold.start
-            piece, state = _stepped(fold, state, branch.contents[index], index, known.ahead)
-            known.buffer = _longer(known.buffer, ends[-1] if ends else 0, piece)
-            states.append(state)
-            ends.append(len(known.buffer))
+        index, ends, states = len(known.ends), known.ends, known.states
+        if index >= self._end:
+            return known
+        del states[index:]  # what an interrupted call left
+        state = states[-1] if states else fold.start
+        size = known_size = ends[-1] if ends else 0
+        pieces, new_ends, new_states = [], [], []
+        for content in branch.contents[index : self._end]:
+            piece, state = _stepped(fold, state, content, index, known.ahead)
+            index, size = index + 1, size + len(piece)
+            pieces.append(piece)
+            new_ends.append(size)
+            new_states.append(state)
+        known.buffer = _longer(known.buffer, known_size, b"".join(pieces))
+        states += new_states
+        ends += new_ends
         return known
 
     def _stepped_on(
         self, fold: Fold[S], state: S, known: _Folded[S] | None
-    ) -> tuple[list[bytes], S]:
+    ) -> tuple[list[bytes | memoryview], S]:
         """Return what the contents behind the branch add, and the state behind all.
 
         Args:
@@ -269,7 +254,8 @@ class Path(Sequence[Content]):
             known: What the branch keeps; the caller holds its lock.  None keeps nothing.
         """
         before = known.ahead if known is not None else {}
-        pieces, ahead = [], {}
+        pieces: list[bytes | memoryview] = []
+        ahead: dict[int, tuple[Content, S, bytes, S]] = {}
         for index, content in enumerate(self._more, self._end):
             piece, behind = _stepped(fold, state, content, index, before)
             ahead[index] = content, state, piece, behind

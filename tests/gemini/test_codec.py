@@ -28,7 +28,7 @@ def sent(contents: list[dict[str, Any]], model: str = "gemini-2.5-pro", **member
     listed = [Content.view(content, frozen=True) for content in contents]
     head = head_from(listed[:-1])
     path = (head.path if head else empty_path()).plus(listed[-1])
-    return json.loads(gemini.body(Request(model=model, contents=path, **members)))
+    return json.loads(gemini.unchecked_body(Request(model=model, contents=path, **members)))
 
 
 def user(*listed: Any) -> dict[str, Any]:

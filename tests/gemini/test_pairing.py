@@ -12,9 +12,11 @@ from gemini.canned import Canned
 from gemini.test_codec import call, result, said, user
 from gemini.wire_server import event, reply
 from multiturn import GenerativeModel, InvalidContent
-from multiturn.backends.gemini_pairing import Pairing, require_pairs
+from multiturn.backends import gemini
+from multiturn.backends.gemini import Contents
 from multiturn.history import head_from
 from multiturn.messages.content import Content
+from multiturn.request import Request
 from multiturn.testing import ScriptedBackend
 from ways import Way
 
@@ -157,17 +159,18 @@ async def test_a_backend_without_the_rule_gets_what_was_said(way: Way) -> None:
 
 def test_a_content_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     looked = 0
-    step = Pairing.step
+    step = Contents.step
 
     def counting(*arguments: Any) -> Any:
         nonlocal looked
         looked += 1
         return step(*arguments)
 
-    monkeypatch.setattr(Pairing, "step", counting)
+    monkeypatch.setattr(Contents, "step", counting)
     contents = [Content.view(c, frozen=True) for c in [user("Hi"), said("Ho")] * 100]
     head = head_from(contents)
     assert head is not None
     for _ in range(50):
-        require_pairs(head.path.plus(Content.view(user("And?"), frozen=True)))
+        path = head.path.plus(Content.view(user("And?"), frozen=True))
+        gemini.body(Request(model="gemini-x", contents=path))
     assert 250 == looked

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from multiturn import GenerativeModel
-from multiturn.backends.openai import Style, body
+from multiturn.backends import openai
+from multiturn.backends.openai import Style
 from multiturn.config import merged_config
 from multiturn.errors import InvalidContent, UnknownName, UsageError
 from multiturn.history import Turn, empty_path
@@ -18,6 +19,10 @@ from multiturn.request import Request
 from multiturn.tools.accepted import tool_config_object, tool_objects
 
 PNG = base64.b64encode(b"\x89PNG").decode()
+
+
+def body(request: Request, style: Style) -> bytes:
+    return b"".join(openai.body(request, style))
 
 
 def sent(*contents: dict[str, Any], style: Style | None = None, **members: Any) -> Any:

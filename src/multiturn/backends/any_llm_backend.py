@@ -132,7 +132,7 @@ class AnyLlmBackend:
 
     def arguments(self, request: Request) -> Object:
         """Return a request as the arguments of any-llm's ``acompletion``."""
-        written: Object = json.loads(openai.body(request, self._style))
+        written: Object = json.loads(b"".join(openai.body(request, self._style)))
         return {**written, **self._more}
 
     def __repr__(self) -> str:

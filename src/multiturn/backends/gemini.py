@@ -7,11 +7,13 @@ streamGenerateContent and countTokens) and its guide to thought signatures.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from itertools import chain
 from typing import Any, Literal, TypeAlias
 
+from multiturn.backends.gemini_pairing import NOTHING_OPEN, paired
+from multiturn.backends.gemini_pairing import State as Waiting
 from multiturn.backends.sse import SseDecoder
 from multiturn.backends.wire_json import parsed, written
 from multiturn.errors import InvalidContent, MalformedReply
@@ -25,8 +27,8 @@ from multiturn.request import Request
 # in the place of a signature, not base64.
 NO_SIGNATURE = "skip_thought_signature_validator"
 
-# What precedes a content: nothing, words, or results of calls.
-Place: TypeAlias = Literal["begin", "words", "results"]
+# What precedes a content (nothing, words, or results of calls), and what is open there.
+Told: TypeAlias = tuple[Literal["begin", "words", "results"], Waiting]
 
 _CONTINUES = ("CONTINUATION", "FINISH_REASON_CONTINUATION")
 
@@ -49,19 +51,34 @@ def wants_signatures(model: str) -> bool:
 # -- what is sent --------------------------------------------------------------------------
 
 
-def body(request: Request, more: Object | None = None) -> bytes:
+def body(request: Request, more: Object | None = None) -> list[bytes | memoryview]:
     """Return the body of generateContent or streamGenerateContent.
+
+    It comes in pieces, so that a long history is not copied.
 
     Args:
         request: What is asked.
         more: Further members of the wire's request.
+
+    Raises:
+        InvalidContent: JSON cannot hold a part, or the service would refuse for good how
+            calls and results meet; ``path`` names the place.
     """
-    return b"".join(body_pieces(request, more))
+    pieces, (_, waiting) = _contents(request)
+    # A cache may hold what results belong to.
+    if waiting.problem is not None and "cachedContent" not in request.more:
+        raise InvalidContent(*waiting.problem)
+    return [*pieces, _members(request, more)]
 
 
-def body_pieces(request: Request, more: Object | None = None) -> Sequence[bytes | memoryview]:
-    """Return the same in pieces, so that a long history is not copied."""
-    contents = _SIGNED if wants_signatures(request.model) else _PLAIN
+def _contents(request: Request) -> tuple[list[bytes | memoryview], Told]:
+    fold = _SIGNED if wants_signatures(request.model) else _PLAIN
+    pieces, told = request.contents.folded(fold)
+    return [b'{"contents":[', *pieces, b"" if told[0] == "begin" else b"]}"], told
+
+
+def _members(request: Request, more: Object | None = None) -> bytes:
+    """Return what stands behind the contents."""
     members: Object = {}
     cached = "cachedContent" in request.more or "cachedContent" in (more or {})
     if request.system_instruction is not None and not cached:
@@ -76,14 +93,23 @@ def body_pieces(request: Request, more: Object | None = None) -> Sequence[bytes 
         members["generationConfig"] = request.generation_config
     members.update(request.more)
     members.update(more or {})
-    tail = b"]" + (b"," + _bytes(members, "$")[1:] if members else b"}")
-    return request.contents.folded_pieces(contents, b'{"contents":[', tail)
+    return b"]," + _bytes(members, "$")[1:] if members else b"]}"
 
 
 def count_body(request: Request) -> bytes:
-    """Return the body of countTokens: the whole request that would be sent."""
-    model = _bytes(resource_name(request.model), "$.model")
-    return b'{"generateContentRequest":{"model":' + model + b"," + body(request)[1:] + b"}"
+    """Return the body of countTokens: the whole request that would be sent.
+
+    What the service would refuse to answer can be counted all the same.
+    """
+    return b'{"generateContentRequest":{"model":%s,%s}' % (
+        _bytes(resource_name(request.model), "$.model"),
+        unchecked_body(request)[1:],
+    )
+
+
+def unchecked_body(request: Request) -> bytes:
+    """Return the same as ``body`` in one piece, however calls and results meet."""
+    return b"".join([*_contents(request)[0], _members(request)])
 
 
 class Contents:
@@ -96,39 +122,48 @@ class Contents:
         is_signed: Whether calls without a signature get the placeholder.
     """
 
+    start: Told = ("begin", NOTHING_OPEN)
+
     def __init__(self, is_signed: bool) -> None:
         self._is_signed = is_signed
 
-    @property
-    def start(self) -> Place:
-        """Nothing was said yet."""
-        return "begin"
-
-    def step(self, state: Place, content: Content, index: int) -> tuple[bytes, Place]:
-        """Return what a content adds, and whether it consists of results."""
+    def step(self, state: Told, content: Content, index: int) -> tuple[bytes, Told]:
+        """Return what a content adds, whether it consists of results, and what stays open."""
+        before, waiting = state
         said = content.json_object
         parts = _sendable(said)
-        if self._is_signed:
-            parts = _signed(parts)
+        place: Literal["words", "results"] = "words"
+        has_calls = _has_calls(said)
+        if has_calls:
+            if self._is_signed:
+                parts = _signed(parts)
+            if all("functionResponse" in part for part in parts):
+                place = "results"
+        if has_calls or waiting is not NOTHING_OPEN:
+            waiting = paired(waiting, said, index)
+        told = _WORDS if place == "words" and waiting is NOTHING_OPEN else (place, waiting)
         joined = _joined(parts)
-        place: Place = "results"
-        for part in parts:
-            if "functionResponse" not in part:
-                place = "words"
-                break
-        if state == place == "results":
-            return b"," + joined, place
+        if before == place == "results":
+            return b"," + joined, told
         role = b"model" if said.get("role") == "model" else b"user"
-        before = b"" if state == "begin" else b"]},"
-        return b'%s{"role":"%s","parts":[%s' % (before, role, joined), place
+        return b'%s{"role":"%s","parts":[%s' % (
+            b"" if before == "begin" else b"]},",
+            role,
+            joined,
+        ), told
 
-    def end(self, state: Place) -> bytes:
-        """Return what closes the last content."""
-        return b"" if state == "begin" else b"]}"
+
+_WORDS: Told = ("words", NOTHING_OPEN)
+_PLAIN: Fold[Told] = Contents(False)
+_SIGNED: Fold[Told] = Contents(True)
 
 
-_PLAIN: Fold[Place] = Contents(False)
-_SIGNED: Fold[Place] = Contents(True)
+def _has_calls(content: Object) -> bool:
+    """Whether a content holds calls or results."""
+    for part in content.get("parts") or ():
+        if "functionCall" in part or "functionResponse" in part:
+            return True
+    return False
 
 
 def _sendable(content: Object) -> list[Object]:

@@ -11,7 +11,6 @@ from typing import Any
 
 from multiturn.access import Access, Secret, configured, from_environment
 from multiturn.backends import gemini, gemini_address, google_auth
-from multiturn.backends.gemini_pairing import require_pairs
 from multiturn.cancel import Cancel
 from multiturn.errors import BackendError, MalformedReply, MissingKey
 from multiturn.http import (
@@ -266,15 +265,13 @@ class _Generating(MethodCall):
 
     def __init__(self, backend: Gemini, request: Request, cancel: Cancel) -> None:
         super().__init__(backend, request, cancel)
-        if "cachedContent" not in request.more:  # it may hold what results belong to
-            require_pairs(request.contents)
         self.method = "streamGenerateContent" if request.stream else "generateContent"
         self.query = "?alt=sse" if request.stream else ""
         self._token: str | None = None
+        self._body = gemini.body(request)  # what is wrong in it is said before all else
 
     def body(self) -> Body:
-        more = {"continuationToken": self._token} if self._token else None
-        return gemini.body_pieces(self.request, more)
+        return self._body
 
     def go_on(self) -> None:
         token = self.reader.continuation_token
@@ -283,6 +280,7 @@ class _Generating(MethodCall):
                 raise MalformedReply("the server asks twice to go on with the same token", token)
             self.counts = self.reader.counts()
             self._token, self.goes_on = token, True
+            self._body = gemini.body(self.request, {"continuationToken": token})
 
 
 class _Counting(MethodCall):
@@ -290,7 +288,8 @@ class _Counting(MethodCall):
 
     def body(self) -> bytes:
         if gemini_address.is_vertex(self.access):  # it counts these members, by themselves
-            return gemini.body(self.request._replace(tool_config=None, safety_settings=(), more={}))
+            alone = self.request._replace(tool_config=None, safety_settings=(), more={})
+            return gemini.unchecked_body(alone)
         return gemini.count_body(self.request)
 
     def end(self) -> Iterable[Object]:

@@ -8,12 +8,12 @@ are the next message's to answer.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
-from multiturn.errors import InvalidContent
-from multiturn.history import Path
-from multiturn.messages.content import Content
 from multiturn.messages.message import Object
+
+# Where calls and results do not meet, what stands there, and what was expected.
+Problem: TypeAlias = tuple[str, object, str]
 
 
 class State(NamedTuple):
@@ -22,10 +22,12 @@ class State(NamedTuple):
     Attributes:
         calls: Names of the calls that the last step made, in order.
         results: How many of them have a result.
+        problem: The first thing that the service would refuse, None if there is none.
     """
 
     calls: tuple[str, ...] = ()
     results: int = 0
+    problem: Problem | None = None
 
     @property
     def waits(self) -> bool:
@@ -33,79 +35,59 @@ class State(NamedTuple):
         return self.results < len(self.calls)
 
 
-_NOTHING_OPEN = State()
+NOTHING_OPEN = State()
 
 
-class Pairing:
-    """A ``history.Fold`` without bytes, so that each content is looked at once, ever."""
+def paired(state: State, content: Object, index: int) -> State:
+    """Return what stays open behind a content.
 
-    start = _NOTHING_OPEN
-
-    def step(self, state: State, content: Content, index: int) -> tuple[bytes, State]:
-        """Return what stays open; raise InvalidContent if a call and a result do not meet."""
-        parts = content.json_object.get("parts") or ()
-        if not state.calls:
-            for part in parts:
-                if "functionCall" in part or "functionResponse" in part:
-                    break
-            else:
-                return b"", _NOTHING_OPEN
-        if content.json_object.get("role") == "model":
-            return b"", _called(state, _named(parts, "functionCall"), index)
-        results = _named(parts, "functionResponse")
-        if results:
-            return b"", _answered(state, results, index)
-        if state.waits:
-            raise InvalidContent(_place(index), _words(parts), _missing(state))
-        return b"", _NOTHING_OPEN
-
-    def end(self, state: State) -> bytes:
-        """Return nothing."""
-        return b""
-
-
-_PAIRING = Pairing()
-
-
-def require_pairs(contents: Path) -> None:
-    """Refuse a conversation that the service would refuse for its calls and results.
-
-    Raises:
-        InvalidContent: Its ``path`` is the content at which they do not meet.
+    Args:
+        state: What was open before it.
+        content: The wire's Content.
+        index: How many contents precede it.
     """
-    contents.last_state(_PAIRING)
+    parts = content.get("parts")
+    if state.problem is not None:
+        return state
+    if content.get("role") == "model":
+        calls = _named(parts, "functionCall")
+        return _called(state, calls, index) if calls or state.calls else NOTHING_OPEN
+    results = _named(parts, "functionResponse")
+    if results:
+        return _answered(state, results, index)
+    if state.waits:
+        return _refused(index, _words(parts), _missing(state))
+    return NOTHING_OPEN
 
 
-def _place(index: int) -> str:
-    return f"$.contents[{index}]"
+def _refused(index: int, value: object, expected: str) -> State:
+    return State(problem=(f"$.contents[{index}]", value, expected))
 
 
 def _called(state: State, calls: tuple[str, ...], index: int) -> State:
     if calls and index == 0:
-        raise InvalidContent(
-            _place(index),
-            f"a call of {_list(calls)}",
-            "what a user said first: nobody has asked for it",
+        return _refused(
+            index, f"a call of {_list(calls)}", "what a user said first: nobody has asked for it"
         )
     if state.results:
         if state.waits:
-            raise InvalidContent(_place(index), "the model's next content", _missing(state))
-        return State(calls)
+            return _refused(index, "the model's next content", _missing(state))
+        return State(calls) if calls else NOTHING_OPEN
     return state._replace(calls=(*state.calls, *calls))
 
 
 def _answered(state: State, results: tuple[str, ...], index: int) -> State:
     total = state.results + len(results)
     if not state.calls:
-        raise InvalidContent(
-            _place(index),
+        return _refused(
+            index,
             f"the result of {_list(results)}",
             "no result here: the content before it calls no function; a conversation that "
             "was cut begins with what a user said",
         )
     if total > len(state.calls):
-        raise InvalidContent(
-            _place(index),
+        return _refused(
+            index,
             f"{total} results, the last of {results[-1]}()",
             f"{len(state.calls)}, one for each call of {_list(state.calls)}",
         )

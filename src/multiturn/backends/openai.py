@@ -69,7 +69,7 @@ class Style(NamedTuple):
         return self._written(messages, state[1]), (still_open, state[1] or bool(messages))
 
     def end(self, state: tuple[projection.State, bool]) -> bytes:
-        """Return the message that is open at the end."""
+        """Return what is open at the end, as the message that it is."""
         return self._written(projection.close(state[0]), state[1])
 
     def _written(self, messages: list[Message], is_begun: bool) -> bytes:
@@ -116,8 +116,10 @@ class Style(NamedTuple):
         return message
 
 
-def body(request: Request, style: Style, more: Mapping[str, Any] | None = None) -> bytes:
-    """Return the body of a request for an answer.
+def body(
+    request: Request, style: Style, more: Mapping[str, Any] | None = None
+) -> list[bytes | memoryview]:
+    """Return the body of a request for an answer; in pieces, so that no history is copied.
 
     Args:
         request: What is asked.
@@ -134,7 +136,8 @@ def body(request: Request, style: Style, more: Mapping[str, Any] | None = None) 
     if request.system_instruction is not None:
         head += _bytes({"role": "system", "content": request.system_instruction.text})
         head += b"," if len(request.contents) else b""
-    return request.contents.folded(style, head, b"]," + _bytes(members)[1:])
+    pieces, state = request.contents.folded(style)
+    return [head, *pieces, style.end(state), b"]," + _bytes(members)[1:]]
 
 
 def _members(request: Request, style: Style) -> Object:

@@ -16,7 +16,7 @@ from multiturn.backends.wire_json import parsed
 from multiturn.cancel import Cancel
 from multiturn.errors import InvalidContent, MalformedReply, MissingKey, UsageError
 from multiturn.google_errors import MethodNotImplemented
-from multiturn.http import TOTAL_SECONDS, HttpHead
+from multiturn.http import TOTAL_SECONDS, Body, HttpHead
 from multiturn.http.route import split
 from multiturn.messages.message import Object
 from multiturn.request import Request
@@ -178,7 +178,7 @@ class _Answering(Call):
     def url(self) -> str:
         return f"{str(self.access.endpoint).rstrip('/')}/chat/completions"
 
-    def content(self) -> bytes:
+    def content(self) -> Body:
         return openai.body(self.request, self.backend.style(self.access), self.backend.more)
 
     def read(self, data: bytes) -> Iterable[Object]:
@@ -203,7 +203,7 @@ class _Counting(Call):
         root = str(self.access.endpoint).rstrip("/")
         return f"{root.removesuffix('/v1')}{self.place}"
 
-    def content(self) -> bytes:
+    def content(self) -> Body:
         request = self.request._replace(stream=False)
         return openai.body(request, self.backend.style(self.access), self.backend.more)
 

@@ -15,7 +15,7 @@ from multiturn.backends.redaction import redact
 from multiturn.cancel import Cancel
 from multiturn.errors import BackendError, MalformedReply
 from multiturn.google_errors import as_google
-from multiturn.http import CONNECT_SECONDS, TOTAL_SECONDS, Headers, HttpHead, HttpRequest
+from multiturn.http import CONNECT_SECONDS, TOTAL_SECONDS, Body, Headers, HttpHead, HttpRequest
 from multiturn.http.client import Http
 from multiturn.http.foreign import as_http_client
 from multiturn.messages.message import Object
@@ -53,7 +53,7 @@ class Call:
         """Return where it is sent."""
         raise NotImplementedError
 
-    def content(self) -> bytes:
+    def content(self) -> Body:
         """Return what is sent."""
         return b""
 

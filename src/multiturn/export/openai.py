@@ -59,7 +59,8 @@ def write(conversation: Conversation) -> bytes:
     if system is not None:
         head += dumps({"role": "system", "content": system.text}).encode()
         head += b"," if conversation.head else b""
-    return empty_path().plus(*said).folded(_STYLE, head, b"]")
+    pieces, state = empty_path().plus(*said).folded(_STYLE)
+    return b"".join([head, *pieces, _STYLE.end(state), b"]"])
 
 
 def _utf8(value: Any) -> Any:
