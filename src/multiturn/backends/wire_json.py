@@ -30,19 +30,18 @@ _scan = decoder.scan_once
 _SPACE = " \t\n\r"
 
 
-def _made_encoder() -> Callable[[Any], Iterable[str]]:
+def compact_encoder(*, allow_nan: bool = False) -> Callable[[Any], Iterable[str]]:
     """Return JSONEncoder's own encoder, which it makes anew for every value."""
-    encoder = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    encoder = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=allow_nan)
     make: Any = getattr(json.encoder, "c_make_encoder", None)
     if make is None:  # an interpreter without it
         return encoder.iterencode
-    made = make(
-        None, encoder.default, json.encoder.encode_basestring, None, ":", ",", False, False, False
-    )
+    escape = json.encoder.encode_basestring
+    made = make(None, encoder.default, escape, None, ":", ",", False, False, allow_nan)
     return lambda value: made(value, 0)
 
 
-_encode = _made_encoder()
+_encode = compact_encoder()
 
 
 def written(value: Any) -> bytes:

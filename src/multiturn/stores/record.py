@@ -16,6 +16,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
+from multiturn.backends.wire_json import compact_encoder
 from multiturn.errors import InvalidContent
 from multiturn.messages.message import Object
 from multiturn.stores.errors import StoreCorrupt
@@ -24,7 +25,8 @@ from multiturn.stores.errors import StoreCorrupt
 _BLOB_CHARACTERS = 1024
 _INLINE = "inlineData"
 _SEAL = b"multiturn turn 1\n"
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_MARK = f'"{_INLINE}":'.encode()
+_encode = compact_encoder(allow_nan=True)
 _decode = json.JSONDecoder().decode
 
 # Gives the bytes of blobs by their hashes.
@@ -50,12 +52,18 @@ def recorded(members: Object) -> Record:
         InvalidContent: A value cannot be written as JSON.
     """
     blobs: dict[str, bytes] = {}
-    places: list[list[Any]] = []
-    lean = _without_blobs(members, [], places, blobs)
-    if places:
-        lean = {**lean, "blobs": places}
+    body = _written(members)
+    if _MARK in body:  # seldom, and seen here at once
+        places: list[list[Any]] = []
+        lean = _without_blobs(members, [], places, blobs)
+        if places:
+            body = _written({**lean, "blobs": places})
+    return Record(body, blobs)
+
+
+def _written(members: Object) -> bytes:
     try:
-        return Record(_encode(lean).encode("utf-8", "surrogatepass"), blobs)
+        return "".join(_encode(members)).encode("utf-8", "surrogatepass")
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidContent("$.content", str(error), "what JSON can hold") from error
 
