@@ -146,7 +146,7 @@ def test_a_writer_waits_for_another_and_then_says_so(tmp_path: Path) -> None:
     with SQLiteStore(path, busy_timeout_seconds=0.05) as store:
         store.open("ada")
         with (
-            WriteLock(tmp_path / "chats.db-lock", 1).held(),
+            WriteLock(tmp_path / "chats.db-lock", 1),
             pytest.raises(StoreBusy, match=r"0\.05 seconds"),
         ):
             store.open("bob")

@@ -133,21 +133,39 @@ class SqlStore(SqlReader):
 
     def begin(self, state: SessionState, attempt: str, record: Record) -> SessionState:
         """Note a turn that is about to be asked for, and lease the session for it."""
-        change = "attempt = ?, holder = ?, expires_at = ?, began = version + 1, record = ?"
         for _ in range(_TRIES):
             with self._transaction(is_durable=False) as execute:
-                row = self._row(execute, state)
-                if row.attempt == attempt:
-                    return row
-                self._require_free(execute, row)
-                until = self._now(execute) + self.lease_seconds
-                self._take_over(execute, row)
-                lease = (attempt, this_process(), until, record.body)
-                if self._set(execute, row, change, *lease):
-                    under_way.add(attempt)
-                    self._use(execute, key_of(attempt), record.blobs)
-                    return row._replace(version=row.version + 1, attempt=attempt)
+                # Nearly always nobody has changed it since it was seen.
+                begun = None if state.attempt else self._lease(execute, state, attempt, record)
+                if begun is None:
+                    row = self._row(execute, state)
+                    if row.attempt == attempt:
+                        return row
+                    self._require_free(execute, row)
+                    self._take_over(execute, row)
+                    begun = self._lease(execute, row, attempt, record)
+                if begun is not None:
+                    return begun
         raise Conflict(state.name, "others changed it again and again", store=self.address)
+
+    def _lease(
+        self, execute: Execute, row: SessionState, attempt: str, record: Record
+    ) -> SessionState | None:
+        """Lease a session if it is still as it was read; None if it is not."""
+        now, until = time.time(), self._now(execute) + self.lease_seconds
+        # What may change without its version is read again.
+        leased = execute(
+            "UPDATE sessions SET attempt = ?, holder = ?, expires_at = ?, began = version + 1, "
+            "record = ?, version = version + 1, changed_at = ? WHERE key = ? AND version = ? "
+            "RETURNING name, version, (SELECT total FROM erasures)",
+            (attempt, this_process(), until, record.body, now, row.key, row.version),
+        ).fetchone()
+        if leased is None:
+            return None
+        under_way.add(attempt)
+        self._use(execute, key_of(attempt), record.blobs)
+        name, version, erasures = leased
+        return row._replace(name=name, version=version, attempt=attempt, erasures=erasures)
 
     def note(self, state: SessionState, record: Record) -> None:
         """Record how far the attempt of ``state`` has come; nothing if it has ended."""
@@ -170,12 +188,12 @@ class SqlStore(SqlReader):
         """Add turns and move the head to the last, if nothing happened since ``begin``."""
         head = turns[-1]
         with self._transaction() as execute:
-            if execute("SELECT 1 FROM turns WHERE id = ?", (key_of(head.id),)).fetchone():
-                return self._row(execute, state)
             number, depth = self._place(execute, turns[0].parent)
             for turn in turns:
                 depth += 1
                 number = self._insert(execute, state, turn, (number, depth), blobs)
+                if number is None:
+                    return self._done_before(execute, state, head)
             if not self._set(execute, state, f"head = ?, redo = '', {FREE}", number):
                 raise Conflict(
                     state.name, "the turn's lease was lost while it was asked", store=self.address
@@ -187,6 +205,12 @@ class SqlStore(SqlReader):
             head=head.id, turns=depth + 1, version=state.version + 1, redo=(), attempt=""
         )
 
+    def _done_before(self, execute: Execute, state: SessionState, head: StoredTurn) -> SessionState:
+        if execute("SELECT 1 FROM turns WHERE id = ?", (key_of(head.id),)).fetchone() is None:
+            reason = "turns that this one follows were added without it"
+            raise Conflict(state.name, reason, store=self.address)
+        return self._row(execute, state)
+
     def _insert(
         self,
         execute: Execute,
@@ -194,13 +218,16 @@ class SqlStore(SqlReader):
         turn: StoredTurn,
         place: tuple[int | None, int],
         blobs: Blobs,
-    ) -> int:
+    ) -> int | None:
+        """Add a turn; return its number, None if it is there."""
         values = (key_of(turn.id), *place, state.key, state.version + 1, turn.body)
         row = execute(
             "INSERT INTO turns (id, parent, depth, session, place, body) "
-            "VALUES (?, ?, ?, ?, ?, ?) RETURNING number",
+            "VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING RETURNING number",
             values,
         ).fetchone()
+        if row is None:
+            return None
         self._use(execute, values[0], {name: blobs[name] for name in turn.blobs})
         return row[0]  # type: ignore[no-any-return]
 

@@ -105,9 +105,9 @@ class SQLiteStore(SqlStore):
 
     @contextmanager
     def _transaction(self, *, is_durable: bool = True) -> Iterator[Execute]:
-        with self._lock, self._translated():
+        with self._lock, _Translated(self):
             database = self._connected()
-            with self._writers.held():
+            with self._writers:
                 self._sync(database, self.synchronous if is_durable else "NORMAL")
                 database.execute("BEGIN IMMEDIATE")
                 try:
@@ -119,7 +119,7 @@ class SQLiteStore(SqlStore):
 
     @contextmanager
     def _reading(self) -> Iterator[Execute]:
-        with self._lock, self._translated():
+        with self._lock, _Translated(self):
             database = self._connected()
             database.execute("BEGIN")
             try:
@@ -137,28 +137,25 @@ class SQLiteStore(SqlStore):
         self._outside_transaction("VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)")
 
     def _outside_transaction(self, *statements: str) -> None:
-        with self._lock, self._translated():
+        with self._lock, _Translated(self):
             database = self._connected()
-            with self._writers.held():
+            with self._writers:
                 self._sync(database, self.synchronous)
                 for statement in statements:
                     database.execute(statement).fetchall()
 
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        """Raise our errors for SQLite's, and begin anew after those that leave doubt."""
-        try:
-            yield
-        except StoreError:  # some of ours are errors of the system too
-            raise
-        except sqlite3.Error as error:
+    def _raise_ours(self, error: BaseException) -> None:
+        """Raise our error for SQLite's and the system's; begin anew if that leaves doubt."""
+        if isinstance(error, StoreError):  # some of ours are errors of the system too
+            return
+        if isinstance(error, sqlite3.Error):
             ours, is_certain = store_error(error, self.path)
             if not is_certain:
                 self.close()
             raise ours from error
-        except PermissionError as error:
+        if isinstance(error, PermissionError):
             raise self._not_writable() from error
-        except OSError as error:
+        if isinstance(error, OSError):
             self.close()
             raise os_error(error, self.path) from error
 
@@ -198,7 +195,7 @@ class SQLiteStore(SqlStore):
             raise ForeignFile(
                 f"the folder {self.path.parent} does not exist; make it first", store=self.address
             )
-        with self._writers.held():
+        with self._writers:
             descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
             os.close(descriptor)
         self._sync_folder()
@@ -226,7 +223,7 @@ class SQLiteStore(SqlStore):
             database.execute(setting)
         if self._seen_version(database) == NEWEST and self._has_wanted_journal(database):
             return
-        with self._writers.held():
+        with self._writers:
             database.execute(f"PRAGMA journal_mode = {self._wanted_journal}")
             # Else a power cut could bring back the rollback journal, and with it the past.
             self._sync_folder()
@@ -291,7 +288,7 @@ class SQLiteStore(SqlStore):
             database, self._database, self._synchronous = self._database, None, ""
             if database is not None:
                 # The last to close moves the log into the file, which is writing.
-                with self._writers.held():
+                with self._writers:
                     database.close()
             self._writers.close()
 
@@ -300,6 +297,22 @@ class SQLiteStore(SqlStore):
             _inherited.append(self._database)
         self._writers.close()
         self._reset()
+
+
+class _Translated:
+    """Within it errors of SQLite and of the system become the store's."""
+
+    __slots__ = ("_store",)
+
+    def __init__(self, store: SQLiteStore) -> None:
+        self._store = store
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if error is not None:
+            self._store._raise_ours(error)
 
 
 def _after_fork_in_child() -> None:

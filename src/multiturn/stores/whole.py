@@ -26,11 +26,11 @@ def restore(store: SqlStore, name: str, whole: WholeSession) -> SessionState:
         state = store._state(execute, "WHERE s.name = ?", name)
         places: dict[str | None, tuple[int | None, int]] = {None: (None, -1)}
         for turn in whole.turns:
-            if execute("SELECT 1 FROM turns WHERE id = ?", (key_of(turn.id),)).fetchone():
-                raise Conflict(name, "the store has turns of this identity", store=store.address)
             number, depth = places[turn.parent]
             at, depth = state._replace(version=turn.place - 1), depth + 1
             number = store._insert(execute, at, turn, (number, depth), whole.blobs)
+            if number is None:
+                raise Conflict(name, "the store has turns of this identity", store=store.address)
             places[turn.id] = number, depth
         for attempt in whole.attempts:
             base = places[attempt.base][0]

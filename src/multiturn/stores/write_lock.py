@@ -11,8 +11,6 @@ from __future__ import annotations
 import os
 import random
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from multiturn.stores.errors import StoreBusy
@@ -28,34 +26,28 @@ _LONGEST_WAIT_SECONDS = 0.005
 
 
 class WriteLock:
-    """The right to write; its own file beside the database, since closing any descriptor
-    of the database itself would drop SQLite's locks.
+    """The right to write, for as long as a ``with`` statement lasts.
+
+    Its own file beside the database, since closing any descriptor of the database itself
+    would drop SQLite's locks.
 
     Args:
         path: The lock's file; made if it is not there, never removed.
-        timeout_seconds: How long to wait for another writer.
+        timeout_seconds: How long to wait for another writer; then StoreBusy is raised.
     """
 
     def __init__(self, path: Path, timeout_seconds: float) -> None:
         self._path, self._timeout_seconds = path, timeout_seconds
         self._descriptor: int | None = None
 
-    @contextmanager
-    def held(self) -> Iterator[None]:
-        """Keep all other writers out.
+    def __enter__(self) -> None:
+        if fcntl is not None:
+            if self._descriptor is None:
+                self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+            self._take(self._descriptor)
 
-        Raises:
-            StoreBusy: Others were writing all the time.
-        """
-        if fcntl is None:
-            yield
-            return
-        if self._descriptor is None:
-            self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
-        self._take(self._descriptor)
-        try:
-            yield
-        finally:
+    def __exit__(self, *_: object) -> None:
+        if fcntl is not None and self._descriptor is not None:
             # Said aloud: a forked child may hold a copy of the descriptor.
             fcntl.flock(self._descriptor, fcntl.LOCK_UN)
 
@@ -78,7 +70,7 @@ class WriteLock:
                 return
 
     def close(self) -> None:
-        """Let go of the file; the next ``held`` opens it again."""
+        """Let go of the file; the next use opens it again."""
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
             os.close(descriptor)
