@@ -19,7 +19,16 @@ def names(file: Path) -> list[str]:
 
 def changed(file: Path, name: str, days_ago: float) -> None:
     """Make a session look as if it was changed so long ago."""
+    _put(file, "UPDATE sessions SET changed_at = ? WHERE name = ?", name, days_ago)
+
+
+def ended(file: Path, name: str, days_ago: float) -> None:
+    """Make what was tried in a session look as if it ended so long ago."""
+    key = "SELECT key FROM sessions WHERE name = ?"
+    _put(file, f"UPDATE attempts SET ended_at = ? WHERE session = ({key})", name, days_ago)
+
+
+def _put(file: Path, statement: str, name: str, days_ago: float) -> None:
     with sqlite3.connect(file) as database:
-        moment = time.time() - 86400 * days_ago
-        database.execute("UPDATE sessions SET changed_at = ? WHERE name = ?", (moment, name))
+        database.execute(statement, (time.time() - 86400 * days_ago, name))
     database.close()

@@ -8,7 +8,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from tests.cli.kept import Run, changed, names
+from tests.cli.kept import Run, changed, ended, names
 from tests.cli.terminal import Terminal
 
 from multiturn import GenerativeModel, SQLiteStore
@@ -200,10 +200,26 @@ def test_pruning_deletes_what_is_old_and_says_so_first(ask: Run, run: Run, file:
     assert "2 would be deleted" in out
     assert 2 == run("sessions", "prune", "--older-than", "90d")[0]
     assert ["ada/old", "new", "old"] == names(file)
-    assert "deleted 1;" in run("sessions", "prune", "--older-than", "90d", "--prefix", "a", "-y")[1]
-    assert "deleted 1;" in run("sessions", "prune", "--older-than", "90d", "--yes")[1]
+    assert "deleted 1," in run("sessions", "prune", "--older-than", "90d", "--prefix", "a", "-y")[1]
+    assert "deleted 1," in run("sessions", "prune", "--older-than", "90d", "--yes")[1]
     assert ["new"] == names(file)
-    assert (0, "nothing is that old\n", "") == run("sessions", "prune", "--older-than", "13w")
+
+
+def test_pruning_deletes_old_journal_entries_of_conversations_that_stay(
+    ask: Run, run: Run, file: Path
+) -> None:
+    for answer in (OSError("on fire"), "Yes."):
+        ask("one", "--session", "a", answer=answer)
+    ended(file, "a", 91)
+
+    code, out, _ = run("sessions", "prune", "--older-than", "90d", "--dry-run")
+    assert 0 == code
+    assert "no conversation is that old\n0 would be deleted, and journal entries that old" in out
+    assert "add --yes" in run("sessions", "prune", "--older-than", "90d")[2]
+    assert ["failed"] == [attempt.outcome for attempt in SQLiteStore(file).attempts("a")]
+    assert 0 == run("sessions", "prune", "--older-than", "90d", "--yes")[0]
+    assert [] == SQLiteStore(file).attempts("a")
+    assert 1 == SQLiteStore(file).sessions()[0].turns
 
 
 @pytest.mark.parametrize("span", ["90", "d", "1.5d", "3 months", "-1d"])

@@ -123,7 +123,7 @@ def _add_changing(action: Action) -> None:
     remove = action("rm", "delete conversations", "rm planning plan-b")
     remove.add_argument("names", nargs="+", metavar="NAME", help="what is deleted")
     _add_yes(remove)
-    does = "delete the conversations that were not changed for long"
+    does = "delete the conversations that were not changed for long, and journal entries that old"
     prune = action("prune", does, "prune --older-than 90d --dry-run")
     prune.add_argument(
         "--older-than", type=_span, required=True, metavar="SPAN",

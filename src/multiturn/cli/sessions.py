@@ -100,19 +100,24 @@ def _remove(where: Place, names: list[str], *, is_sure: bool) -> None:
 
 
 def _prune(where: Place, arguments: Namespace) -> None:
-    seconds, prefix = arguments.older_than, arguments.prefix
-    before = time.time() - seconds
-    old = where.store().sessions(prefix) if where.exists else []
-    old = [state for state in old if state.changed_at < before]
+    if not where.exists:
+        _say("nothing is that old")
+        return
+    before, prefix = time.time() - arguments.older_than, arguments.prefix
+    old = [state for state in where.store().sessions(prefix) if state.changed_at < before]
     for state in old:
         _say(f"{state.name}, {turns_in_words(state.turns)}, changed {ago(state.changed_at)}")
     if not old:
-        _say("nothing is that old")
-    elif arguments.dry_run:
-        _say(f"{len(old)} would be deleted")
-    elif arguments.yes or _agreed(f"delete {'it' if len(old) == 1 else f'these {len(old)}'}?"):
+        _say("no conversation is that old")
+    these = "" if not old else "it and " if len(old) == 1 else f"these {len(old)} and "
+    if arguments.dry_run:
+        _say(f"{len(old)} would be deleted, and journal entries that old")
+    elif arguments.yes or _agreed(f"delete {these}journal entries that old?"):
         count = where.store().prune(before=before, prefix=prefix)
-        _say(f"deleted {count}; multiturn sessions vacuum gives their space back")
+        _say(
+            f"deleted {count}, and journal entries that old; "
+            "multiturn sessions vacuum gives their space back"
+        )
 
 
 def _check(where: Place) -> int:
