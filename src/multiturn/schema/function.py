@@ -123,7 +123,7 @@ class FunctionSchema:
             UsageError: An injected parameter without a default was not given.
         """
         try:
-            given = self._plan.record.read_members(dict(arguments or {}))
+            given = self._plan.record.read_members(arguments or {})
         except Mismatch as mismatch:
             raise ArgumentMismatch(mismatch.path, mismatch.value, mismatch.expected) from None
         except RecursionError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -121,7 +121,7 @@ class RecordShape(Shape):
             reason = f": {error}" if str(error) else ""
             raise Mismatch(value, f"a valid {self.name}{reason}") from None
 
-    def read_members(self, value: Object) -> dict[str, Any]:
+    def read_members(self, value: Mapping[str, Any]) -> dict[str, Any]:
         """Return the members that were given, by their names in Python."""
         members, readers, name = {}, self._readers, ""
         try:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, TypeAlias, TypeVar
 from multiturn.calls import Call
 from multiturn.errors import UsageError, safe_repr
 from multiturn.messages.message import Object
+from multiturn.tools.async_values import is_async_function
 from multiturn.tools.declarations import CallableFunctionDeclaration
 from multiturn.tools.function_library import to_function_library
 
@@ -40,6 +41,7 @@ class ToolFunction(NamedTuple):
         bind: Turns the arguments of a call, and the injected ones by name, into those of
             the function, positional ones first; raises ArgumentMismatch with what does
             not fit.
+        is_async: Whether calling it gives async code, as far as is known before.
         requires_approval: Whether a person must approve each call.
         demanded: Injected parameters that must be given a value.
         wants_call: Parameters that are given the Call.
@@ -48,6 +50,7 @@ class ToolFunction(NamedTuple):
 
     function: Callable[..., Any]
     bind: Bind
+    is_async: bool = False
     requires_approval: bool = False
     demanded: frozenset[str] = frozenset()
     wants_call: frozenset[str] = frozenset()
@@ -73,16 +76,22 @@ def _tool_function(declared: CallableFunctionDeclaration) -> ToolFunction:
     from multiturn.schema import function_schema
 
     function = declared.function
-    marked = bool(getattr(function, _APPROVAL_MARK, False))
+    marked, is_async = bool(getattr(function, _APPROVAL_MARK, False)), is_async_function(function)
     try:
         schema = function_schema(function, name=declared.name)
     except UsageError:
         # Declared by hand, since its signature says too little: the arguments go in as sent.
-        return ToolFunction(function, lambda args, injected: ((), {**args, **injected}), marked)
+        return ToolFunction(function, _as_sent, is_async, marked)
     wants_call = _of_type(schema.injected, Call)
     wants_session = _of_type(schema.injected, ChatSession)
     demanded = schema.demanded - wants_call - wants_session
-    return ToolFunction(function, schema.bind, marked, demanded, wants_call, wants_session)
+    return ToolFunction(
+        function, schema.bind, is_async, marked, demanded, wants_call, wants_session
+    )
+
+
+def _as_sent(args: Object, injected: Mapping[str, Any]) -> tuple[tuple[()], dict[str, Any]]:
+    return (), {**args, **injected}
 
 
 def _of_type(injected: Mapping[str, Any], wanted: type) -> frozenset[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextvars
 import queue
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
@@ -17,14 +17,15 @@ from multiturn.cancel import Cancel
 from multiturn.errors import ToolError, TurnCancelled
 from multiturn.messages.message import Object
 from multiturn.tools import threads as tool_threads
-from multiturn.tools.async_values import finished, is_async_function, is_async_value
+from multiturn.tools.async_values import finished, is_async_value
 from multiturn.tools.outcome import Outcome, TookTooLong, failed, outcome_of
-from multiturn.tools.toolbox import Invoke, Toolbox
+from multiturn.tools.toolbox import CallSteps, Invoke, Toolbox
 from multiturn.turn import RunCalls
 
 T = TypeVar("T")
 # Told by index of a call that it has begun (None) or the part that answers it.
 Note: TypeAlias = Callable[[int, Object | None], None]
+Verdicts: TypeAlias = Mapping[int, "bool | str"]
 
 
 def run_calls(step: RunCalls, toolbox: Toolbox, cancel: Cancel, note: Note) -> list[Object] | None:
@@ -33,51 +34,73 @@ def run_calls(step: RunCalls, toolbox: Toolbox, cancel: Cancel, note: Note) -> l
     None if one of them waits for approval; then none has run.
     """
     limit = toolbox.calling.tool_timeout_seconds
-    calls = [call for call in step.calls if call.index not in step.results]
-    decided = _carry_out(toolbox.decide(calls, step.decisions), limit, cancel)
+    calls = not_begun(step)
+    decided = _carry_out(toolbox.decide(calls, step.decisions), limit, cancel, note)
     if decided is None:
         return None
-
-    def run(call: Call) -> Object:
-        steps = toolbox.answer(call, decided[call.index])
-        try:
-            part = _carry_out(steps, limit, cancel, lambda: note(call.index, None))
-        except ToolError as error:
-            note(call.index, error.result)
-            raise
-        note(call.index, part)
-        return part
-
-    parts = known_parts(step, toolbox)
     if toolbox.calling.tool_mode == "concurrent" and len(calls) > 1:
-        parts |= _at_once(run, calls, toolbox.calling.max_concurrent_calls, cancel)
+
+        def run(call: Call) -> Object:
+            steps = answered(toolbox, call, decided, cancel, note)
+            return _carry_out(steps, limit, cancel, note)
+
+        parts = _at_once(run, calls, toolbox.calling.max_concurrent_calls, cancel)
     else:
-        for call in calls:
-            parts[call.index] = run(call)
-            require_go(cancel)
-    return [parts[call.index] for call in step.calls]
+        parts = _carry_out(in_order(toolbox, calls, decided, cancel, note), limit, cancel, note)
+    return all_parts(step, toolbox, parts)
 
 
-def known_parts(step: RunCalls, toolbox: Toolbox) -> dict[int, Object]:
-    """Return the answers to calls that an earlier try has begun."""
-    begun = [call for call in step.calls if call.index in step.results]
-    return {call.index: step.results[call.index] or toolbox.unknown(call) for call in begun}
+def not_begun(step: RunCalls) -> Sequence[Call]:
+    """Return the calls that no earlier try has begun."""
+    return [call for call in step.calls if call.index not in step.results]
+
+
+def all_parts(step: RunCalls, toolbox: Toolbox, parts: Mapping[int, Object]) -> list[Object]:
+    """Return what answers the calls, in their order: new parts, and those of an earlier try."""
+    return [
+        parts.get(call.index) or step.results[call.index] or toolbox.unknown(call)
+        for call in step.calls
+    ]
+
+
+def in_order(
+    toolbox: Toolbox, calls: Sequence[Call], decided: Verdicts, cancel: Cancel, note: Note
+) -> Generator[Invoke, Any, dict[int, Object]]:
+    """Answer calls one after another, as steps; give the parts by index."""
+    parts: dict[int, Object] = {}
+    for call in calls:
+        parts[call.index] = yield from answered(toolbox, call, decided, cancel, note)
+    return parts
+
+
+def answered(
+    toolbox: Toolbox, call: Call, decided: Verdicts, cancel: Cancel, note: Note
+) -> CallSteps:
+    """Answer a call, as steps, and note the part that answers it."""
+    require_go(cancel)
+    try:
+        part = yield from toolbox.answer(call, decided[call.index])
+    except ToolError as error:
+        note(call.index, error.result)
+        raise
+    note(call.index, part)
+    return part
 
 
 def _carry_out(
-    steps: Generator[Invoke, Any, T],
-    limit_seconds: float | None,
-    cancel: Cancel,
-    begun: Callable[[], None] = lambda: None,
+    steps: Generator[Invoke, Any, T], limit_seconds: float | None, cancel: Cancel, note: Note
 ) -> T:
     """Carry steps out in this thread, but for what has a time limit."""
     try:
         step = next(steps)
         while True:
-            if step.is_call:
-                begun()
+            seconds = None
+            if step.call is not None:
+                note(step.call.index, None)
+                seconds = limit_seconds
+            run = _completed if seconds is None or step.is_async else _within
             try:
-                value = _invoked(step, limit_seconds if step.is_call else None, cancel)
+                value = run(step, seconds, cancel)
             except Exception as error:
                 require_go(cancel)
                 step = steps.throw(error)
@@ -85,12 +108,6 @@ def _carry_out(
                 step = steps.send(value)
     except StopIteration as end:
         return end.value  # type: ignore[no-any-return]
-
-
-def _invoked(step: Invoke, seconds: float | None, cancel: Cancel) -> Any:
-    if seconds is None or is_async_function(step.function):
-        return _completed(step, seconds, cancel)
-    return _within(step, seconds, cancel)
 
 
 def _completed(step: Invoke, seconds: float | None, cancel: Cancel) -> Any:
@@ -104,7 +121,7 @@ def _completed(step: Invoke, seconds: float | None, cancel: Cancel) -> Any:
     return in_background(begin, seconds, cancel)
 
 
-def _within(step: Invoke, seconds: float, cancel: Cancel) -> Any:
+def _within(step: Invoke, seconds: float | None, cancel: Cancel) -> Any:
     """Run a step in a thread of its own, and leave it there if it takes too long."""
     context = contextvars.copy_context()
     done: queue.SimpleQueue[Outcome[Any]] = queue.SimpleQueue()
@@ -120,7 +137,7 @@ def _within(step: Invoke, seconds: float, cancel: Cancel) -> Any:
     try:
         return done.get(timeout=seconds)()
     except queue.Empty:
-        raise TookTooLong(seconds) from None
+        raise TookTooLong(seconds or 0) from None
     finally:
         cancel.forget(stop)
 

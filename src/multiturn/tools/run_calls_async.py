@@ -1,24 +1,22 @@
 """Carries out the steps of calls in an event loop, one by one or at once; decides nothing.
 
-Functions that are not async run in threads of their own, as in ``run_calls.py``.
+Functions that are not async run in threads of their own, as in ``run_calls.py``; those in
+a row share one.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextvars
 from collections.abc import Awaitable, Callable, Generator, Sequence
-from functools import partial
 from typing import Any, TypeVar
 
 from multiturn.calls import Call
 from multiturn.cancel import Cancel
-from multiturn.errors import ToolError
 from multiturn.messages.message import Object
-from multiturn.tools import threads as tool_threads
-from multiturn.tools.async_values import finished, is_async_function, is_async_value
-from multiturn.tools.outcome import Outcome, TookTooLong, outcome_of, outcome_of_async
-from multiturn.tools.run_calls import Note, known_parts, require_go
+from multiturn.tools.async_values import finished
+from multiturn.tools.hop import Hop
+from multiturn.tools.outcome import Outcome, TookTooLong, outcome_of_async
+from multiturn.tools.run_calls import Note, all_parts, answered, in_order, not_begun, require_go
 from multiturn.tools.toolbox import Invoke, Toolbox
 from multiturn.turn import RunCalls
 
@@ -33,29 +31,21 @@ async def run_calls_async(
 ) -> list[Object] | None:
     """Run calls without blocking the event loop; else as ``run_calls``."""
     limit = toolbox.calling.tool_timeout_seconds
-    calls = [call for call in step.calls if call.index not in step.results]
-    decided = await _carry_out(toolbox.decide(calls, step.decisions), limit, cancel)
+    calls = not_begun(step)
+    decided = await _carry_out(toolbox.decide(calls, step.decisions), limit, cancel, note)
     if decided is None:
         return None
-
-    async def run(call: Call) -> Object:
-        require_go(cancel)
-        steps = toolbox.answer(call, decided[call.index])
-        try:
-            part = await _carry_out(steps, limit, cancel, lambda: note(call.index, None))
-        except ToolError as error:
-            note(call.index, error.result)
-            raise
-        note(call.index, part)
-        return part
-
-    parts = known_parts(step, toolbox)
     if toolbox.calling.tool_mode == "concurrent" and len(calls) > 1:
-        parts |= await _at_once(run, calls, toolbox.calling.max_concurrent_calls)
+
+        async def run(call: Call) -> Object:
+            steps = answered(toolbox, call, decided, cancel, note)
+            return await _carry_out(steps, limit, cancel, note)
+
+        parts = await _at_once(run, calls, toolbox.calling.max_concurrent_calls)
     else:
-        for call in calls:
-            parts[call.index] = await run(call)
-    return [parts[call.index] for call in step.calls]
+        steps = in_order(toolbox, calls, decided, cancel, note)
+        parts = await _carry_out(steps, limit, cancel, note)
+    return all_parts(step, toolbox, parts)
 
 
 async def _at_once(
@@ -84,18 +74,22 @@ async def _at_once(
 
 
 async def _carry_out(
-    steps: Generator[Invoke, Any, T],
-    limit_seconds: float | None,
-    cancel: Cancel,
-    begun: Callable[[], None] = lambda: None,
+    steps: Generator[Invoke, Any, T], limit_seconds: float | None, cancel: Cancel, note: Note
 ) -> T:
+    """Carry steps out: async code in this event loop, other code in threads."""
     try:
         step = next(steps)
         while True:
-            if step.is_call:
-                begun()
+            if not step.is_async:
+                hop = Hop(steps, limit_seconds, cancel, note)
+                step = (await _in_thread(hop, step, cancel))()
+                continue
+            seconds = None
+            if step.call is not None:
+                note(step.call.index, None)
+                seconds = limit_seconds
             try:
-                value = await _invoked(step, limit_seconds if step.is_call else None, cancel)
+                value = await _in_loop(step, seconds, cancel)
             except Exception as error:
                 require_go(cancel)
                 step = steps.throw(error)
@@ -105,71 +99,58 @@ async def _carry_out(
         return end.value  # type: ignore[no-any-return]
 
 
-async def _invoked(step: Invoke, seconds: float | None, cancel: Cancel) -> Any:
-    """Run a step: async code in this event loop, other code in a thread."""
-    make: Callable[[], Any] = partial(step.function, *step.args, **step.kwargs)
-    if not is_async_function(step.function):
-        value = (await _first(_in_thread(step), seconds, cancel))()
-        if not is_async_value(value):
-            return value
-        make = lambda: value  # noqa: E731
+async def _in_thread(hop: Hop, step: Invoke, cancel: Cancel) -> Outcome[Invoke]:
+    """Have a thread carry steps out, as far as it can, and return the outcome."""
+    try:
+        hop.begin(step)
+        while not await _is_ready(hop.ended, hop.seconds_left, cancel):
+            require_go(cancel)
+            if (outcome := hop.overdue()) is not None:
+                return outcome
+        return hop.ended.result()
+    finally:
+        hop.leave()
+
+
+async def _in_loop(step: Invoke, seconds: float | None, cancel: Cancel) -> Any:
+    """Run async code in a task of its own, which is cancelled if it takes too long."""
 
     def begin() -> Awaitable[Any]:
-        return finished(make(), step.finish, step.max_bytes)
+        return finished(step.function(*step.args, **step.kwargs), step.finish, step.max_bytes)
 
-    return (await _first(asyncio.ensure_future(outcome_of_async(begin)), seconds, cancel))()
-
-
-def _in_thread(step: Invoke) -> asyncio.Future[Outcome[Any]]:
-    """Start a step in a daemon thread; async code that it gives is given as it is."""
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[Outcome[Any]] = loop.create_future()
-    context = contextvars.copy_context()
-
-    def call() -> Any:
-        value = step.function(*step.args, **step.kwargs)
-        return value if is_async_value(value) else step.finish(value)
-
-    def deliver(outcome: Outcome[Any]) -> None:
-        if not done.done():
-            done.set_result(outcome)
-
-    def work() -> None:
-        outcome = outcome_of(lambda: context.run(call))
-        try:
-            loop.call_soon_threadsafe(deliver, outcome)
-        except RuntimeError:
-            return  # the loop was closed meanwhile: nobody waits for this any more
-
-    tool_threads.start(work)
-    return done
-
-
-async def _first(work: asyncio.Future[T], seconds: float | None, cancel: Cancel) -> T:
-    """Wait for work, but not beyond its time limit or the turn's cancellation."""
-    loop = asyncio.get_running_loop()
-    stopped: asyncio.Future[None] = loop.create_future()
-
-    def settle() -> None:
-        if not stopped.done():
-            stopped.set_result(None)
-
-    def stop() -> None:
-        loop.call_soon_threadsafe(settle)
-
-    cancel.call(stop)
+    task = asyncio.ensure_future(outcome_of_async(begin))
     try:
-        either: set[asyncio.Future[Any]] = {work, stopped}
-        await asyncio.wait(either, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        is_ready = work.done()
+        is_ready = await _is_ready(task, seconds, cancel)
     finally:
-        cancel.forget(stop)
-        stopped.cancel()
-        if not work.done():
-            work.cancel()
-            if isinstance(work, asyncio.Task):
-                await asyncio.wait({work}, timeout=_CLEAN_UP_SECONDS)
+        if not task.done():
+            task.cancel()
+            await asyncio.wait({task}, timeout=_CLEAN_UP_SECONDS)
     if is_ready:
-        return work.result()
+        return task.result()()
     require_go(cancel)
     raise TookTooLong(seconds or 0)
+
+
+async def _is_ready(work: asyncio.Future[Any], seconds: float | None, cancel: Cancel) -> bool:
+    """Wait for work, but not beyond a time or a cancellation; return whether it is done."""
+    loop = asyncio.get_running_loop()
+    woken: asyncio.Future[None] = loop.create_future()
+
+    def wake(*_: object) -> None:
+        if not woken.done():
+            woken.set_result(None)
+
+    def stop() -> None:
+        loop.call_soon_threadsafe(wake)
+
+    work.add_done_callback(wake)
+    timer = None if seconds is None else loop.call_later(seconds, wake)
+    cancel.call(stop)
+    try:
+        await woken
+        return work.done()
+    finally:
+        cancel.forget(stop)
+        work.remove_done_callback(wake)
+        if timer is not None:
+            timer.cancel()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from multiturn.calls import Call, CallRules, result_part
 from multiturn.errors import ArgumentMismatch, InvalidContent, ToolError, UsageError
 from multiturn.messages.message import Object, copy_json
+from multiturn.tools.async_values import is_async_function
 from multiturn.tools.calling import Calling, CallingOptions, Refusal, calling_of
 from multiturn.tools.functions import ToolFunction, functions_in
 from multiturn.tools.result import tool_result
@@ -44,8 +45,9 @@ class Invoke(NamedTuple):
         finish: Makes the outcome of what the function gave; runs where it ran, since
             reading an iterator runs the function's code.
         max_bytes: How much an async iterator that it gives may yield, about.
-        is_call: Whether it is the function that the model called: the session's time
+        call: The call, if it is the function that the model called: the session's time
             limit holds for it, and the journal notes that it has begun.
+        is_async: Whether calling it gives async code, as far as is known before.
     """
 
     function: Callable[..., Any]
@@ -53,7 +55,13 @@ class Invoke(NamedTuple):
     kwargs: Mapping[str, Any] = {}
     finish: Callable[[Any], Any] = _as_it_is
     max_bytes: int = 2**20
-    is_call: bool = False
+    call: Call | None = None
+    is_async: bool = False
+
+    @property
+    def is_call(self) -> bool:
+        """Whether it is the function that the model called."""
+        return self.call is not None
 
 
 CallSteps: TypeAlias = Generator[Invoke, Any, Object]
@@ -140,7 +148,7 @@ class Toolbox:
 
     @staticmethod
     def _asked(call: Call, approve: Callable[[Call], Any]) -> Generator[Invoke, Any, Any]:
-        verdict = yield Invoke(approve, (call,))
+        verdict = yield _hook(approve, call)
         if verdict is None or isinstance(verdict, bool | str):
             return verdict
         raise InvalidContent("$.approve(…)", verdict, "True, False, a reason not to, or None")
@@ -164,7 +172,7 @@ class Toolbox:
         if self.calling.after_call is not None:
             seen = (made, copy_json(told[0]))
             try:
-                changed = yield Invoke(self.calling.after_call, seen, finish=self._changed)
+                changed = yield _hook(self.calling.after_call, *seen, finish=self._changed)
                 told = told if changed is None else (changed[0], [*told[1], *changed[1]])
             except Exception as error:
                 told, failure = (_error_of(error), []), error
@@ -193,7 +201,7 @@ class Toolbox:
     ) -> Generator[Invoke, Any, Call]:
         """Return the call with the arguments that the hook leaves."""
         seen = call._replace(args=copy_json(call.args))
-        changed = yield Invoke(before_call, (seen,))
+        changed = yield _hook(before_call, seen)
         if isinstance(changed, Refusal):
             raise Declined("Refused", changed.reason)
         if changed is not None and not isinstance(changed, Mapping):
@@ -213,7 +221,7 @@ class Toolbox:
         except ArgumentMismatch as mismatch:
             raise Declined("ArgumentMismatch", str(mismatch)) from None
         limit = self.calling.max_result_bytes
-        return Invoke(function.function, args, kwargs, self._told, limit, is_call=True)
+        return Invoke(function.function, args, kwargs, self._told, limit, call, function.is_async)
 
     def _told(self, value: Any) -> Told:
         return tool_result(value, self.calling.max_result_bytes)
@@ -227,6 +235,10 @@ class Toolbox:
             "an earlier try of this call was interrupted, and whether it took effect is not known"
         )
         return result_part(call, _error("OutcomeUnknown", message))
+
+
+def _hook(hook: Callable[..., Any], *args: Any, finish: Callable[[Any], Any] = _as_it_is) -> Invoke:
+    return Invoke(hook, args, finish=finish, is_async=is_async_function(hook))
 
 
 def _error(kind: str, message: str) -> Object:
