@@ -12,6 +12,8 @@ from multiturn.stores.record import recorded
 from multiturn.tools.toolbox import Invoke, Toolbox
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from multiturn.calls import Call
     from multiturn.stored_session import StoredSession
     from multiturn.stores.protocol import SessionState
@@ -32,6 +34,8 @@ class CallNotes:
         members: What is recorded of the turn beside the results of its calls.
         step: The calls, and what is known of them.
         calling: How they are run.
+        earlier: The last note on the reply itself, None if there is none; it may still be
+            on its way, and must not be written over what is noted here.
 
     Attributes:
         results: By index of a call that has begun, the part that answers it, None if its
@@ -45,10 +49,12 @@ class CallNotes:
         members: Object,
         step: RunCalls,
         calling: Calling,
+        earlier: Future[None] | None = None,
     ) -> None:
         self.results = dict(step.results)
         self._last, self._calling = len(step.calls) - 1, calling
         self._stored, self._state, self._members = stored, state, members
+        self._earlier = earlier
         self._numbers = itertools.count()
         # Changes with a lower number are written.
         self._written = 0
@@ -57,6 +63,8 @@ class CallNotes:
     def begin(self, call: Call) -> None:
         """Note that a function is about to run; durable when this returns."""
         self.results[call.index] = None
+        if self._earlier is not None:
+            self._earlier.exception()  # wait for it
         self._write(next(self._numbers))
 
     def returned(self, call: Call, part: Object) -> None:

@@ -25,6 +25,8 @@ from multiturn.turn import AskModel, RunCalls, Steps, judged
 from multiturn.worker import result_of
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from multiturn.backends import Backend
     from multiturn.cancel import Cancel
     from multiturn.chat import ChatSession
@@ -44,6 +46,7 @@ class DurableTurn(OpenTurn):
         "_held",
         "_is_committing",
         "_next_note",
+        "_noted",
         "_results",
         "_so_far",
         "_stored",
@@ -67,6 +70,8 @@ class DurableTurn(OpenTurn):
         self._is_committing = False
         self._results = dict(pending.results) if pending else {}
         self._next_note = 0.0
+        # The last record of what had arrived; it may still be on its way.
+        self._noted: Future[None] | None = None
         self._so_far = said
         self._told_overrides: Object = {}
         if any(override is not None for override in overrides):
@@ -159,7 +164,7 @@ class DurableTurn(OpenTurn):
         """Now and then, record what there is."""
         now = time.monotonic()
         if now >= self._next_note:
-            self._note_later()
+            self._noted = self._note_later()
             self._next_note = now + max(_NOTE_SECONDS, (time.monotonic() - now) / _NOTE_SHARE)
 
     def run_calls(self, step: RunCalls) -> list[Object] | None:
@@ -176,7 +181,7 @@ class DurableTurn(OpenTurn):
         if not calls_of(self._so_far[-1]):
             self._so_far = (*self._so_far, judged(self.reply))
         assert self._toolbox is not None
-        given = self._members(), step, self._toolbox.calling
+        given = self._members(), step, self._toolbox.calling, self._noted
         notes = CallNotes(self._stored, self._held, *given)
         self._results = notes.results
         self._toolbox = noted(self._toolbox, notes)
@@ -188,7 +193,7 @@ class DurableTurn(OpenTurn):
         self._so_far = contents
         super().pause(contents)
 
-    def _note_later(self) -> Any:
+    def _note_later(self) -> Future[None]:
         store, state, record = self._stored.store, self._held, self._record()
         return self._worker.submit(lambda: store.note(state, record))
 

@@ -6,12 +6,13 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 
-from multiturn import ChatSession, GenerativeModel, UsageError
+from multiturn import ChatSession, GenerativeModel, UsageError, durable_turn
 from multiturn.history import empty_path
 from multiturn.recorded_overrides import overrides_from, overrides_object, require_functions
 from multiturn.request import Overrides, Request
@@ -123,6 +124,34 @@ async def test_a_note_is_written_before_each_function_and_after_the_last(
     if mode == "sequential":
         expected = [[False], [True, False], [True, True, False], [True] * 3]
         assert expected == [[*results.values()] for results in told]
+
+
+async def test_what_had_arrived_is_not_written_over_the_note_that_a_function_begins(
+    way: Way, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[bool] = []
+    is_begun, store = threading.Event(), MemoryStore()
+    written = store.note
+
+    def note(state: Any, record: Any) -> None:
+        has_begun = "results" in json.loads(record.body)
+        if has_begun:
+            is_begun.set()
+        elif not told:
+            is_begun.wait(0.01)  # a disk that is slow just now
+        written(state, record)
+        told.append(has_begun)
+
+    def double(n: int) -> int:
+        return 2 * n
+
+    monkeypatch.setattr(durable_turn, "_NOTE_SECONDS", 0.0)
+    monkeypatch.setattr(store, "note", note)
+    backend = ScriptedBackend(function_calls(("double", {"n": 1})), "done")
+    model = GenerativeModel(backend=backend, tools=[double])
+    chat = model.start_chat(session="ada", store=store, enable_automatic_function_calling=True)
+    await way.send(chat, "go")
+    assert [False, True] == told[:2]
 
 
 async def test_a_function_does_not_run_if_its_begin_cannot_be_recorded(
