@@ -13,12 +13,12 @@ from typing import Literal
 
 from multiturn.errors import InvalidContent
 from multiturn.stores import write_lock
-from multiturn.stores.errors import ForeignFile, SchemaTooNew, StoreError, StoreReadOnly
+from multiturn.stores.errors import ForeignFile, SchemaTooNew, StoreError
 from multiturn.stores.fts5 import Fts5, merge
 from multiturn.stores.migrations import NEWEST, migrate
 from multiturn.stores.reading import Execute
 from multiturn.stores.sql import SqlStore
-from multiturn.stores.sqlite_errors import os_error, store_error
+from multiturn.stores.sqlite_errors import not_writable, os_error, store_error
 from multiturn.stores.write_lock import WriteLock
 
 TYPES = {
@@ -154,7 +154,7 @@ class SQLiteStore(SqlStore):
                 self.close()
             raise ours from error
         if isinstance(error, PermissionError):
-            raise self._not_writable() from error
+            raise not_writable(self.path) from error
         if isinstance(error, OSError):
             self.close()
             raise os_error(error, self.path) from error
@@ -189,7 +189,7 @@ class SQLiteStore(SqlStore):
         """Make the file if there is none, for its owner only, and make its name durable."""
         if self.path.exists():
             if not os.access(self.path, os.W_OK):
-                raise self._not_writable()
+                raise not_writable(self.path)
             return
         if not self.path.parent.is_dir():
             raise ForeignFile(
@@ -208,14 +208,6 @@ class SQLiteStore(SqlStore):
                 os.fsync(folder)
             finally:
                 os.close(folder)
-
-    def _not_writable(self) -> StoreReadOnly:
-        return StoreReadOnly(
-            f"{self.path} or its folder may not be written to; reading needs that too, since "
-            "SQLite makes files beside it: mend the permissions of both, or copy the file, with "
-            "the -wal beside it if there is one, to a folder of your own and open the copy",
-            store=self.address,
-        )
 
     def _prepare(self, database: sqlite3.Connection) -> None:
         """Look whether the file is ours before anything is written, then bring it up to date."""

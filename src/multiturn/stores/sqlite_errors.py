@@ -31,8 +31,7 @@ def store_error(error: sqlite3.Error, path: Path) -> tuple[StoreError, bool]:
             text = f"the disk that holds {path} is full; make room and call again"
             return DiskFull(text, store=store), False
         case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM:
-            text = f"{path} may not be written to ({error}); mend its permissions and its folder's"
-            return StoreReadOnly(text, store=store), False
+            return not_writable(path, error), False
         case sqlite3.SQLITE_NOTADB:
             text = f"{path} is no SQLite database; it was left as it is, choose another path"
             return ForeignFile(text, store=store), False
@@ -45,6 +44,17 @@ def store_error(error: sqlite3.Error, path: Path) -> tuple[StoreError, bool]:
         case _:
             text = f"{path} could not be used ({error}); see to its disk and folder, call again"
             return StoreError(text, store=store), False
+
+
+def not_writable(path: Path, error: Exception | None = None) -> StoreReadOnly:
+    """Return the error for a file that may not be written to, or whose folder may not."""
+    return StoreReadOnly(
+        f"{path} or its folder may not be written to{f' ({error})' if error else ''}; reading "
+        "needs that too, since SQLite makes files beside it: mend the permissions of both, or copy "
+        "the file, with the -wal beside it if there is one, to a folder of your own and open the "
+        "copy",
+        store=str(path),
+    )
 
 
 def os_error(error: OSError, path: Path) -> StoreError:
