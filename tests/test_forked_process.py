@@ -110,18 +110,30 @@ def test_a_child_is_free_though_a_thread_was_encoding_the_history() -> None:
     chat.send_message("a")
     encoding, go_on = threading.Event(), threading.Event()
 
-    def slowly(content: object) -> bytes:
-        encoding.set()
-        go_on.wait(60)
-        return b"x"
+    class Slowly:
+        start = None
 
-    thread = threading.Thread(target=lambda: chat.turns[-1].path.encoded(slowly))
+        def step(self, state: None, content: object, index: int) -> tuple[bytes, None]:
+            encoding.set()
+            go_on.wait(60)
+            return b"x", None
+
+    class AtOnce(Slowly):
+        def step(self, state: None, content: object, index: int) -> tuple[bytes, None]:
+            return b"y", None
+
+    thread = threading.Thread(target=lambda: chat.turns[-1].path.folded(Slowly()))
     thread.start()
     assert encoding.wait(60)
 
     def child() -> None:
         done: list[str] = []
-        worker = threading.Thread(target=lambda: done.append(chat.send_message("c").text))
+
+        def work() -> None:
+            chat.turns[-1].path.folded(AtOnce())
+            done.append(chat.send_message("c").text)
+
+        worker = threading.Thread(target=work)
         worker.daemon = True
         worker.start()
         worker.join(60)

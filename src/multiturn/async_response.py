@@ -36,7 +36,8 @@ class AsyncGenerateContentResponse(BaseGenerateContentResponse[AsyncIterator[Obj
             except Exception:
                 pass
         else:
-            await response.resolve()
+            while await response._advance():
+                pass
             response._collapse()
         return response
 

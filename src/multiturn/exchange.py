@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 import weakref
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -108,7 +108,7 @@ class Exchange:
     def __init__(self) -> None:
         self.cancel = Cancel()
         self.reply = _NOTHING
-        self.earlier_usages: list[Object] = []
+        self.earlier_usages: Sequence[Object] = ()
         self.error: BaseException | None = None
         self.runner = runner()
         self.process_id = _process_id

@@ -9,7 +9,6 @@ import os
 import threading
 import time
 import weakref
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Literal, TypeAlias
@@ -43,7 +42,7 @@ class Gate:
     def _reset(self) -> None:
         self._lock = threading.Lock()
         self._open: weakref.ref[Exchange] | None = None
-        self._waiting: deque[Wake] = deque()
+        self._waiting: list[Wake] = []  # nearly always empty, where a deque takes 0.7 KiB
 
     @property
     def holder(self) -> Exchange | None:

@@ -134,7 +134,7 @@ class Turn:
         told: Told = None,
     ) -> None:
         self.parent = parent
-        self.contents = tuple(content.frozen() for content in contents)
+        self.contents = tuple([content.frozen() for content in contents])
         self.id = turn_id or os.urandom(16).hex()
         self.number: int = parent.number + 1 if parent else 0
         self.outcome: Outcome = outcome

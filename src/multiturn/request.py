@@ -49,6 +49,10 @@ class Request(NamedTuple):
     more: Object = {}  # noqa: RUF012
     options: Object = {}  # noqa: RUF012
 
+    def with_contents(self, contents: Path) -> Request:
+        """Return the same request about other contents; ``_replace`` takes twice the time."""
+        return Request(self[0], contents, *self[2:])
+
 
 class Overrides(NamedTuple):
     """What one call says instead of its model; None leaves the model's own."""

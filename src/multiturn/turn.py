@@ -124,7 +124,7 @@ def turn(
         TooManyRounds: The model went on calling functions beyond the limit.
         BackendError, ToolError: As they came.
     """
-    rounds = sum(content.role == "model" for content in said)
+    rounds = len([content for content in said if content.role == "model"])
     while True:
         calls = calls_of(said[-1])
         if not calls:
@@ -156,7 +156,7 @@ def _round(
     """Return what is asked in a round, the first being 1."""
     contents = request.contents.plus(*said)
     if rules is None:
-        return request._replace(contents=contents)
+        return request.with_contents(contents)
     if number > rules.max_rounds:  # the last word, by option: an answer without functions
         tool_config: Object | None = with_mode(request.tool_config, "NONE")
     else:
@@ -264,12 +264,12 @@ class NamelessCall(BrokenResponseError):
 
 def require_names(content: Content, reply: Reply) -> None:
     """Raise NamelessCall if a call has no name."""
-    parts = content.json_object["parts"]
-    if not all(part["functionCall"].get("name") for part in parts if "functionCall" in part):
-        raise NamelessCall(
-            "the model called a function without saying which; send the message again",
-            _response(reply.whole()),
-        )
+    for part in content.json_object["parts"]:
+        if "functionCall" in part and not part["functionCall"].get("name"):
+            raise NamelessCall(
+                "the model called a function without saying which; send the message again",
+                _response(reply.whole()),
+            )
 
 
 def kept(contents: tuple[Content, ...], received: Object | None) -> tuple[Content, ...] | None:
