@@ -176,6 +176,11 @@ def test_a_bad_list_of_contents_is_refused_with_its_exact_path(form: Any, path: 
     assert path == caught.value.path
 
 
+def test_a_message_of_another_api_is_refused_with_what_reads_it() -> None:
+    with pytest.raises(InvalidContent, match=r"'parts' in the place of 'content'; load_chat\(\)"):
+        to_contents([{"role": "user", "content": "Hi"}])
+
+
 def test_an_unknown_member_of_a_content_is_refused_and_the_nearest_named() -> None:
     with pytest.raises(UnknownName, match="did you mean 'role'"):
         to_content({"parts": ["a"], "rol": "user"})

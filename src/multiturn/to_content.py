@@ -31,6 +31,7 @@ _PART_FORMS = (
     "a string, a Part, Blob, FileData, FunctionCall or FunctionResponse, a dict of one of "
     "these, an image, an uploaded file, or a pathlib.Path"
 )
+_ANOTHER_API = "'parts' in the place of 'content'; load_chat() takes messages of other APIs"
 # Who speaks in a conversation; "function" is the old name for results of calls.
 ROLES = ("", "user", "model", "function")
 _CONTENT_FORMS = "a Content, or a dict with 'parts' and 'role'"
@@ -177,7 +178,8 @@ def _part_of_mapping(part: Mapping[str, Any], path: str) -> Object:
         members = {"file_data": {"mime_type": part.get("mime_type", ""), "file_uri": part["uri"]}}
     object_ = Part.object_from(members, path, "keep")
     if not any(field.wire in object_ for field in Part.fields.values() if field.oneof):
-        raise InvalidContent(path, part, _PART_FORMS)
+        is_message = "role" in part and "content" in part
+        raise InvalidContent(path, part, _ANOTHER_API if is_message else _PART_FORMS)
     _refuse_surrogates(object_.get("text", ""), f"{path}.text")
     return object_
 
