@@ -152,6 +152,17 @@ def test_after_kill_9_the_turn_is_let_go(tmp_path: Path) -> None:
         terminal.say("more", "Next.")
 
 
+def test_a_stopped_question_stands_in_the_journal_in_one_line(tmp_path: Path) -> None:
+    with Terminal(tmp_path, [["Half", 60, "."], "Next."], "--session", "planning") as terminal:
+        terminal.wait_for_prompt()
+        terminal.type("one\r")
+        terminal.wait_for("Half")
+        terminal.type("\x03")
+        terminal.wait_for("nothing was added to the conversation")
+        terminal.wait_for_prompt()
+        terminal.say("/journal", "1  interrupted  one\nplanning>")
+
+
 def test_a_question_after_kill_9_says_what_it_takes_the_place_of(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -116,7 +116,7 @@ def _journal(conversation: Conversation, screen: Screen, _: str) -> None:
         screen.note("nothing has been tried yet")
     for number, entry in enumerate(conversation.chat.journal, 1):
         screen.say(f"{number:3}  {entry.outcome:11}  {one_line(entry.content.text)}")
-        if entry.error is not None and str(entry.error):
+        if entry.error is not None and entry.outcome in ("failed", "blocked", "stopped"):
             screen.note(f"{'':18}{one_line(str(entry.error))}")
 
 
