@@ -35,7 +35,7 @@ def test_a_model_is_found_by_every_name_in_any_case(name: str) -> None:
 def test_an_unknown_name_suggests_the_nearest() -> None:
     with pytest.raises(UnknownName, match="did you mean 'smollm2'"):
         weights.locate("SmolLM-2")
-    with pytest.raises(UnknownName, match=r"known: smollm2; .*hf:owner/repository/file.gguf"):
+    with pytest.raises(UnknownName, match=r"known: smollm2\. .*hf:owner/repository/file.gguf"):
         weights.locate("gpt")
 
 

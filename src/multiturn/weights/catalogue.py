@@ -102,7 +102,7 @@ def find(name: str) -> Model:
     if model is not None:
         return model
     near = difflib.get_close_matches(name.strip().lower(), by_name, n=1)
-    advice = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(MODELS))};"
+    advice = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(MODELS))}."
     raise UnknownName(
         "model",
         name,
