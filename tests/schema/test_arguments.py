@@ -18,8 +18,10 @@ import pytest
 from multiturn.errors import ArgumentMismatch, SchemaError, UsageError
 from multiturn.schema import Injected, from_json, function_schema, schema_of, to_json
 
-from .battery import Address, Box, Color, Guest, Level, Party, Person, Shop
+from .battery_callables import Shop
+from .battery_records import Address, Box, Guest, Party, Person
 from .battery_strings import Node
+from .battery_values import Color, Level
 
 
 @dataclass

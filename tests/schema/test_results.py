@@ -24,8 +24,9 @@ from multiturn.messages import settings
 from multiturn.messages.content import Part
 from multiturn.schema import to_json
 
-from .battery import Address, Color, Crate, Guest, Level, Position, Thing, Unit
+from .battery_records import Address, Crate, Guest, Position
 from .battery_strings import Node
+from .battery_values import Color, Level, Thing, Unit
 
 
 class Names:

@@ -21,8 +21,8 @@ from hypothesis.strategies import SearchStrategy
 from multiturn.errors import SchemaError
 from multiturn.schema import Dialect, for_dialect, from_json, schema_of, to_json
 
-from .battery import Color, Level, Thing, Unit
 from .battery_strings import Node
+from .battery_values import Color, Level, Thing, Unit
 from .cases import typed
 from .rules import CHECKS, check_json_schema, grammar_accepts, strict_form
 
