@@ -6,7 +6,6 @@ import os
 import random
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from multiturn.calls import Call, calls_of
@@ -73,9 +72,7 @@ class DurableTurn(OpenTurn):
         # The last record of what had arrived; it may still be on its way.
         self._noted: Future[None] | None = None
         self._so_far = said
-        self._told_overrides: Object = {}
-        if any(override is not None for override in overrides):
-            self._told_overrides = overrides_object(overrides)
+        self._told_overrides = overrides_object(overrides)
         super().__init__(said, overrides, stream, pending, steps_back)
 
     # -- before the first request --------------------------------------------------------
@@ -88,23 +85,27 @@ class DurableTurn(OpenTurn):
     def begin(self, session: ChatSession) -> Steps:
         """Lease the session, waiting for a turn of another process, then as ``OpenTurn``."""
         self._worker.catch_up()
-        lease = self._lease(session)
-        for pause in self._pauses(session):
-            with suppress(SessionBusy):
+        lease, pauses = self._lease(session), self._pauses(session)
+        while True:
+            try:
                 return self._begun(session, *lease())
+            except SessionBusy:
+                if (pause := next(pauses, None)) is None:
+                    raise
             time.sleep(pause)
-        return self._begun(session, *lease())
 
     async def begin_async(self, session: ChatSession) -> Steps:
         """The same without blocking the event loop."""
         import asyncio
 
-        lease = self._lease(session)
-        for pause in self._pauses(session):
-            with suppress(SessionBusy):
+        lease, pauses = self._lease(session), self._pauses(session)
+        while True:
+            try:
                 return self._begun(session, *await result_of(self._worker.submit(lease)))
+            except SessionBusy:
+                if (pause := next(pauses, None)) is None:
+                    raise
             await asyncio.sleep(pause)
-        return self._begun(session, *await result_of(self._worker.submit(lease)))
 
     def _lease(self, session: ChatSession) -> Callable[[], tuple[SessionState, Turn | None]]:
         stored, attempt, record = self._stored, os.urandom(16).hex(), self._record()
@@ -126,7 +127,7 @@ class DurableTurn(OpenTurn):
         return lease
 
     def _pauses(self, session: ChatSession) -> Iterator[float]:
-        """Give the pauses between tries, none if the session is not to wait."""
+        """Give the pauses after tries in vain, none if the session is not to wait."""
         deadline, pause = time.monotonic() + self.wait_seconds, _FIRST_PAUSE_SECONDS
         while session._busy == "wait" and time.monotonic() < deadline:
             yield pause * random.uniform(0.5, 1.5)

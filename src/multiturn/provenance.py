@@ -144,17 +144,22 @@ def _round_object(
         told["first_chunk_seconds"] = round(first_at - asked_at, 6)
     if request.generation_config:
         told["generationConfig"] = dict(request.generation_config)
-    names = [
+    if request.tools and (names := _names(request.tools)):
+        told["tools"] = names
+    for name in _TOLD:
+        if name in whole:
+            told[name] = whole[name]
+    if candidates := whole.get("candidates"):
+        told["finishReason"] = candidates[0].get("finishReason")
+    return told
+
+
+def _names(tools: Sequence[Object]) -> list[str | None]:
+    return [
         declaration.get("name")
-        for tool in request.tools
+        for tool in tools
         for declaration in tool.get("functionDeclarations") or [{"name": next(iter(tool), "")}]
     ]
-    if names:
-        told["tools"] = names
-    told.update({name: whole[name] for name in _TOLD if name in whole})
-    for candidate in (whole.get("candidates") or [])[:1]:
-        told["finishReason"] = candidate.get("finishReason")
-    return told
 
 
 def _round(told: Object) -> Round:
