@@ -7,10 +7,8 @@ import threading
 
 import pytest
 
-from multiturn.errors import (
-    ToolError,
-    TurnCancelled,
-)
+from multiturn.calls import Call
+from multiturn.errors import ToolError, TurnCancelled
 from multiturn.testing import function_calls
 from tools.pairing import breaches
 from tools.talking import CALL, calling, results
@@ -129,3 +127,38 @@ def test_a_turn_is_cancelled_while_functions_run(mode: str, limit: float | None,
         way.run(way.send(chat, "Act."))
     canceller.join()
     assert ([], "cancelled") == (chat.history, chat.journal[-1].outcome)
+
+
+@pytest.mark.parametrize("is_interrupt", [False, True], ids=["cancelled", "interrupted"])
+@pytest.mark.parametrize("mode", ["sequential", "concurrent"])
+def test_what_had_not_begun_when_the_turn_ended_never_begins(
+    mode: str, is_interrupt: bool, way: Way, hops: list[threading.Event]
+) -> None:
+    go, waits, runs = threading.Event(), threading.Event(), [0, 0]
+
+    def before(call: Call) -> None:
+        if go.is_set():
+            return
+        if call.index == 1:
+            waits.set()
+            assert go.wait(20)
+            return
+        assert mode == "sequential" or waits.wait(20)
+        if is_interrupt:
+            raise KeyboardInterrupt
+        chat._gate.holder.cancel.set("enough")  # type: ignore[union-attr]
+
+    def act(n: int) -> int:
+        runs[n] += 1
+        return n
+
+    line = function_calls(("act", {"n": 0}), ("act", {"n": 1}))
+    chat, _ = calling([act], line, "Done.", tool_mode=mode, before_call=before)
+    talk = way.send(chat, "Act.")
+    with pytest.raises(KeyboardInterrupt if is_interrupt else TurnCancelled):
+        way.run(talk)
+    go.set()
+    assert all(ended.wait(20) for ended in hops)
+    assert [0, 0] == runs
+    chat.resume()
+    assert [1, 1] == runs

@@ -16,7 +16,6 @@ from multiturn.errors import ToolError, TurnCancelled
 from multiturn.messages.message import Object
 from multiturn.testing import function_calls
 from multiturn.tools import hop as hop_module
-from multiturn.tools import threads
 from multiturn.tools.calling import CallingOptions
 from multiturn.tools.hop import Hop
 from multiturn.tools.run_calls import in_order
@@ -54,26 +53,6 @@ async def here_async() -> int:
 
 def gives_async() -> Any:
     return here_async()
-
-
-@pytest.fixture
-def hops(monkeypatch: pytest.MonkeyPatch) -> list[threading.Event]:
-    """Return, for each piece of work that is handed to a thread, whether it has ended."""
-    handed: list[threading.Event] = []
-    start = threads.start
-
-    def watched(work: threads.Work) -> None:
-        handed.append(threading.Event())
-        ended = handed[-1]
-
-        def watch() -> None:
-            work()
-            ended.set()
-
-        start(watch)
-
-    monkeypatch.setattr(threads, "start", watched)
-    return handed
 
 
 def test_functions_in_a_row_share_a_thread(hops: list[threading.Event]) -> None:

@@ -15,7 +15,7 @@ from multiturn.errors import TurnCancelled
 from multiturn.tools import threads as tool_threads
 from multiturn.tools.async_values import is_async_value
 from multiturn.tools.outcome import Outcome, TookTooLong, outcome_of
-from multiturn.tools.run_calls import Note, require_go
+from multiturn.tools.run_calls import Note, note_begin, require_go
 from multiturn.tools.toolbox import Invoke
 
 
@@ -53,7 +53,7 @@ class Hop:
 
     def begin(self, step: Invoke) -> None:
         """Start the thread with a step that is not async code."""
-        self._note_begin(step)
+        self._begin_call(step)
         tool_threads.start(partial(self._work, contextvars.copy_context(), step))
 
     @property
@@ -75,11 +75,10 @@ class Hop:
             self._is_left = True
         return outcome_of(partial(self._steps.throw, TookTooLong(self._limit)))
 
-    def _note_begin(self, step: Invoke) -> None:
-        if step.call is not None:
-            self._note(step.call.index, None)
-            if self._limit is not None:
-                self._deadline = monotonic() + self._limit
+    def _begin_call(self, step: Invoke) -> None:
+        note_begin(step, self._cancel, self._note)
+        if step.call is not None and self._limit is not None:
+            self._deadline = monotonic() + self._limit
 
     def _work(self, context: contextvars.Context, step: Invoke) -> None:
         outcome = outcome_of(partial(context.run, self._carry_out, step))
@@ -116,7 +115,7 @@ class Hop:
             self._deadline = None
             step = proceed(outcome)
             if not step.is_async:
-                self._note_begin(step)
+                self._begin_call(step)
             return step
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextvars
 import queue
+import threading
 from collections.abc import Callable, Generator, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeAlias, TypeVar
@@ -39,12 +40,16 @@ def run_calls(step: RunCalls, toolbox: Toolbox, cancel: Cancel, note: Note) -> l
     if decided is None:
         return None
     if toolbox.calling.tool_mode == "concurrent" and len(calls) > 1:
+        notes = _Notes(note)
 
         def run(call: Call) -> Object:
-            steps = answered(toolbox, call, decided, cancel, note)
-            return _carry_out(steps, limit, cancel, note)
+            steps = answered(toolbox, call, decided, cancel, notes)
+            return _carry_out(steps, limit, cancel, notes)
 
-        parts = _at_once(run, calls, toolbox.calling.max_concurrent_calls, cancel)
+        try:
+            parts = _at_once(run, calls, toolbox.calling.max_concurrent_calls, cancel)
+        finally:
+            notes.close()
     else:
         parts = _carry_out(in_order(toolbox, calls, decided, cancel, note), limit, cancel, note)
     return all_parts(step, toolbox, parts)
@@ -87,6 +92,30 @@ def answered(
     return part
 
 
+def note_begin(step: Invoke, cancel: Cancel, note: Note) -> None:
+    """Note that a call begins, unless the turn was cancelled."""
+    if step.call is not None:
+        require_go(cancel)
+        note(step.call.index, None)
+
+
+class _Notes:
+    """Takes notes from threads until their turn has ended; after that no call begins."""
+
+    def __init__(self, note: Note) -> None:
+        self._note, self._is_closed, self._lock = note, False, threading.Lock()
+
+    def __call__(self, index: int, part: Object | None) -> None:
+        with self._lock:
+            if self._is_closed:
+                raise TurnCancelled("the turn ended while functions ran")
+            self._note(index, part)
+
+    def close(self) -> None:
+        with self._lock:
+            self._is_closed = True
+
+
 def _carry_out(
     steps: Generator[Invoke, Any, T], limit_seconds: float | None, cancel: Cancel, note: Note
 ) -> T:
@@ -94,10 +123,8 @@ def _carry_out(
     try:
         step = next(steps)
         while True:
-            seconds = None
-            if step.call is not None:
-                note(step.call.index, None)
-                seconds = limit_seconds
+            note_begin(step, cancel, note)
+            seconds = None if step.call is None else limit_seconds
             run = _completed if seconds is None or step.is_async else _within
             try:
                 value = run(step, seconds, cancel)

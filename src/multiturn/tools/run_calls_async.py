@@ -16,7 +16,15 @@ from multiturn.messages.message import Object
 from multiturn.tools.async_values import finished
 from multiturn.tools.hop import Hop
 from multiturn.tools.outcome import Outcome, TookTooLong, outcome_of_async
-from multiturn.tools.run_calls import Note, all_parts, answered, in_order, not_begun, require_go
+from multiturn.tools.run_calls import (
+    Note,
+    all_parts,
+    answered,
+    in_order,
+    not_begun,
+    note_begin,
+    require_go,
+)
 from multiturn.tools.toolbox import Invoke, Toolbox
 from multiturn.turn import RunCalls
 
@@ -84,10 +92,8 @@ async def _carry_out(
                 hop = Hop(steps, limit_seconds, cancel, note)
                 step = (await _in_thread(hop, step, cancel))()
                 continue
-            seconds = None
-            if step.call is not None:
-                note(step.call.index, None)
-                seconds = limit_seconds
+            note_begin(step, cancel, note)
+            seconds = None if step.call is None else limit_seconds
             try:
                 value = await _in_loop(step, seconds, cancel)
             except Exception as error:
