@@ -322,8 +322,9 @@ class ReplyReader:
             self._usages.append(usage)
             if self._before:
                 chunk["usageMetadata"] = {**usage, **self.counts()}
-        if not isinstance(chunk.get("promptFeedback") or {}, dict):
-            raise MalformedReply("$.promptFeedback is no object", chunk["promptFeedback"])
+        feedback = chunk.get("promptFeedback")
+        if feedback and not isinstance(feedback, dict):
+            raise MalformedReply("$.promptFeedback is no object", feedback)
         return chunk
 
     def counts(self) -> dict[str, int]:
@@ -344,6 +345,7 @@ def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
+_NAME_TYPES = (str, int)
 # What the rest of the program relies on: the types of members that are there.
 _PART_TYPES: dict[str, type] = {
     "text": str,
@@ -373,14 +375,17 @@ def _check_candidate(candidate: Any) -> None:
                 # Nearly all are pieces of text.
                 if type(part) is not dict or len(part) != 1 or type(part.get("text")) is not str:
                     _check_part(part)
-        if "role" in content and not isinstance(content["role"] or "", str):
+        role = content.get("role")
+        if role and not isinstance(role, str):
             raise MalformedReply("$.candidates[].content.role is no text", content)
-    if type(candidate.get("index") or 0) is not int:
-        raise MalformedReply("$.candidates[].index is no number", candidate["index"])
-    if not isinstance(candidate.get("finishReason") or "", str | int):
-        raise MalformedReply("$.candidates[].finishReason is no name", candidate["finishReason"])
-    if not isinstance(candidate.get("safetyRatings") or [], list):
-        raise MalformedReply("$.candidates[].safetyRatings is no list", candidate)
+    index, reason = candidate.get("index"), candidate.get("finishReason")
+    if index and type(index) is not int:
+        raise MalformedReply("$.candidates[].index is no number", index)
+    if reason and not isinstance(reason, _NAME_TYPES):
+        raise MalformedReply("$.candidates[].finishReason is no name", reason)
+    ratings = candidate.get("safetyRatings")
+    if ratings and not isinstance(ratings, list):
+        raise MalformedReply("$.candidates[].safetyRatings is no list", ratings)
 
 
 def _check_part(part: Any) -> None:
