@@ -103,6 +103,19 @@ class StoreContract(SearchContract, RetentionContract, WholeContract):
         first = store.begin(store.open("ada"), attempt, EMPTY)
         assert first[:7] == store.begin(first, attempt, EMPTY)[:7]
 
+    def test_what_changed_without_a_new_version_is_told_by_begin(self, store: Store) -> None:
+        state = say(store, store.open("ada"), "a")
+        assert state.head is not None
+        store.rename("ada", "bob")
+        store.erase(state.head)
+        begun = store.begin(state, new_attempt(), EMPTY)
+        assert ("bob", state.erasures + 1) == (begun.name, begun.erasures)
+
+    def test_a_session_seen_while_it_was_held_is_busy(self, store: Store) -> None:
+        store.begin(store.open("ada"), new_attempt(), EMPTY)
+        seen = store.open("ada")
+        assert SessionBusy is error_of(lambda: store.begin(seen, new_attempt(), EMPTY))
+
     def test_what_is_known_of_an_attempt_can_be_read_while_it_runs(self, store: Store) -> None:
         state = store.begin(store.open("ada"), new_attempt(), Record(b"1", {}))
         store.note(state, Record(b"2", {}))
@@ -132,6 +145,16 @@ class StoreContract(SearchContract, RetentionContract, WholeContract):
         again = store.commit(state, [turn], blobs)
         assert (after.head, after.version) == (again.head, again.version)
         assert ["a"] == texts(store, "ada")
+
+    def test_turns_of_which_only_the_first_is_stored_are_a_conflict(self, store: Store) -> None:
+        attempt = new_attempt()
+        state = store.begin(store.open("ada"), attempt, EMPTY)
+        first, _ = turn_after(state, attempt, [{"parts": [{"text": "a"}]}])
+        after = store.commit(state, [first], {})
+        second, _ = turn_after(after, attempt, [{"parts": [{"text": "b"}]}])
+        assert Conflict is error_of(lambda: store.commit(after, [first, second], {}))
+        assert ["a"] == texts(store, "ada")
+        assert [first.id] == [turn.id for turn in store.tree("ada")]
 
     def test_a_lost_lease_is_a_conflict_and_changes_nothing(self, store: Store) -> None:
         attempt = new_attempt()
