@@ -31,7 +31,7 @@ class Cancel:
     def call(self, callback: Callable[[], object]) -> None:
         """Have a callback called when the flag is raised; at once if it is up."""
         self._callbacks.append(callback)
-        if self.is_set():
+        if self.reason is not None:
             callback()
 
     def forget(self, callback: Callable[[], object]) -> None:

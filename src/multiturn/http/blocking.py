@@ -14,19 +14,20 @@ from typing import Any
 
 from multiturn.errors import BackendError, ConnectionFailed, TimedOut
 from multiturn.http import Headers, HttpRequest
-from multiturn.http.message import ResponseReader, head_along, joined, request_head
+from multiturn.http.addresses import Address, interleaved, numeric
+from multiturn.http.message import ResponseReader, joined, request_head, unsent, written
 from multiturn.http.readiness import Readiness
 from multiturn.http.route import Route, Trust
 
 # Larger receive buffers cost more than they save: above this size the C library maps
 # and unmaps memory for each call.
 _RECEIVE_BYTES = 65_536
+# No system takes more pieces in one call.
+_GATHERED = 1024
 # RFC 8305: how long one address is tried before the next is tried beside it.
 _NEXT_ADDRESS_SECONDS = 0.25
 # How often a connection that is being made looks whether it was interrupted.
 _LOOK_SECONDS = 0.1
-
-Address = tuple[int, int, int, str, Any]
 
 
 class Interrupt:
@@ -40,7 +41,7 @@ class Interrupt:
         self._process_id = os.getpid()
         self.is_set = False
 
-    def set(self) -> None:
+    def __call__(self) -> None:
         """Interrupt; whoever blocks on the socket sees its end."""
         with self._lock:
             self.is_set = True
@@ -54,7 +55,7 @@ class Interrupt:
         with self._lock:
             self._socket = sock
             if self.is_set and sock is not None:
-                self.set()
+                self()
 
 
 class Limit:
@@ -97,6 +98,7 @@ class Connection:
     """
 
     __slots__ = (
+        "_gathers",
         "_pending",
         "_readiness",
         "_socket",
@@ -119,14 +121,15 @@ class Connection:
             import ssl
 
             self._wants_read, self._wants_write = ssl.SSLWantReadError, ssl.SSLWantWriteError
+        # Not over TLS, and not on Windows.
+        self._gathers = self._pending is None and hasattr(sock, "sendmsg")
 
     def send(self, request: HttpRequest, target: str) -> None:
-        """Send a request; a server that closes early is met when its answer is read."""
-        head = head_along(self.route, target, request)
+        """Send a request, or as much of it as the server wants before it answers."""
+        pieces = written(self.route, target, request)
         self.reader.begin()
         try:
-            for piece in joined(head, request):
-                self._send(request, piece)
+            self._send(request, pieces if self._gathers else joined(pieces))
         except TimedOut:
             raise
         except OSError as error:
@@ -137,37 +140,48 @@ class Connection:
             if self.reader.head is None:
                 raise failed("the connection broke while the request was sent", error) from None
 
-    def _send(self, request: HttpRequest, data: bytes | memoryview) -> None:
-        while True:
+    def _send(self, request: HttpRequest, pieces: list[bytes | memoryview]) -> None:
+        while pieces and not self.reader.complete:
             try:
-                sent = self._socket.send(data)
+                if self._gathers:
+                    sent = self._socket.sendmsg(pieces[:_GATHERED])
+                else:
+                    sent = self._socket.send(pieces[0])
             except self._wants_write:
-                self._wait(request, self._readiness.writable, "the server took nothing more in")
+                self._wait(request, self._readiness.either, "the server took nothing more in")
+                if self._readiness.readable(0):
+                    self._take_in(request)
             except self._wants_read:
                 self._wait(request, self._readiness.readable, "the server took nothing more in")
             else:
-                if sent == len(data):
-                    return
-                data = memoryview(data)[sent:]
+                pieces = unsent(pieces, sent)
+        if pieces:
+            self.reader.reusable = False
 
     def receive(self, request: HttpRequest) -> None:
         """Wait for more of the answer, and let the reader have it."""
         while True:
             if self._pending is None or not self._pending():
                 self._wait(request, self._readiness.readable, "the server sent nothing")
-            try:
-                data = self._socket.recv(_RECEIVE_BYTES)
-                break
-            except self._wants_read:
-                continue
-            except self._wants_write:
-                self._wait(request, self._readiness.writable, "the server took nothing more in")
-            except OSError as error:
-                raise failed("the connection broke", error) from None
+            if self._take_in(request):
+                return
+
+    def _take_in(self, request: HttpRequest) -> bool:
+        """Let the reader have what is there; return whether there was anything."""
+        try:
+            data = self._socket.recv(_RECEIVE_BYTES)
+        except self._wants_read:
+            return False
+        except self._wants_write:
+            self._wait(request, self._readiness.writable, "the server took nothing more in")
+            return False
+        except OSError as error:
+            raise failed("the connection broke", error) from None
         if data:
             self.reader.feed(data)
         else:
             self.reader.end()
+        return True
 
     @staticmethod
     def _wait(request: HttpRequest, ready: Callable[[float], bool], what: str) -> None:
@@ -212,7 +226,8 @@ def connect(route: Route, trust: Trust, request: HttpRequest, interrupt: Interru
     """
     host, port = route.first_stop
     limit = Limit(request, request.connect_seconds, f"no connection to {host}:{port} was made")
-    sock = _first_connected(_addresses(host, port, limit, interrupt), host, limit, interrupt)
+    found = numeric(host, port) or _looked_up(host, port, limit, interrupt)
+    sock = _first_connected(found, host, limit, interrupt)
     try:
         interrupt.guard(sock)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -302,7 +317,7 @@ def require_tunnel(reader: ResponseReader) -> None:
         raise ConnectionFailed("the proxy spoke before the server could")
 
 
-def _addresses(host: str, port: int, limit: Limit, interrupt: Interrupt) -> list[Address]:
+def _looked_up(host: str, port: int, limit: Limit, interrupt: Interrupt) -> list[Address]:
     """Look a name up in a thread of its own: the system's look-up knows no time limit."""
     found: list[Address] = []
     problem: list[OSError | UnicodeError] = []
@@ -315,25 +330,14 @@ def _addresses(host: str, port: int, limit: Limit, interrupt: Interrupt) -> list
         except (OSError, UnicodeError) as error:
             problem.append(error)
 
-    if host[-1:].isdigit() or ":" in host:
-        look_up()
-    else:
-        thread = threading.Thread(target=look_up, name="multiturn-look-up", daemon=True)
-        thread.start()
-        while thread.is_alive() and not interrupt.is_set:
-            thread.join(min(limit.left_seconds, _LOOK_SECONDS))
+    thread = threading.Thread(target=look_up, name="multiturn-look-up", daemon=True)
+    thread.start()
+    while thread.is_alive() and not interrupt.is_set:
+        thread.join(min(limit.left_seconds, _LOOK_SECONDS))
     if problem or not found:
         reason = problem[0] if problem else "interrupted"
         raise ConnectionFailed(f"the name {host!r} was not found ({reason})", retryable=True)
     return found
-
-
-def interleaved(addresses: list[Address]) -> list[Address]:
-    """Order addresses so that the families alternate, the system's favourite first."""
-    first = [a for a in addresses if a[0] == addresses[0][0]]
-    others = [a for a in addresses if a[0] != addresses[0][0]]
-    mixed = [address for pair in zip(first, others, strict=False) for address in pair]
-    return mixed + first[len(others) :] + others[len(first) :]
 
 
 def _first_connected(

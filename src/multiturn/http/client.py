@@ -36,7 +36,7 @@ class Http:
         """Send, and give the head, then the pieces of the body."""
         origin, target = split(request.url)
         interrupt = Interrupt()
-        cancel.call(interrupt.set)
+        cancel.call(interrupt)
         connection: Connection | None = None
         try:
             connection = self._answered(origin, target, request, interrupt)
@@ -57,9 +57,9 @@ class Http:
             if not cancel.is_set():
                 raise
         finally:
-            cancel.forget(interrupt.set)
-            interrupt.guard(None)
+            cancel.forget(interrupt)
             if connection is not None:
+                interrupt.guard(None)
                 connection.close()
 
     def _answered(

@@ -33,46 +33,57 @@ def request_head(
     Raises:
         InvalidContent: A header holds what cannot travel in one; its value is not shown.
     """
-    pairs = revealed(headers)
-    lines = "".join([f"{name}: {value}\r\n" for name, value in pairs])
-    count = len(pairs)
-    if not lines.isascii() or "\0" in lines or lines.count("\r") + lines.count("\n") != 2 * count:
-        refused = _refused(pairs)
-        del pairs, lines  # a traceback may show variables
-        raise refused
+    lines = "".join([f"{n}: {v if isinstance(v, str) else v.reveal()}\r\n" for n, v in headers])
+    breaks = 2 * len(headers)
+    if not lines.isascii() or "\0" in lines or lines.count("\r") + lines.count("\n") != breaks:
+        del lines  # a traceback may show variables
+        raise _refused(headers)
     length = "" if body_bytes is None else f"Content-Length: {body_bytes}\r\n"
     try:
         head = f"{method} {target} HTTP/1.1\r\nHost: {host}\r\n{lines}{length}\r\n".encode("ascii")
     except UnicodeEncodeError:
-        del pairs, lines
+        del lines
         raise InvalidContent("$.url", target, "ASCII, percent-encoded") from None
     return memoryview(head)
 
 
-def _refused(pairs: list[tuple[str, str]]) -> InvalidContent:
-    spoilt = [n for n, v in pairs if not (n + v).isascii() or any(c in n + v for c in "\r\n\0")]
-    name = spoilt[0]
+def _refused(headers: Headers) -> InvalidContent:
+    name = next(
+        name
+        for name, value in revealed(headers)
+        if not (name + value).isascii() or any(c in name + value for c in "\r\n\0")
+    )
     return InvalidContent(f"$.headers[{name!r}]", "a text (not shown)", "ASCII text in one line")
 
 
-def head_along(route: Route, target: str, request: HttpRequest) -> memoryview:
-    """Return the head of a request as a route wants it."""
+def written(route: Route, target: str, request: HttpRequest) -> list[bytes | memoryview]:
+    """Return what is sent along a route, in pieces: the head, and the body as it is."""
     target, host, headers = addressed(route, target)
     headers = (*request.headers, *headers) if headers else request.headers
-    return request_head(request.method, target, host, headers, request.size_bytes)
+    head = request_head(request.method, target, host, headers, request.size_bytes)
+    return [head, *request.pieces]
 
 
-def joined(head: memoryview, request: HttpRequest) -> list[bytes | memoryview]:
-    """Return what is sent, small pieces in one."""
-    pieces: list[bytes | memoryview] = []
-    small: list[bytes | memoryview] = [head]
-    for piece in request.pieces:
+def joined(pieces: list[bytes | memoryview]) -> list[bytes | memoryview]:
+    """Return what is sent with small pieces in one; as views, like the head among them."""
+    fewer: list[bytes | memoryview] = []
+    small: list[bytes | memoryview] = []
+    for piece in pieces:
         if len(piece) > _JOINED_BYTES:
-            pieces += b"".join(small), piece
+            fewer += memoryview(b"".join(small)), piece
             small = []
         else:
             small.append(piece)
-    return [*pieces, b"".join(small)] if any(small) else pieces
+    return [*fewer, memoryview(b"".join(small))]
+
+
+def unsent(pieces: list[bytes | memoryview], sent_bytes: int) -> list[bytes | memoryview]:
+    """Return what is left of pieces of which so much was sent."""
+    for index, piece in enumerate(pieces):
+        if sent_bytes < len(piece):
+            return [memoryview(piece)[sent_bytes:], *pieces[index + 1 :]]
+        sent_bytes -= len(piece)
+    return []
 
 
 class ResponseReader:
@@ -85,6 +96,23 @@ class ResponseReader:
         reusable: Whether the connection may carry another request afterwards.
         waiting_bytes: Size of what was not taken of the body.
     """
+
+    __slots__ = (
+        "_bytes",
+        "_head_bytes",
+        "_headers",
+        "_parser",
+        "_pieces",
+        "_problem",
+        "_taken_bytes",
+        "_takes_body",
+        "_unpacker",
+        "_until_close",
+        "began",
+        "complete",
+        "head",
+        "reusable",
+    )
 
     def __init__(self) -> None:
         self._parser = httptools.HttpResponseParser(self)
@@ -143,6 +171,8 @@ class ResponseReader:
 
     def take(self) -> bytes:
         """Return what arrived of the body since the last call."""
+        if not self._pieces:
+            return b""
         pieces, self._pieces = self._pieces, []
         self._taken_bytes = self._bytes
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import socket
 import ssl
 import time
@@ -10,17 +11,16 @@ from typing import Any, cast
 
 from multiturn.errors import BackendError, ConnectionFailed, TimedOut
 from multiturn.http import HttpRequest
+from multiturn.http.addresses import Address, interleaved, numeric
 from multiturn.http.blocking import (
-    Address,
     Limit,
     failed,
-    interleaved,
     require_tunnel,
     total_timed_out,
     tunnel_request,
     untrusted,
 )
-from multiturn.http.message import ResponseReader, head_along, joined
+from multiturn.http.message import ResponseReader, written
 from multiturn.http.route import Route, Trust
 
 # So much of an answer may wait for its reader before the server is made to wait.
@@ -35,15 +35,29 @@ _orphans: list[Any] = []
 class Connection(asyncio.Protocol):
     """A connection to a route; used by one request at a time, in one event loop."""
 
+    __slots__ = (
+        "_heard_at",
+        "_is_closed",
+        "_is_paused",
+        "_loop",
+        "_problem",
+        "_request",
+        "_route",
+        "_socket",
+        "_transport",
+        "_waiter",
+        "reader",
+    )
+
     def __init__(self, sock: socket.socket, route: Route) -> None:
         self._socket, self._route = sock, route
+        self._loop = asyncio.get_running_loop()
         self._transport: Any = None
         self.reader = ResponseReader()
         self._waiter: asyncio.Future[None] | None = None
         self._problem: BackendError | None = None
         self._request: HttpRequest | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._heard_at = self._looks_at = 0.0
+        self._heard_at = 0.0
         self._is_paused = self._is_closed = False
 
     # -- what the event loop calls -------------------------------------------------------
@@ -85,73 +99,59 @@ class Connection(asyncio.Protocol):
 
     def send(self, request: HttpRequest, target: str) -> None:
         """Send a request, in part perhaps when the loop comes to it."""
-        head = head_along(self._route, target, request)
+        pieces = written(self._route, target, request)
         self.reader.begin()
         self._request, self._problem = request, None
         self._heard_at = time.monotonic()
-        for piece in joined(head, request):
-            self._transport.write(piece)
-        self._look_by(min(request.deadline, self._heard_at + request.idle_seconds))
+        self._transport.writelines(pieces)
 
-    async def more(self) -> None:
-        """Wait until more of the answer is there; raise what ended it."""
+    def more(self) -> asyncio.Future[None]:
+        """Return what is done when more of the answer is there; raise what ended it."""
+        if self._problem is not None:
+            raise self._problem
+        if self._is_closed:
+            raise ConnectionFailed("the server closed the connection before it was used")
         if self._is_paused:
             self._is_paused = False
             self._transport.resume_reading()
-        if self._problem is None and not self._is_closed:
-            loop = asyncio.get_running_loop()
-            self._heard_at = time.monotonic()
-            self._waiter = loop.create_future()
-            try:
-                await self._waiter
-            finally:
-                self._waiter = None
-        if self._problem is not None and not (self.reader.complete or self.reader.waiting_bytes):
-            raise self._problem
+        self._heard_at = time.monotonic()
+        self._waiter = self._loop.create_future()
+        return self._waiter
 
-    def interrupt(self) -> None:
+    def cancel(self) -> None:
         """End what waits on this connection; for the loop's own thread."""
         self._problem = self._problem or ConnectionFailed("the call was interrupted")
         self._wake()
 
     def rest(self) -> None:
-        """Wait for the next request; a timer that still runs is of use to that."""
+        """Wait for the next request."""
         self._request = None
 
     def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
 
-    def _look_by(self, at: float) -> None:
-        """See that somebody looks at this time, or before it: that one looks again."""
-        if self._timer is None or at < self._looks_at:
-            self._stop_looking()
-            seconds = max(0.0, at - time.monotonic()) + 0.001
-            self._timer = asyncio.get_running_loop().call_later(seconds, self._look)
-            self._looks_at = at
+    @property
+    def time_limit(self) -> float:
+        """When the request's time is up if nothing is heard, as time.monotonic() counts."""
+        if self._request is None or self._problem is not None or self._is_closed:
+            return math.inf
+        return min(self._request.deadline, self._heard_at + self._request.idle_seconds)
 
-    def _stop_looking(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    def _look(self) -> None:
-        """Whether the time is up; one timer for each connection, set anew when it fires."""
-        self._timer = None
-        request, now = self._request, time.monotonic()
-        if request is None or self._is_closed:
-            return
+    def look(self, now: float) -> None:
+        """End a request whose time is up."""
         if self._waiter is None:
             self._heard_at = now  # it is the reader of the answer who takes his time
+        request = self._request
+        if request is None or now < self.time_limit:
+            return
         if now >= request.deadline:
-            self._problem = self._problem or total_timed_out()
-        elif now >= self._heard_at + request.idle_seconds:
-            self._problem = self._problem or TimedOut(
+            self._problem = total_timed_out()
+        else:
+            self._problem = TimedOut(
                 f"the server sent nothing within {request.idle_seconds:g} s", retryable=True
             )
-        else:
-            self._look_by(min(request.deadline, self._heard_at + request.idle_seconds))
-            return
         self._wake()
 
     # -- between requests ----------------------------------------------------------------
@@ -161,10 +161,27 @@ class Connection(asyncio.Protocol):
         """Whether the server seems to be still there."""
         return not self._is_closed and not self._transport.is_closing()
 
+    @property
+    def may_serve_again(self) -> bool:
+        """Whether it can carry another request after the answer that was read.
+
+        A server that answered early may never read the rest of what was to be sent.
+        """
+        return (
+            self.reader.reusable and self.is_usable and not self._transport.get_write_buffer_size()
+        )
+
+    def close_soon(self) -> None:
+        """Close from whatever thread."""
+        try:
+            self._loop.call_soon_threadsafe(self.close)
+        except RuntimeError:  # its loop is closed
+            self.close()
+
     def close(self) -> None:
         """Close at once."""
+        self.cancel()
         self.rest()
-        self._stop_looking()
         self._is_closed = True
         if self._transport is None:
             self._socket.close()
@@ -178,7 +195,7 @@ class Connection(asyncio.Protocol):
     def forget(self) -> None:
         """Close the socket without touching the loop, which is another process's."""
         _orphans.append(self._transport)
-        self._request, self._timer, self._is_closed = None, None, True
+        self._request, self._is_closed = None, True
         self._socket.close()
 
 
@@ -198,7 +215,14 @@ async def connect(route: Route, trust: Trust, request: HttpRequest) -> Connectio
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
                 if route.is_tunnel:
                     await _tunnel(sock, route)
-                return await _begun(sock, route, trust)
+                context = trust.context() if route.is_secure else None
+                _, connection = await asyncio.get_running_loop().create_connection(
+                    lambda: Connection(sock, route),
+                    sock=sock,
+                    ssl=context,
+                    server_hostname=route.origin.host if context else None,
+                )
+                return connection
             except BaseException:
                 sock.close()
                 raise
@@ -210,18 +234,6 @@ async def connect(route: Route, trust: Trust, request: HttpRequest) -> Connectio
         if isinstance(error, ConnectionFailed):
             raise
         raise failed(f"the connection to {host}:{port} broke", error) from None
-
-
-async def _begun(sock: socket.socket, route: Route, trust: Trust) -> Connection:
-    loop = asyncio.get_running_loop()
-    context = trust.context() if route.is_secure else None
-    _, connection = await loop.create_connection(
-        lambda: Connection(sock, route),
-        sock=sock,
-        ssl=context,
-        server_hostname=route.origin.host if context else None,
-    )
-    return connection
 
 
 async def _tunnel(sock: socket.socket, route: Route) -> None:
@@ -241,7 +253,7 @@ async def _first_connected(host: str, port: int) -> socket.socket:
     """Try the addresses of a name one beside the other, a quarter of a second apart."""
     loop = asyncio.get_running_loop()
     try:
-        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        found = numeric(host, port) or await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         raise ConnectionFailed(f"the name {host!r} was not found ({error})") from None
     addresses = interleaved(cast("list[Address]", found))

@@ -34,6 +34,15 @@ class Readiness:
         """Wait until something can be sent, or will fail."""
         if self._poll is None:
             return any(select.select([], [self._socket], [self._socket], seconds)[1:])
+        return self._polled(select.POLLOUT, seconds)
+
+    def either(self, seconds: float) -> bool:
+        """Wait until it is readable or writable."""
+        if self._poll is None:
+            return any(select.select([self._socket], [self._socket], [self._socket], seconds))
+        return self._polled(select.POLLIN | select.POLLOUT, seconds)
+
+    def _polled(self, events: int, seconds: float) -> bool:
         poll = select.poll()
-        poll.register(self._socket, select.POLLOUT)
+        poll.register(self._socket, events)
         return bool(poll.poll(math.ceil(seconds * 1000)))
