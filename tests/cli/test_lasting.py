@@ -276,6 +276,7 @@ def test_one_goes_from_session_to_session(tmp_path: Path) -> None:
         terminal.say("/session one", "one, 2 turns")
         terminal.say("/fork aside", "you are in conversation 3 (aside), a fork of 1, 2 turns")
         terminal.say("/sessions as", "* aside  2 turns")
+        terminal.say("/sessions zz", "no conversation has a name that begins with 'zz'")
         terminal.say("/session", "you are in aside, kept in")
         terminal.say("/fork back", "conversation 1 (one), 2 turns")
         terminal.type("/session tw\t")

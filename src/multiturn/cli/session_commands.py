@@ -52,7 +52,9 @@ def sessions(conversation: Conversation, screen: Screen, argument: str) -> None:
     from multiturn.cli.session_list import listed, table
 
     rows = listed(conversation.place, argument)
-    if not rows:
+    if not rows and argument:
+        screen.note(f"no conversation has a name that begins with {argument!r}")
+    elif not rows:
         screen.note("no conversation is kept yet; /name NAME keeps this one")
     for line in table(rows, screen.columns, here=conversation.branch.session):
         screen.say(line)
