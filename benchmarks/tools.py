@@ -9,6 +9,9 @@ with ten calls when the last content is a message, a text when it is results.
     turn        CPU of a turn with ten calls of a function that does nothing, ms
     turn, async the same with send_message_async
     floor       CPU of the same two requests through the bare HTTP client, ms
+    calls       CPU of the ten calls alone: arguments checked, functions run, results
+                made into parts, ms
+    calls, async  the same in an event loop, a thread's start and end among it
     waiting     wall time of a turn with ten calls that wait 100 ms each, concurrent, ms
 """
 
@@ -158,6 +161,43 @@ def floor(name: str, url: str) -> float | None:
     return milliseconds(time.process_time, one, N_TURNS)
 
 
+def _ten() -> tuple[Any, ...]:
+    """Return what ``run_calls`` takes."""
+    from multiturn.calls import Call
+    from multiturn.cancel import Cancel
+    from multiturn.tools.toolbox import toolbox_for
+    from multiturn.turn import RunCalls
+
+    asked = tuple(Call(i, "weather", dict(ARGS)) for i in range(N_CALLS))
+    return RunCalls(asked), toolbox_for([weather], {}), Cancel(), lambda index, part: None
+
+
+def calls(name: str, url: str) -> float | None:
+    if name == "generativeai":
+        return None
+    from multiturn.tools.run_calls import run_calls
+
+    given = _ten()
+    milliseconds(time.process_time, lambda: run_calls(*given), N_WARM)
+    return milliseconds(time.process_time, lambda: run_calls(*given), 10 * N_TURNS)
+
+
+def calls_async(name: str, url: str) -> float | None:
+    if name == "generativeai":
+        return None
+    from multiturn.tools.run_calls_async import run_calls_async
+
+    async def run() -> float:
+        given = _ten()
+        for i in range(N_WARM + 10 * N_TURNS):
+            if i == N_WARM:
+                began = time.process_time()
+            await run_calls_async(*given)
+        return (time.process_time() - began) / N_TURNS / 10 * 1e3
+
+    return asyncio.run(run())
+
+
 def waiting(name: str, url: str) -> float | None:
     if name == "generativeai":
         return None  # one after another: a second
@@ -191,7 +231,7 @@ def waiting_async(name: str, url: str) -> float | None:
     return asyncio.run(run())
 
 
-MEASURES = ("turn", "turn_async", "floor", "waiting", "waiting_async")
+MEASURES = ("turn", "turn_async", "floor", "calls", "calls_async", "waiting", "waiting_async")
 
 
 def main() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from multiturn.messages.content import Content
@@ -81,12 +81,12 @@ def _id_of(call: Object) -> str:
     return str(call.get("id") or "")
 
 
-def result_part(call: Call, response: Mapping[str, Any], parts: Iterable[Object] = ()) -> Object:
-    """Return the part that answers a call; media go beside the response."""
-    answer: Object = {"name": call.name, "response": dict(response)}
+def result_part(call: Call, response: Object, media: Sequence[Object] = ()) -> Object:
+    """Return the part that answers a call; media go beside the response.  Both are kept."""
+    answer: Object = {"name": call.name, "response": response}
     if call.id:
         answer["id"] = call.id
-    if media := list(parts):
+    if media:
         answer["parts"] = media
     return {"functionResponse": answer}
 
