@@ -5,8 +5,9 @@ from __future__ import annotations
 import gc
 import os
 import threading
+import uuid
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,10 @@ import pytest
 from multiturn import ChatSession, GenerativeModel
 from multiturn.stores.protocol import StoredTurn
 from multiturn.stores.recent import RecentTurns
+from multiturn.stores.sql import SqlStore
 from multiturn.stores.sqlite import SQLiteStore
 from multiturn.testing import ScriptedBackend
+from ways import until
 
 
 class Watched(SQLiteStore):
@@ -36,7 +39,7 @@ def store(tmp_path: Path) -> Iterator[Watched]:
         yield store
 
 
-def opened(store: SQLiteStore, name: str = "ada") -> ChatSession:
+def opened(store: SqlStore, name: str = "ada") -> ChatSession:
     model = GenerativeModel(backend=ScriptedBackend("Yes.", repeat=True))
     return model.start_chat(session=name, store=store)
 
@@ -121,11 +124,34 @@ def test_a_child_may_look_though_a_thread_was_looking(store: Watched) -> None:
     assert 0 == status
 
 
-def test_a_store_that_nobody_holds_goes_with_what_it_remembers(tmp_path: Path) -> None:
+@pytest.fixture(params=["sqlite", "postgres"])
+def make_store(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], SqlStore]:
+    if request.param == "sqlite":
+        return lambda: SQLiteStore(tmp_path / "chats.db")
+    server = request.getfixturevalue("postgres")
+    from multiturn.stores.postgres import PostgresStore
+
+    return lambda: PostgresStore(server.address, schema=f"t{uuid.uuid4().hex}")
+
+
+def test_a_closed_store_that_nobody_holds_goes_at_once(make_store: Callable[[], SqlStore]) -> None:
+    store = make_store()
+    opened(store).send_message("a")
+    gone = weakref.ref(store)
+    gc.collect()
+    gc.disable()  # it would find a cycle too, now or much later
+    try:
+        store.close()
+        del store
+        until(lambda: gone() is None)
+    finally:
+        gc.enable()
+
+
+def test_a_store_that_nobody_holds_or_closed_goes_with_what_it_remembers(tmp_path: Path) -> None:
     store = SQLiteStore(tmp_path / "chats.db")
     opened(store).send_message("a")
     gone = weakref.ref(store)
-    store.close()
     del store
     gc.collect()
     assert gone() is None

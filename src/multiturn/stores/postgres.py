@@ -109,10 +109,7 @@ class PostgresStore(SqlStore):
         self._pool: psycopg_pool.ConnectionPool[Any] | None = None
         self._process_id = os.getpid()
         self._is_prepared = False
-        self._translate = functools.cache(self._in_our_schema)
-
-    def _in_our_schema(self, statement: str) -> str:
-        return _TABLE.sub(rf"{self.schema}.\1", statement).replace("?", "%s")
+        self._translate = functools.cache(functools.partial(_in_schema, schema))
 
     @property
     def address(self) -> str:
@@ -205,6 +202,7 @@ class PostgresStore(SqlStore):
 
     def close(self) -> None:
         """Close the connections; the next call opens others."""
+        self.recent.let_go()
         pool, self._pool = self._pool, None
         if pool is not None and self._process_id == os.getpid():
             pool.close()
@@ -309,6 +307,10 @@ class PostgresStore(SqlStore):
                 raise
 
         return self._again(work)
+
+
+def _in_schema(schema: str, statement: str) -> str:
+    return _TABLE.sub(rf"{schema}.\1", statement).replace("?", "%s")
 
 
 def _make_again(name: str, after: _Errors) -> None:

@@ -62,6 +62,11 @@ class RecentTurns:
             self._known.clear()
             self.erasures += 1
 
+    def let_go(self) -> None:
+        """Forget all, since turns hold the store that this belongs to, and with it its thread."""
+        with self._lock:
+            self._known.clear()
+
 
 def recent_of(store: Store) -> RecentTurns | None:
     """Return what a store remembers; None for one of somebody else's that does not."""

@@ -276,6 +276,7 @@ class SQLiteStore(SqlStore):
 
     def close(self) -> None:
         """Let go of the file; the next call opens it again."""
+        self.recent.let_go()
         with self._lock:
             database, self._database, self._synchronous = self._database, None, ""
             if database is not None:
