@@ -17,7 +17,7 @@ import pytest
 from conftest import EFFORT
 from gemini.wire_server import chunked, event, reply, whole
 from multiturn import BackendError, UsageError
-from multiturn.backends import gemini, gemini_errors, openai_errors, openai_reply
+from multiturn.backends import gemini, gemini_errors, gemini_reply, openai_errors, openai_reply
 from multiturn.cli.arguments import parser
 from multiturn.history import head_from
 from multiturn.http.message import ResponseReader
@@ -95,7 +95,7 @@ OPENAI = [path.read_bytes() for path in sorted((HERE / "openai" / "wire").glob("
 
 
 def _gemini(pieces: list[bytes]) -> Iterator[Any]:
-    reader = gemini.ReplyReader(True, gemini_errors.error_in)
+    reader = gemini_reply.ReplyReader(True, gemini_errors.error_in)
     for piece in pieces:
         yield from reader.feed(piece)
     yield from reader.end()

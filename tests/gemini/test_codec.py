@@ -14,7 +14,7 @@ from conftest import EFFORT
 from gemini.canned import Canned
 from gemini.wire_server import event, parts, reply
 from multiturn import BackendError, InvalidContent, MalformedReply, MultiturnError
-from multiturn.backends import gemini, wire_json
+from multiturn.backends import gemini, gemini_reply, wire_json
 from multiturn.backends.gemini_errors import error_from, error_in
 from multiturn.backends.sse import SseDecoder
 from multiturn.history import empty_path, head_from
@@ -273,7 +273,7 @@ EVENTS = st.lists(
 
 def _read(data: bytes, cuts: list[int]) -> tuple[list[Any], str]:
     """Return the chunks, and the kind of the error that ended them."""
-    reader = gemini.ReplyReader(True, error_in)
+    reader = gemini_reply.ReplyReader(True, error_in)
     chunks: list[Any] = []
     points = sorted({0, len(data), *(c % (len(data) + 1) for c in cuts)})
     try:
@@ -318,7 +318,7 @@ def test_any_json_gives_a_reply_or_an_error_of_ours(value: Any) -> None:
     from multiturn.reply import Reply
     from multiturn.turn import judged
 
-    reader, whole = gemini.ReplyReader(False, error_in), Reply()
+    reader, whole = gemini_reply.ReplyReader(False, error_in), Reply()
     try:
         list(reader.feed(json.dumps(value).encode()))
         for chunk in reader.end():

@@ -11,6 +11,8 @@ from typing import Any
 
 from multiturn.access import Access, Secret, configured, from_environment
 from multiturn.backends import gemini, gemini_address, google_auth
+from multiturn.backends.gemini_reply import ReplyReader
+from multiturn.backends.redaction import redact
 from multiturn.cancel import Cancel
 from multiturn.errors import BackendError, MalformedReply, MissingKey
 from multiturn.http import (
@@ -30,8 +32,6 @@ from multiturn.request import Request
 _http = Http()
 # So much of an error's body is read.
 _ERROR_BODY_BYTES = 1024 * 1024
-# Shorter ones are made up for servers that want none, and may be words of the language.
-_SHORTEST_KEY = 12
 # Request options that say how the server is reached, and what Access calls them.
 _ACCESS_OPTIONS = {
     "metadata": "headers",
@@ -137,7 +137,7 @@ class MethodCall:
         self._refused: Secret | None = None
         self.head: HttpHead | None = None
         self._error_body = bytearray()
-        self.reader: gemini.ReplyReader  # of the request that is under way
+        self.reader: ReplyReader  # of the request that is under way
         self.counts: Mapping[str, int] | None = None  # tokens of the requests before it
 
     # -- what is sent --------------------------------------------------------------------
@@ -151,7 +151,7 @@ class MethodCall:
         if token is None and self.needs_token:
             token = self.token()
         self.head, self.goes_on = None, False
-        self.reader = gemini.ReplyReader(bool(self.query), _error_in, self.counts)
+        self.reader = ReplyReader(bool(self.query), _error_in, self.counts)
         return HttpRequest(
             self.verb,
             self.url(),
@@ -254,7 +254,7 @@ class MethodCall:
         error.backend = self._backend.name
         for secret in (self.access.api_key, self._shown):
             if secret is not None:
-                _erase(error, secret.reveal())
+                redact(error, secret.reveal())
         from multiturn.google_errors import as_google
 
         raise as_google(error).with_traceback(None)
@@ -362,23 +362,6 @@ def _base_headers(user_agent: str | None, is_stream: bool) -> Headers:
 
 def _is_identity(name: str) -> bool:
     return name.lower() in ("x-goog-api-key", "authorization")
-
-
-def _erase(error: BackendError, key: str) -> None:
-    """Take a key out of what a server sent back with it."""
-    if len(key) >= _SHORTEST_KEY:
-        error.args = tuple(_without(key, argument) for argument in error.args)
-        error.__dict__.update({n: _without(key, v) for n, v in error.__dict__.items()})
-
-
-def _without(key: str, value: Any) -> Any:
-    if isinstance(value, str):
-        return value.replace(key, "***")
-    if isinstance(value, list):
-        return [_without(key, member) for member in value]
-    if isinstance(value, dict):
-        return {_without(key, name): _without(key, member) for name, member in value.items()}
-    return value
 
 
 _shared = Gemini()
