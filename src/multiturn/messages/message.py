@@ -185,6 +185,12 @@ class Message(metaclass=MessageType):
     def __reduce__(self) -> tuple[Any, ...]:
         return _restore, (type(self), self._json)
 
+    def __setstate__(self, state: object) -> None:
+        """Take in what the old SDK pickled by this name, which ``multiturn.dropin`` leads here."""
+        from multiturn.old_pickles import members_of
+
+        self.__init__(members_of(type(self).__name__, state))  # type: ignore[misc]
+
     def _members(self) -> Object:
         """What is set, by the names of Python, unknown members last and as they came."""
         by_wire = self._by_wire_name
