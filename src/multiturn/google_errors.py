@@ -54,12 +54,12 @@ class GoogleAPICallError(GoogleAPIError):
 
     @property
     def errors(self) -> list[Any]:
-        """Always empty; the old SDK's were too."""
+        """Always empty: no error of gRPC lies below."""
         return []
 
     @property
     def response(self) -> None:
-        """Always None; programs read it."""
+        """Always None: no response of gRPC or requests lies below."""
 
     def _error_information(self, name: str) -> Any:
         found = (d for d in self.details if isinstance(d, dict) and d.get("@type") == _ERROR_INFO)
