@@ -103,7 +103,8 @@ class Connection(asyncio.Protocol):
         self.reader.begin()
         self._request, self._problem = request, None
         self._heard_at = time.monotonic()
-        self._transport.writelines(pieces)
+        if self.is_usable:  # else the event loop has said so, or is about to
+            self._transport.writelines(pieces)
 
     def more(self) -> asyncio.Future[None]:
         """Return what is done when more of the answer is there; raise what ended it."""
