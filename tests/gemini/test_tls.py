@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from gemini.wire_server import WireServer, answers
-from multiturn import ConnectionFailed, Retry
+from gemini.wire_server import WireServer, answers, whole
+from multiturn import ConnectionFailed, Retry, StatusError
 from multiturn.access import Access
 from multiturn.backends.gemini_backend import Gemini
 from multiturn.http.client import Http
@@ -162,6 +162,32 @@ async def test_a_server_without_tls_is_an_error(way: Way) -> None:
         thread.start()
         with pytest.raises(ConnectionFailed, match=str(port)):
             await way.send(_model(f"https://127.0.0.1:{port}").start_chat(), "Hi")
+        thread.join()
+
+
+async def test_an_answer_is_read_although_not_all_was_sent(
+    way: Way, authority: Any, bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    is_over = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with context.wrap_socket(connection, server_side=True) as secure:
+                secure.recv(1000)
+                secure.sendall(whole(b"too large", 413))
+                is_over.wait(60)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        chat = _model(f"https://127.0.0.1:{listener.getsockname()[1]}").start_chat()
+        with pytest.raises(StatusError, match="too large"):
+            await way.send(chat, "x" * 20_000_000, request_options={"timeout": 20})
+        is_over.set()
         thread.join()
 
 
