@@ -62,7 +62,7 @@ def written(route: Route, target: str, request: HttpRequest) -> list[bytes | mem
     headers = (*request.headers, *headers) if headers else request.headers
     head = request_head(request.method, target, host, headers, request.size_bytes)
     # Python 3.12's event loops never get done with an empty piece.
-    return [head, *filter(None, request.pieces)]
+    return [head, *[piece for piece in request.pieces if piece]]
 
 
 def joined(pieces: list[bytes | memoryview]) -> list[bytes | memoryview]:
