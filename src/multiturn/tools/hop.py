@@ -81,7 +81,7 @@ class Hop:
             self._deadline = monotonic() + self._limit
 
     def _work(self, context: contextvars.Context, step: Invoke) -> None:
-        outcome = outcome_of(partial(context.run, self._carry_out, step))
+        outcome = outcome_of(lambda: context.run(self._carry_out, step))
         try:
             self._loop.call_soon_threadsafe(self._deliver, outcome)
         except RuntimeError:
