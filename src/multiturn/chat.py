@@ -10,12 +10,12 @@ from weakref import ReferenceType
 from multiturn.config import GenerationConfigLike
 from multiturn.errors import InvalidContent, NoSuchTurn, UsageError, safe_repr
 from multiturn.gate import Busy, Gate
-from multiturn.history import Turn, head_from, path_of, said_and_answered, turns_of
+from multiturn.history import Turn, head_from, said_and_answered, turns_of
 from multiturn.journal import JournalEntry
 from multiturn.messages.content import Content
 from multiturn.messages.message import Object
 from multiturn.open_turn import OpenTurn, Unfinished, checked_calling, checked_unfinished
-from multiturn.request import Overrides, Request
+from multiturn.request import Overrides
 from multiturn.response import BaseGenerateContentResponse, GenerateContentResponse
 from multiturn.to_content import ContentLike, ContentsLike, to_content, to_contents
 
@@ -205,31 +205,26 @@ class ChatSession:
     def _new_turn(self, *given: Any) -> OpenTurn:
         return OpenTurn(*given) if self._stored is None else self._stored.open_turn(*given)
 
-    def request_for(self, overrides: Overrides, *, stream: bool, after: Turn | None) -> Request:
-        """Return what would be asked after a turn, None if nothing was said before."""
-        request = self.model.request(path_of(after), overrides, stream=stream)
-        count = request.generation_config.get("candidateCount") or 1
-        if count > 1:
-            place = "$.generation_config.candidate_count"
-            raise InvalidContent(place, count, "1: a conversation takes one answer")
-        return request
-
     # -- what was said -------------------------------------------------------------------
 
     @property
     def history(self) -> list[Content]:
-        """The conversation so far, oldest first; a new list of frozen contents.
+        """The conversation so far, oldest first: a list of frozen contents.
 
-        Setting it replaces the conversation; the contents are copied.
+        Changing the list (``append``, ``pop``, ``del`` …) changes the conversation, and
+        setting it replaces the conversation; contents are copied.
         """
-        return list(path_of(self._now))
+        from multiturn.history_list import History
+
+        return History(self)
 
     @history.setter
     def history(self, contents: Iterable[Content | Mapping[str, Any]] | ContentsLike) -> None:
+        from multiturn.history_list import put
+
         given = to_contents(contents, path="$.history", role="user")
         with self._gate.held():
-            self._head = head_from(given) if self._stored is None else self._stored.replace(given)
-            self._redo, self._last, self._arriving, self._pending = (), None, None, None
+            put(self, given)
 
     @property
     def last(self) -> BaseGenerateContentResponse[Any] | None:
@@ -397,4 +392,6 @@ class ChatSession:
         model = safe_repr(self.model).replace("\n", "\n    ")
         history = "".join(f"\n        {content!r}," for content in self.history)
         open_turn = "" if self._gate.holder is None else "\n    # a turn is open"
-        return f"ChatSession(\n    model={model},\n    history=[{history}\n    ],{open_turn}\n)"
+        session = f"\n    session={self._stored.name!r}," if self._stored is not None else ""
+        told = f"\n    model={model},{session}\n    history=[{history}\n    ],{open_turn}\n"
+        return f"ChatSession({told})"

@@ -104,7 +104,8 @@ def picklable(error: BaseException | None) -> BaseException | None:
     """Return an error that pickle can take along: a foreign one by its name and message."""
     if error is None or isinstance(error, MultiturnError):
         return error
-    return BackendError(f"{type(error).__name__}: {error}")
+    name, message = type(error).__name__, str(error)
+    return BackendError(f"{name}: {message}" if message else name)
 
 
 class UsageError(MultiturnError, ValueError):

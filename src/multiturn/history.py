@@ -12,6 +12,7 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import zip_longest
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -338,19 +339,27 @@ def turns_of(head: Turn | None) -> list[Turn]:
     return turns[::-1]
 
 
-def head_from(contents: Iterable[Content]) -> Turn | None:
+def head_from(contents: Iterable[Content], known: Turn | None = None) -> Turn | None:
     """Return the last of the turns that contents make, or None if there are none.
 
     A turn begins with each content that a user says; results of calls and the model's
     contents belong to the turn before them.
+
+    Args:
+        contents: Oldest first.
+        known: The last of turns that are taken, from the first on, as far as they say
+            the same.
     """
-    head: Turn | None = None
-    group: list[Content] = []
+    groups: list[list[Content]] = []
     for content in contents:
-        if group and opens_turn(content):
-            head, group = Turn(head, group), []
-        group.append(content)
-    return Turn(head, group) if group else head
+        if not groups or opens_turn(content):
+            groups.append([])
+        groups[-1].append(content)
+    head: Turn | None = None
+    for group, turn in zip_longest(groups, turns_of(known)[: len(groups)]):
+        stays = turn is not None and turn.parent is head and list(turn.contents) == group
+        head = turn if stays else Turn(head, group)
+    return head
 
 
 def said_and_answered(first: Turn, last: Turn) -> tuple[Content, Content]:

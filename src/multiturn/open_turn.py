@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from multiturn.calls import Call, calls_of
 from multiturn.errors import ApprovalNeeded, InvalidContent, UsageError, without_traceback
 from multiturn.exchange import Exchange
-from multiturn.history import Outcome, Turn
+from multiturn.history import Outcome, Turn, path_of
 from multiturn.journal import JournalEntry
 from multiturn.messages.content import Content
 from multiturn.messages.message import Object, copy_json
@@ -56,6 +56,13 @@ def checked_unfinished(unfinished: Unfinished) -> Unfinished:
     if unfinished not in ("drop", "keep"):
         raise InvalidContent("$.unfinished", unfinished, "'drop' or 'keep'")
     return unfinished
+
+
+def _require_one_answer(request: Request) -> None:
+    count = request.generation_config.get("candidateCount") or 1
+    if count > 1:
+        place = "$.generation_config.candidate_count"
+        raise InvalidContent(place, count, "1: a conversation takes one answer")
 
 
 class OpenTurn(Exchange):
@@ -116,9 +123,12 @@ class OpenTurn(Exchange):
         """Return what is asked, made anew if the session has moved on since the last time."""
         made = self._made
         if made is None or made[0] is not session.model or made[1] is not parent:
-            model, stream = session.model, self._stream
-            request = session.request_for(self._overrides, stream=stream, after=parent)
-            made = self._made = model, parent, request, model.retry_for(self._overrides)
+            model, overrides = session.model, self._overrides
+            if isinstance(model, str):
+                raise InvalidContent("$.model", model, f"genai.GenerativeModel({model!r})")
+            request = model.request(path_of(parent), overrides, stream=self._stream)
+            _require_one_answer(request)
+            made = self._made = model, parent, request, model.retry_for(overrides)
         return made[2:]
 
     def ask(self, session: ChatSession) -> GenerateContentResponse:

@@ -236,13 +236,15 @@ class StoredSession:
         return StoredSession(self.store, state, self.turns if is_as_known else {})
 
     def replace(self, history: Iterable[Content]) -> Turn | None:
-        """Make a history, told anew from its beginning, the session's; in one transaction."""
-        said = turns_of(head_from(history))
+        """Make a history the session's, in one transaction; turns that stay are not told anew."""
+        known = self.head()
+        head = head_from(history, known)
+        stays = {turn.id for turn in turns_of(known)}
+        said = [turn for turn in turns_of(head) if turn.id not in stays]
         if not said:
-            self.move(None)
-            return None
-        self.worker.catch_up()
-        attempt, parent = os.urandom(16).hex(), None
+            self.move(head)
+            return head
+        attempt, parent = os.urandom(16).hex(), said[0].parent.id if said[0].parent else None
         rows, blobs = [], {}
         for turn in said:
             record = recorded({"contents": wire(turn), "attempt": attempt, "at": time.time()})

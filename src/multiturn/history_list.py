@@ -1,0 +1,110 @@
+"""The history as a list: what is changed in it, is changed in the conversation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Self, SupportsIndex, TypeAlias, TypeVar
+
+from multiturn.history import head_from, path_of
+from multiturn.messages.content import Content
+from multiturn.to_content import strict_to_content
+
+if TYPE_CHECKING:
+    from multiturn.chat import ChatSession
+
+T = TypeVar("T")
+Said: TypeAlias = "Content | Mapping[str, Any]"
+
+
+class History(list[Content]):
+    """What was said, oldest first, as it was when it was read; its contents are frozen.
+
+    Changing the list changes the conversation, whole or not at all, as setting
+    ``chat.history`` does.  What was said since the list was read is there first, as it
+    would be in the one list that google-generativeai has.  Slices, copies and pickles are
+    plain lists.
+    """
+
+    __slots__ = ("_chat",)
+
+    def __init__(self, chat: ChatSession) -> None:
+        super().__init__(path_of(chat._now))
+        self._chat = chat
+
+    def _changed(self, change: Callable[[list[Any]], T]) -> T:
+        chat = self._chat
+        with chat._gate.held():
+            contents: list[Any] = list(path_of(chat._now))
+            outcome = change(contents)
+            put(chat, [_checked(content, i) for i, content in enumerate(contents)])
+            super().__setitem__(slice(None), path_of(chat._head))
+        return outcome
+
+    def append(self, content: Said) -> None:
+        """Add a content to the conversation."""
+        self._changed(lambda contents: contents.append(content))
+
+    def extend(self, contents: Iterable[Said]) -> None:
+        """Add contents to the conversation."""
+        given = list(contents)
+        self._changed(lambda known: known.extend(given))
+
+    def insert(self, index: SupportsIndex, content: Said) -> None:
+        """Put a content before another."""
+        self._changed(lambda contents: contents.insert(index, content))
+
+    def pop(self, index: SupportsIndex = -1) -> Content:
+        """Take a content out, the last by default, and return it."""
+        return self._changed(lambda contents: contents.pop(index))  # type: ignore[no-any-return]
+
+    def remove(self, content: Said) -> None:
+        """Take the first content out that equals this one."""
+        wanted = strict_to_content(content, path="$.history")
+        self._changed(lambda contents: contents.remove(wanted))
+
+    def clear(self) -> None:
+        """Begin the conversation anew."""
+        self._changed(lambda contents: contents.clear())
+
+    def reverse(self) -> None:
+        """Turn the order round."""
+        self._changed(lambda contents: contents.reverse())
+
+    def sort(self, **options: Any) -> None:
+        """Sort the contents; options are those of ``list.sort``."""
+        self._changed(lambda contents: contents.sort(**options))
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        given = list(value) if isinstance(index, slice) else value
+        self._changed(lambda contents: contents.__setitem__(index, given))
+
+    def __delitem__(self, index: SupportsIndex | slice) -> None:
+        self._changed(lambda contents: contents.__delitem__(index))
+
+    def __iadd__(self, contents: Iterable[Said]) -> Self:  # type: ignore[override,misc]
+        self.extend(contents)
+        return self
+
+    def __imul__(self, count: SupportsIndex) -> Self:
+        self._changed(lambda contents: contents.__imul__(count))
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return list, (list(self),)
+
+
+def put(chat: ChatSession, contents: list[Content]) -> None:
+    """Put contents in the place of a conversation; for whoever holds its gate.
+
+    Turns that stay, from the first on, stay themselves.
+    """
+    stored = chat._stored
+    chat._head = head_from(contents, chat._head) if stored is None else stored.replace(contents)
+    chat._redo, chat._last, chat._arriving, chat._pending = (), None, None, None
+
+
+def _checked(content: Any, index: int) -> Content:
+    """Return a content that may be said; one of a history is taken as it is."""
+    if isinstance(content, Content) and content.frozen() is content:
+        return content
+    return strict_to_content(content, path=f"$.history[{index}]")
