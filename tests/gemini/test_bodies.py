@@ -11,7 +11,7 @@ from gemini.canned import Canned
 from gemini.wire_server import error, event, parts, reply
 from multiturn import BrokenResponseError, MalformedReply, StatusError, StopCandidateException
 from multiturn import google_errors as google
-from multiturn.backends import gemini, sse, wire_json
+from multiturn.backends import gemini_reply, sse, wire_json
 from multiturn.messages.message import MAX_DEPTH
 from ways import Way
 
@@ -290,7 +290,7 @@ async def test_an_event_may_be_large_but_not_too_large(
 async def test_an_answer_may_not_be_longer_than_the_limit(
     way: Way, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gemini, "BODY_BYTES", 1000)
+    monkeypatch.setattr(gemini_reply, "BODY_BYTES", 1000)
     with pytest.raises(MalformedReply, match="longer"):
         await way.send(Canned(js(reply("x" * 1000))).model().start_chat(), "Hi")
 

@@ -85,13 +85,34 @@ async def test_a_call_is_over_by_its_time_limit(way: Way, name: str, stream: boo
         assert "Well." == (await way.send(chat, "Hi")).text
 
 
-async def test_silence_has_a_limit_of_its_own_and_is_asked_again(
+async def test_silence_within_an_answer_has_a_limit_of_its_own_and_is_asked_again(
     way: Way, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gemini_backend, "IDLE_SECONDS", 0.1)
-    with WireServer([LONG], answers()) as server:
+    with WireServer([WHOLE[:-10], LONG], answers()) as server:
         assert "Hello." == (await way.send(server.model().start_chat(), "Hi")).text
         assert 2 == len(server.requests)
+
+
+async def test_silence_within_a_stream_ends_it(way: Way, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gemini_backend, "IDLE_SECONDS", 0.1)
+    with WireServer([STREAM_HEAD + chunked(event(reply("Hel", None))), LONG]) as server:
+        response = await way.send(server.model().start_chat(), "Hi", stream=True)
+        with pytest.raises(TimedOut, match=r"nothing within 0\.1 s"):
+            await way.resolve(response)
+        assert 1 == len(server.requests)
+
+
+@pytest.mark.parametrize("begun", [b"", STREAM_HEAD], ids=["silent", "behind the head"])
+async def test_a_model_may_think_before_it_answers(
+    way: Way, monkeypatch: pytest.MonkeyPatch, begun: bytes
+) -> None:
+    monkeypatch.setattr(gemini_backend, "IDLE_SECONDS", 0.1)
+    rest = (STREAM_HEAD + chunked(event(reply("Hello."))) + chunked(b""))[len(begun) :]
+    with WireServer([begun, Pause(0.5), rest] if begun else [Pause(0.5), rest]) as server:
+        response = await way.send(server.model().start_chat(), "Hi", stream=True)
+        await way.resolve(response)
+        assert ("Hello.", 1) == (response.text, len(server.requests))
 
 
 async def test_a_server_that_does_not_accept_is_given_up(

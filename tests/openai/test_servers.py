@@ -129,10 +129,10 @@ async def test_a_server_that_is_down_is_named(way: Way) -> None:
 
 
 async def test_a_call_that_takes_too_long_is_given_up(way: Way, server: Server) -> None:
-    long = {"max_output_tokens": 1000}
+    long = {"max_output_tokens": 1000, "temperature": 0}
     model = model_of(server, generation_config=long, retry=NO_RETRY)
     with pytest.raises(TimedOut):
-        await way.generate(model, "Count to a thousand.", request_options={"timeout": 0.3})
+        await way.generate(model, "Count to a thousand.", request_options={"timeout": 0.05})
 
 
 # -- what only llama.cpp's server can show ---------------------------------------------------

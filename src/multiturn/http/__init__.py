@@ -44,7 +44,9 @@ class HttpRequest:
         size_bytes: How much that is.
         deadline: When everything must be over, as ``time.monotonic()`` counts.
         connect_seconds: Time for a new connection, its proxy and TLS included.
-        idle_seconds: Longest silence of the server.
+        idle_seconds: Longest silence of the server while it takes the request in, and
+            from the first byte of its answer's body on; between the two a model may
+            think, as long as the deadline allows.
     """
 
     __slots__ = (

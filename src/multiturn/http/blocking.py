@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 import os
 import selectors
 import socket
@@ -15,6 +16,7 @@ from typing import Any
 from multiturn.errors import BackendError, ConnectionFailed, TimedOut
 from multiturn.http import Headers, HttpRequest
 from multiturn.http.addresses import Address, interleaved, numeric
+from multiturn.http.liveness import set_up
 from multiturn.http.message import ResponseReader, joined, request_head, unsent, written
 from multiturn.http.readiness import Readiness
 from multiturn.http.route import Route, Trust
@@ -162,7 +164,9 @@ class Connection:
         """Wait for more of the answer, and let the reader have it."""
         while True:
             if self._pending is None or not self._pending():
-                self._wait(request, self._readiness.readable, "the server sent nothing")
+                # A model may think for minutes; a peer that is gone, TCP tells of.
+                idle = request.idle_seconds if self.reader.body_began else math.inf
+                self._wait(request, self._readiness.readable, "the server sent nothing", idle)
             if self._take_in(request):
                 return
 
@@ -184,12 +188,15 @@ class Connection:
         return True
 
     @staticmethod
-    def _wait(request: HttpRequest, ready: Callable[[float], bool], what: str) -> None:
-        seconds = min(request.deadline - time.monotonic(), request.idle_seconds)
+    def _wait(
+        request: HttpRequest, ready: Callable[[float], bool], what: str, idle: float | None = None
+    ) -> None:
+        idle = request.idle_seconds if idle is None else idle
+        seconds = min(request.deadline - time.monotonic(), idle)
         if not (seconds > 0 and ready(seconds)):
             raise (
                 TimedOut(f"{what} within {seconds:g} s", retryable=True)
-                if seconds == request.idle_seconds
+                if seconds == idle
                 else total_timed_out()
             )
 
@@ -230,8 +237,7 @@ def connect(route: Route, trust: Trust, request: HttpRequest, interrupt: Interru
     sock = _first_connected(found, host, limit, interrupt)
     try:
         interrupt.guard(sock)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        set_up(sock)
         sock.settimeout(limit.left_seconds)
         if route.is_tunnel:
             _tunnel(sock, route, limit)

@@ -85,13 +85,13 @@ class Httpx:
 
     def _built(self, request: HttpRequest) -> Any:
         left = max(0.001, request.deadline - time.monotonic())
-        idle = min(request.idle_seconds, left)
         return self._client.build_request(
             request.method,
             request.url,
             content=request.body,
             headers=revealed(request.headers),
-            timeout=(min(request.connect_seconds, left), idle, idle, idle),
+            # It cannot tell a model that thinks from a server that stalls.
+            timeout=(min(request.connect_seconds, left), left, left, left),
         )
 
 

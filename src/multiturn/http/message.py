@@ -167,6 +167,11 @@ class ResponseReader:
             raise self._problem
 
     @property
+    def body_began(self) -> bool:
+        """Whether anything of the answer's body has arrived."""
+        return self._bytes > 0
+
+    @property
     def waiting_bytes(self) -> int:
         return self._bytes - self._taken_bytes
 

@@ -20,6 +20,7 @@ from multiturn.http.blocking import (
     tunnel_request,
     untrusted,
 )
+from multiturn.http.liveness import set_up
 from multiturn.http.message import ResponseReader, written
 from multiturn.http.route import Route, Trust
 
@@ -142,8 +143,8 @@ class Connection(asyncio.Protocol):
 
     def look(self, now: float) -> None:
         """End a request whose time is up."""
-        if self._waiter is None:
-            self._heard_at = now  # it is the reader of the answer who takes his time
+        if self._waiter is None or not self.reader.body_began:
+            self._heard_at = now  # its reader takes his time, or the model thinks
         request = self._request
         if request is None or now < self.time_limit:
             return
@@ -212,8 +213,7 @@ async def connect(route: Route, trust: Trust, request: HttpRequest) -> Connectio
         async with asyncio.timeout(limit.left_seconds):
             sock = await _first_connected(host, port)
             try:
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+                set_up(sock)
                 if route.is_tunnel:
                     await _tunnel(sock, route)
                 context = trust.context() if route.is_secure else None
