@@ -187,7 +187,8 @@ class MethodCall:
         if names_a_file or gemini_address.is_vertex(access):
             return True
         raise MissingKey(
-            f"there is no API key for {self.request.model!r}: set GEMINI_API_KEY or call "
+            f"there is no API key for the Gemini API, which was to be asked for "
+            f"{self.request.model!r}: set GEMINI_API_KEY or call "
             "multiturn.configure(api_key=…); multiturn.GenerativeModel() without a name is "
             "the model embedded in this process and needs none"
         )
