@@ -62,7 +62,8 @@ class LoopConnections:
                 self._timer.cancel()
             seconds = max(0.0, at - time.monotonic()) + 0.001
             # The loop does not keep the connections of a client that was dropped.
-            self._timer = self._loop.call_later(seconds, _look_at, weakref.ref(self))
+            ours: weakref.ref[LoopConnections] = weakref.ref(self)
+            self._timer = self._loop.call_later(seconds, _look_at, ours)
             self._looks_at = at
 
     def look(self) -> None:
