@@ -10,6 +10,7 @@ import atexit
 import os
 import queue
 import threading
+import time
 import weakref
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -71,16 +72,17 @@ class Worker:
         return self._process_id == os.getpid()
 
     def _work(self) -> None:
+        renews_at = time.monotonic() + self._every_seconds
         while True:
-            try:
-                job = self._jobs.get(timeout=self._every_seconds)
-            except queue.Empty:
+            with suppress(queue.Empty):
+                job = self._jobs.get(timeout=max(0.0, renews_at - time.monotonic()))
+                if job is None:
+                    return
+                job()
+                del job
+            if time.monotonic() >= renews_at:  # however much there is to do
                 self._renew()
-                continue
-            if job is None:
-                return
-            job()
-            del job
+                renews_at = time.monotonic() + self._every_seconds
 
     def _renew(self) -> None:
         store, leases = self._store(), list(self.leases.values())
