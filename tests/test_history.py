@@ -109,7 +109,23 @@ def test_histories_are_grouped_into_turns_that_a_user_began() -> None:
     ]
     assert [1, 5, 1, 2] == [len(t.contents) for t in turns_of(head_from(contents))]
     assert head_from([]) is None
-    assert [] == list(path_of(None))
+
+
+def test_turns_that_stay_are_kept_whatever_they_begin_with() -> None:
+    call = Content(role="model", parts=[{"function_call": {"name": "f", "args": {}}}])
+    result = Content(role="user", parts=[{"function_response": {"name": "f", "response": {}}}])
+    asked = Turn(None, [content("a"), call])
+    answered = Turn(asked, [result, content("A", "model")])
+    last = turn(answered, "b")
+    said = list(last.path)
+    assert last is head_from(said, last)
+    assert last is getattr(head_from([*said, content("x")], last), "parent", None)
+    assert answered is head_from(said[:4], last)
+    assert answered is getattr(head_from(said[:5], last), "parent", None)
+    # What the model says more belongs to the turn before, and makes it another.
+    more = head_from([*said[:4], content("y", "model")], last)
+    assert more is not None
+    assert (asked, 3) == (more.parent, len(more.contents))
 
 
 # -- encoding -----------------------------------------------------------------------------

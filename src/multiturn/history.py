@@ -12,7 +12,6 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import zip_longest
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -347,19 +346,30 @@ def head_from(contents: Iterable[Content], known: Turn | None = None) -> Turn | 
 
     Args:
         contents: Oldest first.
-        known: The last of turns that are taken, from the first on, as far as they say
-            the same.
+        known: The last of turns that are taken as they are, from the first on, as far as
+            they say the same.
     """
-    groups: list[list[Content]] = []
-    for content in contents:
-        if not groups or opens_turn(content):
-            groups.append([])
-        groups[-1].append(content)
-    head: Turn | None = None
-    for group, turn in zip_longest(groups, turns_of(known)[: len(groups)]):
-        stays = turn is not None and turn.parent is head and list(turn.contents) == group
-        head = turn if stays else Turn(head, group)
-    return head
+    listed = list(contents)
+    head, end = _kept(listed, known)
+    group: list[Content] = []
+    for content in listed[end:]:
+        if group and opens_turn(content):
+            head, group = Turn(head, group), []
+        group.append(content)
+    return Turn(head, group) if group else head
+
+
+def _kept(contents: list[Content], known: Turn | None) -> tuple[Turn | None, int]:
+    """Return the last of the known turns with which contents begin, and where it ends."""
+    head, end = None, 0
+    for turn in turns_of(known):
+        next_end = end + len(turn.contents)
+        if tuple(contents[end:next_end]) != turn.contents:
+            break
+        head, end = turn, next_end
+    if head is not None and end < len(contents) and not opens_turn(contents[end]):
+        return head.parent, end - len(head.contents)  # what follows belongs to it
+    return head, end
 
 
 def said_and_answered(first: Turn, last: Turn) -> tuple[Content, Content]:
