@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from multiturn import GenerativeModel, InvalidContent, SessionBusy, SQLiteStore
+from multiturn.stores.errors import Conflict
 from multiturn.testing import ScriptedBackend, function_calls
 from multiturn.to_content import strict_to_content
 from ways import Way, conversation, said
@@ -155,6 +156,25 @@ async def test_in_a_store_it_lasts_and_what_was_said_stays_in_the_tree(
     await way.send(again, "e")
     assert ["a", "A", "c", "d", "e", "C"] == said(answering.start_chat(session="a", store=store))
     store.close()
+
+
+def test_what_others_said_since_is_not_lost_to_a_change_of_the_list(tmp_path: Path) -> None:
+    with SQLiteStore(tmp_path / "chats.db") as store, SQLiteStore(tmp_path / "chats.db") as other:
+        backend = ScriptedBackend("A", "B")
+        ada, bob = (
+            GenerativeModel(backend=backend).start_chat(session="a", store=place)
+            for place in (store, other)
+        )
+        ada.send_message("a")
+        bob.send_message("b")
+        history = ada.history
+        with pytest.raises(Conflict, match="its head was moved"):
+            history.append(user("x"))
+        assert ["a", "A", "b", "B"] == said(ada) == said(bob)
+        history.append(user("x"))
+        assert ["a", "A", "b", "B", "x"] == said(ada)
+        bob.history = ada.history[:2]
+        assert ["a", "A"] == said(bob)
 
 
 places = st.integers(-4, 4)

@@ -220,11 +220,11 @@ class ChatSession:
 
     @history.setter
     def history(self, contents: Iterable[Content | Mapping[str, Any]] | ContentsLike) -> None:
-        from multiturn.history_list import put
+        from multiturn.history_list import newest_head, put
 
         given = to_contents(contents, path="$.history", role="user")
         with self._gate.held():
-            put(self, given)
+            put(self, given, newest_head(self))
 
     @property
     def last(self) -> BaseGenerateContentResponse[Any] | None:

@@ -237,7 +237,8 @@ class DurableTurn(OpenTurn):
     def _keep(
         self, contents: tuple[Content, ...], committed: tuple[StoredTurn, SessionState]
     ) -> None:
-        row, self._stored.state = committed
+        row, state = committed
+        self._stored.become(state)
         assert self._session is not None
         assert self._entry is not None
         told, parent = self._stored.reader(row.id), self._entry.parent

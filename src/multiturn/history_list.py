@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Self, SupportsIndex, TypeAlias, TypeVar
 
-from multiturn.history import head_from, path_of
+from multiturn.history import Turn, head_from, path_of
 from multiturn.messages.content import Content
+from multiturn.stores.errors import Conflict
 from multiturn.to_content import strict_to_content
 
 if TYPE_CHECKING:
@@ -34,9 +35,10 @@ class History(list[Content]):
     def _changed(self, change: Callable[[list[Any]], T]) -> T:
         chat = self._chat
         with chat._gate.held():
-            contents: list[Any] = list(path_of(chat._now))
+            head = _unmoved_head(chat)
+            contents: list[Any] = list(path_of(head))
             outcome = change(contents)
-            put(chat, [_checked(content, i) for i, content in enumerate(contents)])
+            put(chat, [_checked(content, i) for i, content in enumerate(contents)], head)
             super().__setitem__(slice(None), path_of(chat._head))
         return outcome
 
@@ -93,13 +95,37 @@ class History(list[Content]):
         return list, (list(self),)
 
 
-def put(chat: ChatSession, contents: list[Content]) -> None:
+def newest_head(chat: ChatSession) -> Turn | None:
+    """Return the head; that of a stored conversation as the store has it now."""
+    if chat._stored is not None:
+        chat._head = chat._stored.head()
+    return chat._head
+
+
+def _unmoved_head(chat: ChatSession) -> Turn | None:
+    """The same; raise Conflict if others have moved it since it was seen."""
+    seen, head = chat._now, newest_head(chat)
+    if chat._stored is not None and (head and head.id) != (seen and seen.id):
+        address = chat._stored.store.address
+        raise Conflict(chat._stored.name, "its head was moved", store=address)
+    return head
+
+
+def put(chat: ChatSession, contents: list[Content], head: Turn | None) -> None:
     """Put contents in the place of a conversation; for whoever holds its gate.
 
     Turns that stay, from the first on, stay themselves.
+
+    Args:
+        chat: Whose they become.
+        contents: Oldest first, frozen or copies.
+        head: What ``newest_head`` returned a moment ago.
     """
-    stored = chat._stored
-    chat._head = head_from(contents, chat._head) if stored is None else stored.replace(contents)
+    if chat._stored is None:
+        chat._head = head_from(contents, head)
+    else:
+        del chat._head  # whatever comes of it, it is read anew
+        chat._head = chat._stored.replace(contents, head)
     chat._redo, chat._last, chat._arriving, chat._pending = (), None, None, None
 
 

@@ -124,4 +124,4 @@ def drop(stored: StoredSession) -> None:
     state = stored.store.state(stored.name)
     if state is None:
         raise SessionMissing(stored.name, store=stored.store.address)
-    stored.state = stored.store.move(state, state.head, state.redo)
+    stored.become(stored.store.move(state, state.head, state.redo))

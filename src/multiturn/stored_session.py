@@ -14,7 +14,7 @@ from multiturn.history import Outcome, Turn, head_from, turns_of
 from multiturn.journal import JournalEntry
 from multiturn.messages.content import Content
 from multiturn.messages.message import Object
-from multiturn.stores.errors import SessionMissing, StoreCorrupt
+from multiturn.stores.errors import Conflict, SessionMissing, StoreCorrupt
 from multiturn.stores.protocol import (
     Blobs,
     SessionState,
@@ -223,11 +223,15 @@ class StoredSession:
         found = [(identity, self.turn(identity)) for identity in there]
         return tuple(turn for identity, turn in found if turn and turn.id == identity)
 
+    def become(self, state: SessionState) -> None:
+        """Take in the row as a change of ours left it; what others erased, the next look sees."""
+        self.state = state._replace(erasures=self.state.erasures)
+
     def move(self, head: Turn | None, left: Sequence[Turn] = ()) -> None:
         """Point the session at another turn."""
         self.worker.catch_up()
         redo = [turn.id for turn in left]
-        self.state = self.store.move(self.state, head.id if head else None, redo)
+        self.become(self.store.move(self.state, head.id if head else None, redo))
 
     def fork(self, name: str, head: Turn | None) -> StoredSession:
         """Begin another session at a turn."""
@@ -235,10 +239,17 @@ class StoredSession:
         is_as_known = state.erasures == self.state.erasures
         return StoredSession(self.store, state, self.turns if is_as_known else {})
 
-    def replace(self, history: Iterable[Content]) -> Turn | None:
-        """Make a history the session's, in one transaction; turns that stay are not told anew."""
-        known = self.head()
-        head = head_from(history, known)
+    def replace(self, history: Iterable[Content], known: Turn | None) -> Turn | None:
+        """Make a history the session's, in one transaction; turns that stay are not told anew.
+
+        Args:
+            history: Oldest first.
+            known: What ``head`` returned a moment ago.
+
+        Raises:
+            Conflict: Others have changed the session since.
+        """
+        seen, head = self.state, head_from(history, known)
         stays = {turn.id for turn in turns_of(known)}
         said = [turn for turn in turns_of(head) if turn.id not in stays]
         if not said:
@@ -252,7 +263,10 @@ class StoredSession:
             blobs.update(record.blobs)
             parent = rows[-1].id
         begun = recorded({"contents": wire(said[0])})
-        state = self.store.begin(self.state, attempt, begun)
+        state = self.store.begin(seen, attempt, begun)
+        if (state.head, state.erasures) != (seen.head, seen.erasures):
+            self.store.settle(state, "failed", begun)
+            raise Conflict(self.name, "others changed it meanwhile", store=self.store.address)
         self.commit(state, rows, blobs, "failed", begun)
         return self.turn(self.state.head)
 
@@ -266,7 +280,7 @@ class StoredSession:
     ) -> None:
         """Commit turns; if that fails, note the end of the attempt, which frees the session."""
         try:
-            self.state = self.store.commit(state, rows, blobs)
+            self.become(self.store.commit(state, rows, blobs))
         except BaseException:
             with suppress(Exception):  # its lease runs out
                 self.store.settle(state, outcome, record)
@@ -330,7 +344,7 @@ def open_session(
                 f"session {name!r} exists in {store.address}, so that no history can be given; "
                 "open it without, or choose another name"
             )
-        stored.replace(history)
+        stored.replace(history, stored.head())
     return stored
 
 

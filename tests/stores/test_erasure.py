@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pickle
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ from multiturn import ChatSession, GenerativeModel, load_chat
 from multiturn.export.restoring import records_of
 from multiturn.request import Request
 from multiturn.stores.conformance import EMPTY, new_attempt, say, turn_after
-from multiturn.stores.errors import SearchUnavailable, StoreCorrupt
+from multiturn.stores.errors import Conflict, SearchUnavailable, StoreCorrupt
 from multiturn.stores.memory import MemoryStore
 from multiturn.stores.protocol import Store
 from multiturn.stores.recent import RecentTurns
@@ -127,6 +128,50 @@ def test_an_export_reads_nothing_that_another_process_erased(tmp_path: Path) -> 
             other.erase(turn.id)
             assert turn.contents[0].text not in said(load_chat(chat.to_json(), chat.model))
             assert turn not in chat.tree.turns
+
+
+CHANGES: dict[str, Callable[[Any], object]] = {
+    "rewind": lambda chat: chat.rewind(),
+    "redo": lambda chat: chat.redo(),
+    "drop": lambda chat: chat._stored.drop_pending(),
+}
+
+
+@pytest.mark.parametrize("change", [*CHANGES.values()], ids=[*CHANGES])
+def test_what_others_erased_is_not_asked_with_after_a_change_of_ours(
+    tmp_path: Path, change: Callable[[ChatSession], object]
+) -> None:
+    with SQLiteStore(tmp_path / "chats.db") as store, SQLiteStore(tmp_path / "chats.db") as other:
+        chat = opened(store)
+        for text in "abc":
+            chat.send_message(text)
+        chat.rewind()
+        other.erase(chat.turns[0].id)
+        change(chat)
+        chat.send_message("d")
+        backend: Any = chat.model.backend
+        asked = [content.text for content in backend.requests[-1].contents]
+        assert ("d", False) == (asked[-1], "a" in asked)
+
+
+def test_what_others_erase_while_the_history_is_changed_is_not_said_again(tmp_path: Path) -> None:
+    with SQLiteStore(tmp_path / "chats.db") as store, SQLiteStore(tmp_path / "chats.db") as other:
+        chat = opened(store)
+        for text in "ab":
+            chat.send_message(text)
+        gone, begin = chat.turns[0].id, store.begin
+
+        def late(*given: Any) -> Any:
+            other.erase(gone)
+            return begin(*given)
+
+        store.begin = late  # type: ignore[method-assign]
+        with pytest.raises(Conflict, match="others changed it meanwhile"):
+            chat.history.insert(0, {"role": "user", "parts": ["x"]})
+        store.begin = begin  # type: ignore[method-assign]
+        assert ["b", "to b"] == said(chat)
+        chat.send_message("c")
+        assert ["b", "to b", "c", "to c"] == said(chat) == said(opened(other))
 
 
 def test_what_is_erased_while_a_turn_is_under_way_is_not_in_it(store: Store) -> None:
