@@ -34,8 +34,8 @@ class CallNotes:
         members: What is recorded of the turn beside the results of its calls.
         step: The calls, and what is known of them.
         calling: How they are run.
-        earlier: The last note on the reply itself, None if there is none; it may still be
-            on its way, and must not be written over what is noted here.
+        on_their_way: The notes of the turn so far that may not be written yet; none must
+            be written over what is noted here.  Those on these calls are added.
 
     Attributes:
         results: By index of a call that has begun, the part that answers it, None if its
@@ -49,12 +49,12 @@ class CallNotes:
         members: Object,
         step: RunCalls,
         calling: Calling,
-        earlier: Future[None] | None = None,
+        on_their_way: list[Future[None]],
     ) -> None:
         self.results = dict(step.results)
         self._last, self._calling = len(step.calls) - 1, calling
         self._stored, self._state, self._members = stored, state, members
-        self._earlier = earlier
+        self._on_their_way, self._earlier = on_their_way, [*on_their_way]
         self._numbers = itertools.count()
         # Changes with a lower number are written.
         self._written = 0
@@ -63,8 +63,8 @@ class CallNotes:
     def begin(self, call: Call) -> None:
         """Note that a function is about to run; durable when this returns."""
         self.results[call.index] = None
-        if self._earlier is not None:
-            self._earlier.exception()  # wait for it
+        for earlier in self._earlier:
+            earlier.exception()  # wait for it
         self._write(next(self._numbers))
 
     def returned(self, call: Call, part: Object) -> None:
@@ -85,7 +85,7 @@ class CallNotes:
     def note(self) -> None:
         """Have everything written that is known now."""
         number = next(self._numbers)
-        self._stored.worker.submit(lambda: self._write(number))
+        self._on_their_way.append(self._stored.worker.submit(lambda: self._write(number)))
 
     def _write(self, number: int) -> None:
         with self._writing:

@@ -45,7 +45,7 @@ class DurableTurn(OpenTurn):
         "_held",
         "_is_committing",
         "_next_note",
-        "_noted",
+        "_on_their_way",
         "_results",
         "_so_far",
         "_stored",
@@ -69,8 +69,8 @@ class DurableTurn(OpenTurn):
         self._is_committing = False
         self._results = dict(pending.results) if pending else {}
         self._next_note = 0.0
-        # The last record of what had arrived; it may still be on its way.
-        self._noted: Future[None] | None = None
+        # The notes that may not be written yet; they are written in their order.
+        self._on_their_way: list[Future[None]] = []
         self._so_far = said
         self._told_overrides = overrides_object(overrides)
         super().__init__(said, overrides, stream, pending, steps_back)
@@ -165,7 +165,7 @@ class DurableTurn(OpenTurn):
         """Now and then, record what there is."""
         now = time.monotonic()
         if now >= self._next_note:
-            self._noted = self._note_later()
+            self._on_their_way = [self._note_later()]
             self._next_note = now + max(_NOTE_SECONDS, (time.monotonic() - now) / _NOTE_SHARE)
 
     def run_calls(self, step: RunCalls) -> list[Object] | None:
@@ -182,7 +182,7 @@ class DurableTurn(OpenTurn):
         if not calls_of(self._so_far[-1]):
             self._so_far = (*self._so_far, judged(self.reply))
         assert self._toolbox is not None
-        given = self._members(), step, self._toolbox.calling, self._noted
+        given = self._members(), step, self._toolbox.calling, self._on_their_way
         notes = CallNotes(self._stored, self._held, *given)
         self._results = notes.results
         self._toolbox = noted(self._toolbox, notes)

@@ -21,6 +21,7 @@ from multiturn.stores.memory import MemoryStore
 from multiturn.stores.sqlite import SQLiteStore
 from multiturn.testing import ScriptedBackend, function_calls
 from multiturn.tools.functions import requires_approval
+from multiturn.worker import worker_of
 from ways import Way, said
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -152,6 +153,27 @@ async def test_what_had_arrived_is_not_written_over_the_note_that_a_function_beg
     chat = model.start_chat(session="ada", store=store, enable_automatic_function_calling=True)
     await way.send(chat, "go")
     assert [False, True] == told[:2]
+
+
+async def test_a_late_note_of_one_round_is_not_written_over_that_of_the_next(way: Way) -> None:
+    store, go = MemoryStore(), threading.Event()
+    noted: list[bool] = []
+
+    def act(n: int) -> None:
+        if n == 1:  # the store's thread has something else to do for a while
+            worker_of(store).submit(lambda: go.wait(0.01))
+            return
+        go.set()
+        worker_of(store).submit(lambda: None).result()
+        (attempt,) = store.attempts("ada")
+        members = json.loads(attempt.body)
+        noted.append((len(members["contents"]), members["results"]) == (4, {"0": None}))
+
+    calls = [function_calls(("act", {"n": n})) for n in (1, 2)]
+    model = GenerativeModel(backend=ScriptedBackend(*calls, "done"), tools=[act])
+    chat = model.start_chat(session="ada", store=store, enable_automatic_function_calling=True)
+    await way.send(chat, "go")
+    assert [True] == noted
 
 
 async def test_a_function_does_not_run_if_its_begin_cannot_be_recorded(
