@@ -34,6 +34,8 @@ _MEMBERS: dict[str, dict[int, tuple[str, str]]] = {
 # How a field is written; beside these two, eight bytes (1) and four (5).
 _VARINT, _LENGTH = 0, 2
 _SIZES = {1: 8, 5: 4}
+# As many pieces of seven bits as 64 bits have.
+_VARINT_BYTES = 10
 
 
 def members_of(name: str, state: object) -> dict[str, Any]:
@@ -51,7 +53,7 @@ def members_of(name: str, state: object) -> dict[str, Any]:
         raise InvalidContent("$", f"a pickled {name}", expected)
     try:
         return _message(name, state)
-    except (ValueError, LookupError, AttributeError, TypeError, struct.error):
+    except (ValueError, LookupError, AttributeError, TypeError, RecursionError, struct.error):
         raise InvalidContent("$", state, expected) from None
 
 
@@ -120,9 +122,9 @@ def _pairs(data: bytes) -> Iterator[tuple[int, Any]]:
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:
     """Read an integer in pieces of seven bits, the lowest first; return it and where it ends."""
-    value = shift = 0
-    while True:
-        value |= (data[at] & 127) << shift
-        shift, at = shift + 7, at + 1
-        if data[at - 1] < 128:
-            return value, at
+    value = 0
+    for index, byte in enumerate(data[at : at + _VARINT_BYTES]):
+        value |= (byte & 127) << 7 * index
+        if byte < 128:
+            return value, at + index + 1
+    raise ValueError("cut off, or longer than any integer")

@@ -77,6 +77,21 @@ def test_a_history_of_the_old_sdk_goes_on_in_a_program_unedited(tmp_path: Path) 
     assert [protos.Content(one) for one in CONTENTS] == again
 
 
+def field(number: int, data: bytes) -> bytes:
+    """Write a member as protocol buffers do, its length in four bytes."""
+    size = len(data)
+    length = [size & 127 | 128, size >> 7 & 127 | 128, size >> 14 & 127 | 128, size >> 21]
+    return bytes([number << 3 | 2, *length]) + data
+
+
+def nested(levels: int) -> bytes:
+    """Return a call whose arguments hold an object in an object, and so on."""
+    value = b""
+    for _ in range(levels):
+        value = field(5, field(1, field(1, b"k") + field(2, value)))
+    return field(1, field(4, field(2, field(1, field(1, b"k") + field(2, value)))))
+
+
 def read(name: str, state: object) -> Any:
     message = getattr(protos, name).__new__(getattr(protos, name))
     message.__setstate__(state)
@@ -100,12 +115,21 @@ def test_a_member_that_is_not_known_is_left_out() -> None:
         ("Content", b"\x12\x02\xff\xff"),
         ("Part", b"\x10\x05"),
         ("Part", b"\x0b"),
+        ("Part", b"\x88" + b"\x80" * 9 + b"\x01\x01"),  # a number of 11 bytes
+        ("Content", nested(5000)),
         ("Schema", b"\x08\x01"),
     ],
 )
 def test_what_is_no_such_pickle_is_refused(name: str, state: object) -> None:
     with pytest.raises(InvalidContent, match="pickled"):
         read(name, state)
+
+
+def test_what_programs_nest_is_read() -> None:
+    value = read("Content", nested(20)).json_object["parts"][0]["functionCall"]["args"]
+    for _ in range(21):
+        value = value["k"]
+    assert value is None
 
 
 @given(st.binary(max_size=60))
