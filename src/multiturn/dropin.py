@@ -77,14 +77,14 @@ def uninstall() -> None:
     """Let later imports of ``google.generativeai`` mean what they meant before."""
     ours = (_Finder, _LastFinder)
     sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, ours)]
-    roots = [_OLD, *_MESSAGES]
-    if isinstance(getattr(sys.modules.get(_CORE), "__loader__", None), _Loader):
-        roots.append(_CORE)
-    for name in [name for name in sys.modules if name.startswith(tuple(roots))]:
-        del sys.modules[name]
-        parent = sys.modules.get(name.rpartition(".")[0])
-        if parent is not None and name in roots:
-            vars(parent).pop(name.rpartition(".")[2], None)
+    for root in (_OLD, *_MESSAGES, _CORE):
+        if not isinstance(getattr(sys.modules.get(root), "__loader__", None), _Loader):
+            continue  # not there, or not ours
+        for name in [name for name in sys.modules if f"{name}.".startswith(f"{root}.")]:
+            del sys.modules[name]
+        above, _, inner = root.rpartition(".")
+        if above in sys.modules:
+            vars(sys.modules[above]).pop(inner, None)
 
 
 class _LastFinder:

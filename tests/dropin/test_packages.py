@@ -155,6 +155,23 @@ def test_every_module_of_the_old_sdk_is_ours_or_says_why_it_is_not(tmp_path: Pat
     assert "install(messages=False)" in lines[3]
 
 
+def test_only_what_was_put_there_is_taken_away(tmp_path: Path) -> None:
+    for name in ("", "_v1beta", "_v1alpha"):
+        package = tmp_path / "real" / "google" / "ai" / f"generativelanguage{name}"
+        package.mkdir(parents=True)
+        (package / "__init__.py").touch()
+    code = (
+        "import sys; sys.path.append('real')\n"
+        "import multiturn.dropin as d; d.install(messages={})\n"
+        "import google.ai.generativelanguage, google.ai.generativelanguage_v1beta\n"
+        "import google.ai.generativelanguage_v1alpha, google.generativeai.types\n"
+        "d.uninstall(); print(*sorted(n[10:] for n in sys.modules if n.startswith('google.')))"
+    )
+    left = [run(sys.executable, "-c", code.format(m), cwd=tmp_path).split() for m in (True, False)]
+    real = ["generativelanguage", "generativelanguage_v1alpha", "generativelanguage_v1beta"]
+    assert [[real[1]], real] == left
+
+
 LATE = """
 import sys, types
 sys.modules["google.generativeai"] = types.ModuleType("google.generativeai")
