@@ -12,6 +12,7 @@ Nothing here needs pytest but the fixture.
 # ruff: noqa: SIM300  (expected == actual, as in all tests)
 from __future__ import annotations
 
+import hashlib
 from concurrent.futures import ThreadPoolExecutor
 
 from multiturn.errors import InvalidContent, SessionBusy
@@ -86,6 +87,15 @@ class StoreContract(SearchContract, RetentionContract, WholeContract):
         assert blobs == store.blobs(blobs)
         store.delete("bob")
         assert {} == store.blobs(blobs)
+
+    def test_bytes_that_only_the_attempt_had_go_when_it_is_answered(self, store: Store) -> None:
+        attempt, name, data = new_attempt(), hashlib.sha256(b"x" * 5000).hexdigest(), b"x" * 5000
+        state = store.begin(store.open("ada"), attempt, Record(b"{}", {name: data}))
+        assert {name: data} == store.blobs([name])
+        turn, blobs = turn_after(state, attempt, [{"parts": [{"text": "a"}]}])
+        store.commit(state, [turn], blobs)
+        store.vacuum()
+        assert {} == store.blobs([name])
 
     def test_a_session_under_way_is_busy_for_others(self, store: Store) -> None:
         state = store.open("ada")

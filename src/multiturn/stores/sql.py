@@ -198,8 +198,8 @@ class SqlStore(SqlReader):
                 raise Conflict(
                     state.name, "the turn's lease was lost while it was asked", store=self.address
                 )
-            if blobs:
-                execute("DELETE FROM uses WHERE owner = ?", (key_of(state.attempt),))
+            # Also where the turn has none: what had arrived of another reply may have had some.
+            execute("DELETE FROM uses WHERE owner = ?", (key_of(state.attempt),))
         under_way.discard(state.attempt)
         return state._replace(
             head=head.id, turns=depth + 1, version=state.version + 1, redo=(), attempt=""
