@@ -20,8 +20,9 @@ _ACCESS_NAMES = (
     "location",
     "http_client",
 )
-# 46 days: on every system a lock can be waited for as long (threading.TIMEOUT_MAX of Windows).
-_LONGEST_SECONDS = 4_000_000.0
+# 23 days: so long every system can wait for a socket (poll takes milliseconds in a C int) and
+# for a lock (threading.TIMEOUT_MAX of Windows).
+_LONGEST_SECONDS = 2_000_000.0
 _NAMES = ("timeout", "retry", *_ACCESS_NAMES)
 # The others may hold a key.
 _SHOWN = ("timeout", "retry", "api_endpoint", "api_version", "vertexai", "project", "location")

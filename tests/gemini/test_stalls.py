@@ -115,6 +115,14 @@ async def test_a_model_may_think_before_it_answers(
         assert ("Hello.", 1) == (response.text, len(server.requests))
 
 
+@pytest.mark.parametrize("seconds", [1e9, float("inf")])
+async def test_a_time_limit_may_be_longer_than_a_system_can_wait(way: Way, seconds: float) -> None:
+    with WireServer(answers()) as server:
+        chat = server.model().start_chat()
+        response = await way.send(chat, "Hi", request_options={"timeout": seconds})
+        assert "Hello." == response.text
+
+
 async def test_a_server_that_does_not_accept_is_given_up(
     way: Way, monkeypatch: pytest.MonkeyPatch
 ) -> None:
