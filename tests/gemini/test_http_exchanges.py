@@ -231,6 +231,39 @@ def test_an_exchange_is_interrupted_while_it_connects(monkeypatch: pytest.Monkey
     asyncio.run(scenario())
 
 
+@pytest.mark.parametrize("ends", ["cancel", "aclose"])
+def test_an_exchange_that_ends_as_its_connection_is_made_asks_nothing(
+    ends: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect = nonblocking.connect
+
+    async def scenario(server: WireServer) -> None:
+        async def connected(*arguments: Any) -> Any:
+            connection = await connect(*arguments)
+            # Comes about between this task and the one that waits for it.
+            if ends == "cancel":
+                cancel.set()
+            else:
+                tasks.append(asyncio.create_task(exchange.aclose()))
+            return connection
+
+        tasks: list[Any] = []
+        cancel = Cancel()
+        exchange: Any = Http().exchange_async(request_to(server.url), cancel)
+        monkeypatch.setattr(nonblocking, "connect", connected)
+        if ends == "cancel":
+            assert [] == [item async for item in exchange]
+        else:
+            with pytest.raises(ConnectionFailed, match="interrupted"):
+                await anext(exchange)
+        while server._open:
+            await asyncio.sleep(0.001)
+        assert [] == server.requests
+
+    with WireServer(whole(b"")) as server:
+        asyncio.run(asyncio.wait_for(scenario(server), 20))
+
+
 @pytest.mark.parametrize("is_begun", [False, True])
 def test_closing_an_exchange_ends_whoever_waits_for_it(is_begun: bool) -> None:
     async def scenario(server: WireServer) -> None:
@@ -373,6 +406,29 @@ async def test_a_slow_reader_makes_the_server_wait(way: Way) -> None:
             if count < 1_000_000:
                 await way.idle()
         assert 10_000_001 == count
+
+
+async def test_a_slow_reader_has_no_longer_than_the_time_limit(way: Way) -> None:
+    sent, is_read = threading.Event(), threading.Event()
+
+    def steps(_: object) -> Iterator[Step]:
+        yield BEGUN
+        while not is_read.wait(0.005):
+            yield chunked(b"more")
+            sent.set()
+
+    async def read_slowly(reading: Reading) -> None:
+        while await reading.next() is not None and time.monotonic() < deadline:
+            sent.clear()
+            while not sent.is_set():
+                await way.idle()
+            await way.idle()  # so that something is there whenever it looks
+
+    deadline = time.monotonic() + 10
+    with WireServer(steps) as server:
+        with pytest.raises(TimedOut, match="time limit"):
+            await read_slowly(Reading(way, Http(), request_to(server.url, seconds=0.2)))
+        is_read.set()
 
 
 async def test_the_first_chunk_is_there_as_soon_as_it_was_sent(way: Way) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from gemini.wire_server import WireServer, answers, whole
+from gemini.wire_server import WireServer, answers, reply, whole
 from multiturn import ConnectionFailed, Retry, StatusError
 from multiturn.access import Access
 from multiturn.backends.gemini_backend import Gemini
@@ -176,17 +176,23 @@ async def test_an_answer_is_read_although_not_all_was_sent(
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
 
         def serve() -> None:
-            connection, _ = listener.accept()
-            with context.wrap_socket(connection, server_side=True) as secure:
-                secure.recv(1000)
-                secure.sendall(whole(b"too large", 413))
-                is_over.wait(60)
+            first = context.wrap_socket(listener.accept()[0], server_side=True)
+            with first:
+                first.recv(1000)
+                first.sendall(whole(b"too large", 413))
+                second = context.wrap_socket(listener.accept()[0], server_side=True)
+                with second:
+                    second.recv(100_000)
+                    second.sendall(whole(reply("Well.")))
+                    is_over.wait(60)
 
-        thread = threading.Thread(target=serve)
+        thread = threading.Thread(target=serve, daemon=True)
         thread.start()
         chat = _model(f"https://127.0.0.1:{listener.getsockname()[1]}").start_chat()
         with pytest.raises(StatusError, match="too large"):
             await way.send(chat, "x" * 20_000_000, request_options={"timeout": 20})
+        # The rest of the first request would be read as this one.
+        assert "Well." == (await way.send(chat, "Hi", request_options={"timeout": 20})).text
         is_over.set()
         thread.join()
 

@@ -183,6 +183,7 @@ class Exchange:
         self._is_read = True
         try:
             connection = self._connection or self._reused() or await self._new()
+            connection.require_time()
             while (event := self._arrived(connection.reader)) is None:
                 try:
                     await connection.more()
@@ -250,6 +251,9 @@ class Exchange:
             if self._interrupt.was_now and not (task and task.cancelling()):
                 raise ConnectionFailed("the call was interrupted") from None
             raise
+        if self._interrupt.was_now:  # when there was nothing left to end
+            connection.close()
+            raise ConnectionFailed("the call was interrupted")
         self._send(connection)
         return connection
 

@@ -27,6 +27,8 @@ from multiturn.http.route import Route, Trust
 # So much of an answer may wait for its reader before the server is made to wait.
 _WAITING_BYTES = 1024 * 1024
 _NEXT_ADDRESS_SECONDS = 0.25
+# So much a socket takes from its program at once.
+_SENT_AT_ONCE_BYTES = 16_384
 
 # Transports of loops that work no more (closed, or of the process from which this one was
 # forked).  Their sockets are closed; collected, they would ask their loop for a last word.
@@ -120,6 +122,12 @@ class Connection(asyncio.Protocol):
         self._waiter = self._loop.create_future()
         return self._waiter
 
+    def require_time(self) -> None:
+        """Raise if the call's time is up, although a slow reader finds more of the answer."""
+        deadline = self._request.deadline if self._request is not None else math.inf
+        if time.monotonic() >= deadline and not self.reader.complete:
+            raise total_timed_out()
+
     def cancel(self) -> None:
         """End what waits on this connection; for the loop's own thread."""
         self._problem = self._problem or ConnectionFailed("the call was interrupted")
@@ -169,9 +177,17 @@ class Connection(asyncio.Protocol):
 
         A server that answered early may never read the rest of what was to be sent.
         """
-        return (
-            self.reader.reusable and self.is_usable and not self._transport.get_write_buffer_size()
-        )
+        return self.reader.reusable and self.is_usable and not self._may_be_unsent
+
+    @property
+    def _may_be_unsent(self) -> bool:
+        """Whether the event loop may have more of the request to send."""
+        if self._transport.get_write_buffer_size():
+            return True
+        # Beneath TLS it does not tell, and nobody grants at once what he has not read.
+        head, request = self.reader.head, self._request
+        is_long = request is not None and request.size_bytes > _SENT_AT_ONCE_BYTES
+        return is_long and self._route.is_secure and head is not None and head.status >= 300
 
     def close_soon(self) -> None:
         """Close from whatever thread."""
