@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
+from functools import partial
 from importlib import import_module
 from importlib.abc import Loader
 from importlib.machinery import ModuleSpec
@@ -23,6 +24,7 @@ from types import ModuleType
 from typing import Any
 
 from multiturn.errors import UsageError
+from multiturn.retired import reason
 
 _OLD = "google.generativeai"
 # What stands for the old SDK's submodules.
@@ -106,8 +108,7 @@ class _LastFinder:
                 f"stands for {', '.join(_CORE_MODULES)} only; pip install google-api-core",
                 name=name,
             )
-        module = import_module(_CORE_MODULES[inner])
-        return ModuleSpec(name, _Loader(lambda _: module))
+        return ModuleSpec(name, _Loader(lambda _: import_module(_CORE_MODULES[inner])))
 
 
 class _Finder:
@@ -131,18 +132,26 @@ class _Finder:
             return ModuleSpec(name, _Loader(_version))
         if first not in _SUBMODULES:
             raise _absent(name, first)
-        ours = ".".join(filter(None, (_SUBMODULES[first], rest)))
-        try:
-            module = import_module(ours)
-        except ModuleNotFoundError as error:
-            if error.name != ours:
-                raise
-            raise _absent(name, inner.rpartition(".")[2]) from None
-        return ModuleSpec(name, _Loader(lambda _: module), is_package=hasattr(module, "__path__"))
+        return ModuleSpec(name, _Loader(partial(_ours, ".".join((_SUBMODULES[first], rest)))))
+
+
+def _ours(path: str, module: ModuleType) -> ModuleType:
+    """Return the module of ours that stands for one of the old SDK's."""
+    path = path.rstrip(".")
+    try:
+        return import_module(path)
+    except ModuleNotFoundError as error:
+        if error.name != path:
+            raise
+        raise _absent(module.__name__, path.rpartition(".")[2]) from None
 
 
 class _Loader(Loader):
-    """Puts a module that exists in the place of the one that is being imported."""
+    """Puts a module that exists in the place of the one that is being imported.
+
+    It imports that one; a finder must not, since it is asked under a lock for which whoever
+    is importing the same in another thread may wait.
+    """
 
     def __init__(self, make: Any) -> None:
         self._make = make
@@ -172,8 +181,6 @@ class _Portions(list[str]):
 
 
 def _absent(module: str, name: str) -> ModuleNotFoundError:
-    from multiturn.retired import reason
-
     because = reason(name) or f"multiturn, which stands for {_OLD}, does not have it"
     return ModuleNotFoundError(f"no module named {module!r}: {because}", name=module)
 

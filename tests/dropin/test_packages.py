@@ -172,6 +172,24 @@ def test_only_what_was_put_there_is_taken_away(tmp_path: Path) -> None:
     assert [[real[1]], real] == left
 
 
+def test_what_is_looked_for_is_not_imported_yet(tmp_path: Path) -> None:
+    # The import system holds its lock meanwhile: other threads could wait for each other.
+    code = (
+        "import sys, multiturn.dropin as d; d.install()\n"
+        "import google.generativeai, google.api_core\n"
+        "sys.modules['google.api_core'].__loader__ = d._Loader(None)\n"
+        "names = [f'google.generativeai.{n}' for n in (*d._SUBMODULES, 'retriever', 'types.no')]\n"
+        "names += [f'google.api_core.{n}' for n in (*d._CORE_MODULES, 'no')]\n"
+        "before = set(sys.modules)\n"
+        "for name in names:\n"
+        "    for finder in (sys.meta_path[0], sys.meta_path[-1]):\n"
+        "        try: finder.find_spec(name)\n"
+        "        except ModuleNotFoundError: pass\n"
+        "print(*set(sys.modules) - before, 'multiturn.types' in before)"
+    )
+    assert "False" == run(sys.executable, "-c", code, cwd=tmp_path).strip()
+
+
 LATE = """
 import sys, types
 sys.modules["google.generativeai"] = types.ModuleType("google.generativeai")
