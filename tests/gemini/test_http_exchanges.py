@@ -329,6 +329,29 @@ def test_a_connection_that_is_lost_before_it_is_used_is_an_error(
             asyncio.run(scenario(f"http://127.0.0.1:{listener.getsockname()[1]}"))
 
 
+def test_loops_of_several_threads_begin_at_the_same_time() -> None:
+    client, is_asked = Http(), threading.Event()
+
+    class Loop(asyncio.SelectorEventLoop):
+        def is_closed(self) -> bool:
+            if is_asked.is_set():  # by the main thread, which goes through all loops
+                is_asked.clear()
+                in_thread(lambda: third.run_until_complete(read()))
+            return super().is_closed()
+
+    async def read() -> None:
+        assert 2 == len([_ async for _ in client.exchange_async(request_to(url), Cancel())])
+
+    with WireServer(whole(b"body")) as server:
+        url, first, third = server.url, Loop(), asyncio.new_event_loop()
+        first.run_until_complete(read())
+        is_asked.set()
+        asyncio.run(read())
+        for loop in (first, third):
+            loop.run_until_complete(loop.shutdown_asyncgens())
+            loop.close()
+
+
 # -- answered early, or slowly ---------------------------------------------------------------
 
 

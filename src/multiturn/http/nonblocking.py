@@ -97,8 +97,9 @@ class Connections:
 
     async def first(self, loop: Loop) -> LoopConnections:
         """Let the running loop have connections, which are closed when it ends."""
-        for other in [other for other in self._by_loop if other.is_closed()]:
-            self._by_loop.pop(other).close()
+        for other in list(self._by_loop):  # other threads have loops too
+            if other.is_closed() and (ended := self._by_loop.pop(other, None)) is not None:
+                ended.close()
         self._by_loop[loop] = ours = LoopConnections(loop)
         # asyncio.run and its like end a loop by closing its async generators first: what
         # stands in the ``finally`` of a begun one runs in a loop that still works.
