@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gemini.canned import Canned
-from gemini.wire_server import error, event, parts, reply
+from gemini.wire_server import WireServer, answers, error, event, parts, reply, whole
 from multiturn import BrokenResponseError, MalformedReply, StatusError, StopCandidateException
 from multiturn import google_errors as google
 from multiturn.backends import gemini_reply, sse, wire_json
@@ -316,3 +316,15 @@ def test_half_a_megabyte_in_small_pieces_is_read_in_no_time() -> None:
     events = [e for i in range(0, len(body), 100) for e in decoder.feed(body[i : i + 100])]
     assert 1 == len(events)
     assert time.process_time() - began < 0.1
+
+
+async def test_an_error_that_is_kept_keeps_no_copy_of_the_history(way: Way) -> None:
+    with WireServer(whole(error(400)), answers()) as server:
+        chat = server.model().start_chat(history=["q" * 100_000])
+        with pytest.raises(StatusError) as kept:
+            await way.send(chat, "Hi")
+        [folded] = chat.turns[-1]._branch.folds.values()
+        buffer = folded.buffer
+        buffer += b"a buffer that is held elsewhere cannot grow"
+        assert kept.value.__traceback__ is not None
+        assert "Hello." == (await way.send(chat, "Hi")).text

@@ -146,6 +146,9 @@ class MethodCall:
         """Return what is sent next."""
         raise NotImplementedError
 
+    def forget_body(self) -> None:
+        """Let go of the body: who keeps an error would keep a copy of the history with it."""
+
     def next(self, token: Secret | None = None) -> HttpRequest:
         """Return the next request."""
         if token is None and self.needs_token:
@@ -252,6 +255,7 @@ class MethodCall:
             self.goes_on, self._refused = True, self._shown
             self._error_body.clear()
             return
+        self.forget_body()
         error.backend = self._backend.name
         for secret in (self.access.api_key, self._shown):
             if secret is not None:
@@ -273,6 +277,9 @@ class _Generating(MethodCall):
 
     def body(self) -> Body:
         return self._body
+
+    def forget_body(self) -> None:
+        self._body = []
 
     def go_on(self) -> None:
         token = self.reader.continuation_token
