@@ -56,6 +56,24 @@ def test_ctrl_c_stops_the_answer_and_keeps_the_session(tmp_path: Path) -> None:
         assert "You\ntwo\nModel\nWhole.\n>" in terminal.text
 
 
+def test_ctrl_c_behind_a_line_that_is_about_to_be_answered_stops_its_answer(
+    tmp_path: Path,
+) -> None:
+    with Terminal(tmp_path, [["Once ", 60, "upon"], "Whole."]) as terminal:
+        terminal.wait_for_prompt()
+        terminal.type("one\r" + CTRL_C + "two")
+        terminal.wait_for("> one\nstopped\nnothing was added to the conversation\n> two")
+        terminal.type(CTRL_C)
+        terminal.wait_for("> two\n>")
+        before = terminal.modes()
+        terminal.type("three\r")
+        terminal.wait_for("Once")
+        terminal.type(CTRL_C)
+        terminal.wait_for_prompt()
+
+        assert before == terminal.modes()
+
+
 @pytest.mark.parametrize("is_answering", [True, False])
 def test_sigterm_leaves_the_terminal_as_it_was(is_answering: bool, tmp_path: Path) -> None:
     with Terminal(tmp_path, [["Half an ", 60, "answer"]]) as terminal:

@@ -12,8 +12,13 @@ from multiturn.cli import commands
 from multiturn.cli.answering import answer
 from multiturn.cli.attachments import attachment
 from multiturn.cli.conversation import Conversation
-from multiturn.cli.interrupt import interruptible, restored_terminal, silent_keyboard
-from multiturn.cli.prompt import editor
+from multiturn.cli.interrupt import (
+    ctrl_c_as_signal,
+    interruptible,
+    restored_terminal,
+    silent_keyboard,
+)
+from multiturn.cli.prompt import editor, take_ctrl_c
 from multiturn.cli.screen import Screen
 from multiturn.cli.session_commands import how_to_go_on, introduce
 from multiturn.errors import MultiturnError
@@ -33,7 +38,9 @@ def talk(conversation: Conversation, files: list[Path], *, markdown: bool, debug
         screen = Screen(markdown=markdown, debug=debug)
         with restored_terminal():
             _greet(conversation, screen)
-            _converse(conversation, screen)
+            # Between answers too: else Ctrl-C would there be neither a key nor a stop.
+            with silent_keyboard():
+                _converse(conversation, screen)
         if conversation.branch.session and conversation.chat.turns:
             screen.note(how_to_go_on(conversation.branch.session))
     finally:
@@ -57,7 +64,7 @@ def _converse(conversation: Conversation, screen: Screen) -> None:
         try:
             line = _line(lines, conversation)
             if line.strip():
-                _obey(line, conversation, screen)
+                _obey(line, lines, conversation, screen)
         except KeyboardInterrupt:
             continue
         except EOFError:
@@ -69,12 +76,14 @@ def _line(lines: PromptSession[str], conversation: Conversation) -> str:
     return lines.prompt(f"{session or (number if number > 1 else '')}> ")
 
 
-def _obey(line: str, conversation: Conversation, screen: Screen) -> None:
+def _obey(line: str, lines: PromptSession[str], conversation: Conversation, screen: Screen) -> None:
     """Run a command or send a message; only leaving ends the session."""
     is_command = line.startswith("/")
     before = _count(conversation)
     try:
-        with silent_keyboard(), interruptible():
+        with interruptible(), ctrl_c_as_signal():
+            if take_ctrl_c(lines):
+                raise KeyboardInterrupt
             if is_command:
                 commands.run(line.rstrip(), conversation, screen)
             else:

@@ -6,7 +6,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
@@ -56,6 +56,36 @@ def silent_keyboard() -> Iterator[None]:
     It is read afterwards, by the prompt, as it would have been there: key by key, so that
     the terminal gives no key a meaning of its own and drops nothing, also not at Ctrl-C.
     """
+    with _keyboard(_silence):
+        yield
+
+
+@contextlib.contextmanager
+def ctrl_c_as_signal() -> Iterator[None]:
+    """Within a silent keyboard, let Ctrl-C be no key that waits to be read but SIGINT."""
+    with _keyboard(_allow_signals):
+        yield
+
+
+def _silence(modes: list[Any]) -> None:
+    import termios
+
+    modes[0] &= ~(termios.ICRNL | termios.INLCR | termios.IGNCR)
+    modes[3] &= ~(termios.ECHO | termios.ICANON | termios.IEXTEN | termios.ISIG)
+    modes[3] |= termios.NOFLSH
+    modes[6] = [*modes[6]]
+    modes[6][termios.VMIN], modes[6][termios.VTIME] = 1, 0
+
+
+def _allow_signals(modes: list[Any]) -> None:
+    import termios
+
+    modes[3] |= termios.ISIG
+
+
+@contextlib.contextmanager
+def _keyboard(change: Callable[[list[Any]], None]) -> Iterator[None]:
+    """Set the keyboard otherwise; does nothing if it is no terminal."""
     terminal = _terminal()
     if terminal is None:
         yield
@@ -63,13 +93,9 @@ def silent_keyboard() -> Iterator[None]:
     import termios
 
     descriptor, before = terminal
-    silent = before.copy()
-    silent[0] &= ~(termios.ICRNL | termios.INLCR | termios.IGNCR)
-    silent[3] &= ~(termios.ECHO | termios.ICANON | termios.IEXTEN)
-    silent[3] |= termios.NOFLSH
-    silent[6] = [*before[6]]
-    silent[6][termios.VMIN], silent[6][termios.VTIME] = 1, 0
-    termios.tcsetattr(descriptor, termios.TCSADRAIN, silent)
+    modes = before.copy()
+    change(modes)
+    termios.tcsetattr(descriptor, termios.TCSADRAIN, modes)
     try:
         yield
     finally:

@@ -12,7 +12,9 @@ from prompt_toolkit import PromptSession
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion, PathCompleter
 from prompt_toolkit.document import Document
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
+from prompt_toolkit.input.typeahead import get_typeahead, store_typeahead
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.keys import Keys
 
 from multiturn.cli.commands import COMMANDS
 from multiturn.errors import MultiturnError
@@ -33,6 +35,17 @@ def editor(session_names: Callable[[], list[str]]) -> PromptSession[str]:
         prompt_continuation=lambda width, _line, _soft: "." * (width - 1) + " ",
         enable_open_in_editor=False,
     )
+
+
+def take_ctrl_c(lines: PromptSession[str]) -> bool:
+    """Return whether Ctrl-C was typed behind the line that was read last; it is taken away.
+
+    The other keys wait for the next line.
+    """
+    waiting = [*get_typeahead(lines.input), *lines.input.read_keys()]
+    kept = [press for press in waiting if press.key != Keys.ControlC]
+    store_typeahead(lines.input, kept)
+    return len(kept) < len(waiting)
 
 
 def history_file() -> Path:
