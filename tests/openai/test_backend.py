@@ -7,6 +7,7 @@ import copy
 import json
 import logging
 import pickle
+import socket
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -360,3 +361,19 @@ def test_an_error_of_the_request_is_not_asked_again(serve: Serve) -> None:
     with pytest.raises(InvalidArgument):
         model_of(server).generate_content("Hi")
     assert 1 == len(server.requests)
+
+
+async def test_a_server_of_ones_own_that_is_not_there_is_named_with_what_to_do(
+    way: Way, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        place = f"127.0.0.1:{listening.getsockname()[1]}"
+    monkeypatch.setenv("OLLAMA_BASE_URL", f"http://{place}/v1")
+    chat = GenerativeModel("ollama/qwen3", retry=NO_RETRY).start_chat()
+
+    with pytest.raises(ConnectionFailed) as caught:
+        await way.send(chat, "Hi")
+
+    told = str(caught.value)
+    assert told.startswith(f"no connection to {place} could be made")
+    assert f"is ollama running at http://{place}/v1? OLLAMA_BASE_URL names another" in told

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from multiturn.access import Access, Secret
 from multiturn.backends.openai_errors import error_from
+from multiturn.backends.providers import PROVIDERS
 from multiturn.backends.redaction import redact
 from multiturn.cancel import Cancel
-from multiturn.errors import BackendError, MalformedReply
+from multiturn.errors import BackendError, ConnectionFailed, MalformedReply
 from multiturn.google_errors import as_google
 from multiturn.http import CONNECT_SECONDS, TOTAL_SECONDS, Body, Headers, HttpHead, HttpRequest
 from multiturn.http.client import Http
@@ -110,7 +111,10 @@ class Call:
 
     def failed(self, error: BackendError) -> BackendError:
         """Return an error with our name on it and without the key in it."""
-        error.backend = self.backend.name
+        error.backend = name = self.backend.name
+        is_ones_own = name in PROVIDERS and not PROVIDERS[name].wants_key
+        if isinstance(error, ConnectionFailed) and self._head is None and is_ones_own:
+            error.args = (f"{error}; {_started(name, self.access)}", *error.args[1:])
         if self.access.api_key is not None:
             redact(error, self.access.api_key.reveal())
         return as_google(error)
@@ -153,6 +157,12 @@ def _base_headers(is_stream: bool) -> Headers:
         ("Accept-Encoding", "identity" if is_stream else "gzip"),
         ("User-Agent", f"multiturn/{__version__} python/{platform.python_version()}"),
     )
+
+
+def _started(name: str, access: Access) -> str:
+    """Return what to do about a server of one's own that cannot be reached."""
+    setting = f"{name.upper()}_BASE_URL"
+    return f"is {name} running at {access.endpoint}? {setting} names another address"
 
 
 def has_identity(access: Access) -> bool:

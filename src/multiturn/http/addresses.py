@@ -5,6 +5,8 @@ from __future__ import annotations
 import socket
 from typing import Any
 
+from multiturn.errors import ConnectionFailed
+
 Address = tuple[int, int, int, str, Any]
 
 
@@ -25,3 +27,9 @@ def interleaved(addresses: list[Address]) -> list[Address]:
     others = [a for a in addresses if a[0] != addresses[0][0]]
     mixed = [address for pair in zip(first, others, strict=False) for address in pair]
     return mixed + first[len(others) :] + others[len(first) :]
+
+
+def not_found(host: str, reason: object) -> ConnectionFailed:
+    """Return the error for a name without an address."""
+    advice = "check the network, or the address"
+    return ConnectionFailed(f"the name {host!r} was not found ({reason}); {advice}")

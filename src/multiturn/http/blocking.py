@@ -15,7 +15,7 @@ from typing import Any
 
 from multiturn.errors import BackendError, ConnectionFailed, TimedOut
 from multiturn.http import Headers, HttpRequest
-from multiturn.http.addresses import Address, interleaved, numeric
+from multiturn.http.addresses import Address, interleaved, not_found, numeric
 from multiturn.http.liveness import set_up
 from multiturn.http.message import ResponseReader, joined, request_head, unsent, written
 from multiturn.http.readiness import Readiness
@@ -234,7 +234,7 @@ def connect(route: Route, trust: Trust, request: HttpRequest, interrupt: Interru
     host, port = route.first_stop
     limit = Limit(request, request.connect_seconds, f"no connection to {host}:{port} was made")
     found = numeric(host, port) or _looked_up(host, port, limit, interrupt)
-    sock = _first_connected(found, host, limit, interrupt)
+    sock = _first_connected(found, f"{host}:{port}", limit, interrupt)
     try:
         interrupt.guard(sock)
         set_up(sock)
@@ -342,12 +342,12 @@ def _looked_up(host: str, port: int, limit: Limit, interrupt: Interrupt) -> list
         thread.join(min(limit.left_seconds, _LOOK_SECONDS))
     if problem or not found:
         reason = problem[0] if problem else "interrupted"
-        raise ConnectionFailed(f"the name {host!r} was not found ({reason})", retryable=True)
+        raise not_found(host, reason)
     return found
 
 
 def _first_connected(
-    addresses: list[Address], host: str, limit: Limit, interrupt: Interrupt
+    addresses: list[Address], place: str, limit: Limit, interrupt: Interrupt
 ) -> socket.socket:
     """Try the addresses one beside the other, a quarter of a second apart."""
     waiting = interleaved(addresses)
@@ -377,7 +377,7 @@ def _first_connected(
         finally:
             for key in list(selector.get_map().values()):
                 key.fileobj.close()  # type: ignore[union-attr]
-    raise failed(f"no connection to {host} could be made", last_error)
+    raise failed(f"no connection to {place} could be made", last_error)
 
 
 def _started(address: Address) -> socket.socket | OSError:

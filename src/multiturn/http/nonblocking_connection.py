@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from multiturn.errors import BackendError, ConnectionFailed, TimedOut
 from multiturn.http import HttpRequest
-from multiturn.http.addresses import Address, interleaved, numeric
+from multiturn.http.addresses import Address, interleaved, not_found, numeric
 from multiturn.http.blocking import (
     Limit,
     failed,
@@ -272,13 +272,13 @@ async def _first_connected(host: str, port: int) -> socket.socket:
     try:
         found = numeric(host, port) or await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        raise ConnectionFailed(f"the name {host!r} was not found ({error})") from None
+        raise not_found(host, error) from None
     addresses = interleaved(cast("list[Address]", found))
     if len(addresses) == 1:
         try:
             return await _opened(addresses[0])
         except OSError as error:
-            raise failed(f"no connection to {host} could be made", error) from None
+            raise failed(f"no connection to {host}:{port} could be made", error) from None
     tries: set[asyncio.Task[socket.socket]] = set()
     error_seen: OSError = OSError("no address")
     try:
@@ -299,7 +299,7 @@ async def _first_connected(host: str, port: int) -> socket.socket:
         for task in tries:
             task.cancel()
             task.add_done_callback(_closed_if_late)
-    raise failed(f"no connection to {host} could be made", error_seen)
+    raise failed(f"no connection to {host}:{port} could be made", error_seen)
 
 
 def _closed_if_late(task: asyncio.Task[socket.socket]) -> None:
