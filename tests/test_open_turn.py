@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from multiturn import ChatSession, GenerativeModel
-from multiturn.errors import SessionBusy
+from multiturn.errors import InvalidContent, SessionBusy
 from multiturn.request import Request
 from multiturn.testing import Pause, ScriptedBackend
 from ways import Way, conversation, in_thread, said, until
@@ -239,3 +239,17 @@ def test_a_task_that_waited_in_a_loop_which_was_closed_keeps_nobody_out() -> Non
     assert not thread.is_alive()
     assert ["a", "OneTwo", "b", "Fine."] == said(chat)
     del task
+
+
+def test_what_a_busy_session_shall_do_is_checked_when_it_begins() -> None:
+    with pytest.raises(InvalidContent, match=r"\$\.busy is 'x'; expected 'wait' or 'raise'"):
+        GenerativeModel(backend=ScriptedBackend()).start_chat(busy="x")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("model", [None, "smollm2"])
+async def test_what_is_no_model_is_refused_before_anything_is_sent(way: Way, model: Any) -> None:
+    chat, backend = conversation("One")
+    chat.model = model
+    with pytest.raises(InvalidContent, match=r"chat\.model is .*GenerativeModel\("):
+        await way.send(chat, "Hi")
+    assert ([], []) == (chat.history, backend.requests)

@@ -167,7 +167,8 @@ def test_a_bad_form_is_refused_with_its_exact_path(form: Any, path: str) -> None
             "$.contents[1].parts[0].inline_data.data",
         ),
         (["a", 3], "$.contents[1]"),
-        ([{"parts": ["a"]}, "b"], "$.contents[0]"),
+        ([{"parts": ["a"]}, "b"], "$.contents[1]"),
+        (["b", {"parts": ["a"]}], "$.contents[0]"),
     ],
 )
 def test_a_bad_list_of_contents_is_refused_with_its_exact_path(form: Any, path: str) -> None:

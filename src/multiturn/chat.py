@@ -9,7 +9,7 @@ from weakref import ReferenceType
 
 from multiturn.config import GenerationConfigLike
 from multiturn.errors import InvalidContent, NoSuchTurn, UsageError, safe_repr
-from multiturn.gate import Busy, Gate
+from multiturn.gate import Busy, Gate, checked_busy
 from multiturn.history import Turn, head_from, said_and_answered, turns_of
 from multiturn.journal import JournalEntry
 from multiturn.messages.content import Content
@@ -79,7 +79,7 @@ class ChatSession:
         self.model = model
         self._request_options = Overrides(request_options=request_options).guarded()
         self.enable_automatic_function_calling = enable_automatic_function_calling
-        self._busy: Busy = busy
+        self._busy = checked_busy(busy)
         self._unfinished = checked_unfinished(unfinished)
         self._stored: StoredSession | None = None
         contents = to_contents(history, path="$.history", role="user")

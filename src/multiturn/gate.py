@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Literal, TypeAlias
 
-from multiturn.errors import SessionBusy
+from multiturn.errors import InvalidContent, SessionBusy
 from multiturn.exchange import Exchange
 
 Busy: TypeAlias = Literal["wait", "raise"]
@@ -24,6 +24,17 @@ _LOOK_AGAIN_SECONDS = 0.5
 
 _REPLACED = "another call on this session began before this reply was read to its end"
 _gates: weakref.WeakSet[Gate] = weakref.WeakSet()
+
+
+def checked_busy(busy: Busy) -> Busy:
+    """Return what a call does that finds a session busy, as it was given.
+
+    Raises:
+        InvalidContent: It is no such thing.
+    """
+    if busy not in ("wait", "raise"):
+        raise InvalidContent("$.busy", busy, "'wait' or 'raise'")
+    return busy
 
 
 class Gate:

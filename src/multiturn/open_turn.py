@@ -124,8 +124,8 @@ class OpenTurn(Exchange):
         made = self._made
         if made is None or made[0] is not session.model or made[1] is not parent:
             model, overrides = session.model, self._overrides
-            if isinstance(model, str):
-                raise InvalidContent("$.model", model, f"genai.GenerativeModel({model!r})")
+            if model is None or isinstance(model, str):
+                raise InvalidContent("chat.model", model, f"genai.GenerativeModel({model!r})")
             request = model.request(path_of(parent), overrides, stream=self._stream)
             _require_one_answer(request)
             made = self._made = model, parent, request, model.retry_for(overrides)

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from multiturn.calls import Call
+from multiturn.calls import Call, calls_of
 from multiturn.errors import UsageError
-from multiturn.history import Outcome, Turn
+from multiturn.history import Outcome, Turn, empty_path
 from multiturn.messages.content import Content
 from multiturn.messages.message import Object
 from multiturn.request import Overrides
@@ -73,14 +73,24 @@ class PendingTurn:
 
         Raises:
             UsageError: It brought functions along, was read from a store, and the model
-                has no such functions.
+                has no such functions; or functions are to be run, and the session runs none.
         """
-        if self is session._pending:
-            return self.overrides
-        from multiturn.recorded_overrides import require_functions
+        overrides = self.overrides
+        if self is not session._pending:
+            from multiturn.recorded_overrides import require_functions
 
-        require_functions(self.told.get("overrides", {}), session.model.tools_for(Overrides()))
-        return self.overrides.over(session._request_options)
+            require_functions(self.told.get("overrides", {}), session.model.tools_for(Overrides()))
+            overrides = overrides.over(session._request_options)
+        calls = calls_of(self.contents[-1])
+        asked = session.model.request(empty_path(), overrides)
+        if calls and not (session.enable_automatic_function_calling and asked.tools):
+            names = ", ".join(f"{call.name}()" for call in calls)
+            raise UsageError(
+                f"the turn waits for {names}, and this session runs no functions: open it with "
+                "GenerativeModel(tools=[…]).start_chat(enable_automatic_function_calling=True, "
+                "…), or forget the turn with chat.pending.drop()"
+            )
+        return overrides
 
     @property
     def decisions(self) -> dict[int, bool | str]:

@@ -274,3 +274,25 @@ def test_a_turn_that_waits_for_approval_waits_in_the_store(tmp_path: Path, effec
     assert "done" == chat.resume().text
     assert ["first"] == effects.read_text().split()
     assert chat.pending is None
+
+
+@pytest.mark.parametrize(
+    "tools", [None, [], [note]], ids=["no tools", "none of them", "no calling"]
+)
+async def test_a_session_that_runs_no_functions_leaves_a_turn_that_waits_for_them(
+    way: Way, tmp_path: Path, effects: Path, tools: Any
+) -> None:
+    assert -signal.SIGKILL == died("calls", tmp_path, effects)
+    model = GenerativeModel(backend=TwoCalls(str(effects), dies=False), tools=tools)
+    store = SQLiteStore(tmp_path / "chats.db")
+    chat = model.start_chat(
+        session="ada", store=store, enable_automatic_function_calling=tools == []
+    )
+    with pytest.raises(UsageError, match=r"waits for note\(\), note\(\).*start_chat"):
+        chat.resume() if way.name == "sync" else await chat.resume_async()
+    assert chat.pending is not None
+    able = GenerativeModel(backend=TwoCalls(str(effects), dies=False), tools=[note])
+    again = able.start_chat(session="ada", store=store, enable_automatic_function_calling=True)
+    again.resume()
+    assert (4, None) == (len(again.history), again.pending)
+    store.close()

@@ -286,7 +286,8 @@ class SqlStore(SqlReader):
         if lives(row.attempt, holder, until, now):
             raise SessionBusy(
                 f"another turn of session {row.name!r} is under way; unless its process is heard "
-                f"of again, its lease ends in {until - now:.0f} seconds"
+                f"of again, its lease ends in {until - now:.0f} seconds; without busy='raise' a "
+                "message waits for it, as long as its time limit allows"
             )
 
     def _take_over(self, execute: Execute, row: SessionState, outcome: str = "interrupted") -> None:
