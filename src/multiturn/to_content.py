@@ -77,7 +77,7 @@ def to_contents(
         return []
     if _is_iterable(contents):
         items: list[Any] = list(cast("Iterable[Any]", contents))
-        if any(_is_content(item) for item in items):
+        if not items or any(_is_content(item) for item in items):
             return [strict_to_content(item, path=f"{path}[{i}]") for i, item in enumerate(items)]
         contents = items
     return [to_content(contents, role=role, path=path)]
