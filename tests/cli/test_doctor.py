@@ -158,3 +158,16 @@ def test_a_cache_that_cannot_be_written_is_told(monkeypatch: pytest.MonkeyPatch)
 
     assert "note" == doctor._cache().level
     assert "MULTITURN_CACHE" in doctor._cache().remedy
+
+
+def test_weights_that_have_nowhere_to_go_are_told_with_the_true_cause(
+    empty_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "OFFLINE" not in doctor._weights().found
+
+    monkeypatch.setenv("MULTITURN_CACHE", "/proc/nowhere")
+    finding = doctor._weights()
+
+    assert "FAIL" == finding.level
+    assert "/proc/nowhere/weights cannot be written" in finding.found
+    assert "MULTITURN_CACHE" in finding.remedy

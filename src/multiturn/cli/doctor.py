@@ -21,7 +21,7 @@ from multiturn import __version__
 from multiturn.cli.attachments import size
 from multiturn.cli.failure import FAILED, OK, explained
 from multiturn.cli.visible import visible
-from multiturn.errors import MultiturnError, UsageError
+from multiturn.errors import MultiturnError, UsageError, WeightsMissing
 
 # The default model, its window and the interpreter, as measured: 300 MB; with room.
 _ENOUGH_MEMORY_BYTES = 500_000_000
@@ -109,6 +109,11 @@ def _weights() -> Finding:
         weights.verify(path)
     except UsageError as error:
         return Finding("FAIL", "weights", explained(error), "multiturn models")
+    except WeightsMissing as error:
+        missing, cache = explained(error).partition("; ")[0], _cache()
+        if cache.level != "ok":
+            return Finding("FAIL", "weights", f"{missing}, and {cache.found}", cache.remedy)
+        return Finding("FAIL", "weights", missing, f"multiturn pull {name}")
     except MultiturnError as error:
         force = " --force" if "cannot be used" in str(error) else ""
         return Finding("FAIL", "weights", explained(error), f"multiturn pull {name}{force}")
