@@ -28,7 +28,16 @@ def read(source: SourceLike, *, format: str | None = None) -> list[Conversation]
         InvalidContent: It cannot be read; the message names the format and the place.
         UnknownName: There is no such format.
     """
-    return read_as(Source(source), format)
+    looked_at = Source(source)
+    try:
+        return read_as(looked_at, format)
+    except InvalidContent as error:
+        file = looked_at.path
+        if file is None or str(file) in str(error):
+            raise
+        if error.path == "$.source":
+            raise InvalidContent("$.source", str(file), error.expected) from error
+        raise InvalidContent(f"{file}: {error.path}", error.value, error.expected) from error
 
 
 def load_chat(

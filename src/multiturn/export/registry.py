@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from difflib import get_close_matches
 from importlib import import_module
 from typing import Protocol, cast
 
@@ -23,6 +24,8 @@ _MODULES = {
     "markdown": "markdown",
 }
 NAMES = tuple(_MODULES)
+# Names are short: with the usual 0.6, "nope" would be near "openai".
+_NEAR = 0.7
 
 
 class Format(Protocol):
@@ -52,7 +55,9 @@ def format_named(name: str) -> Format:
         UnknownName: There is none of this name.
     """
     if name not in _MODULES:
-        raise UnknownName("format", str(name), _MODULES)
+        near = get_close_matches(str(name), _MODULES, n=1, cutoff=_NEAR)
+        advice = "" if near else f"there are: {', '.join(NAMES)}"
+        raise UnknownName("format", str(name), _MODULES, advice)
     return cast(Format, import_module(f"multiturn.export.{_MODULES[name]}"))
 
 
