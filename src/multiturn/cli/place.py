@@ -113,12 +113,8 @@ class Place:
 
 
 def _on_server(address: str) -> Store:
-    import logging
-
     from multiturn.stores.postgres import PostgresStore
 
-    # Else the pool of connections tells standard error of each try; the error comes at the end.
-    logging.getLogger("psycopg.pool").addHandler(logging.NullHandler())
     store = PostgresStore(address)
     try:
         _ = store.address

@@ -9,6 +9,7 @@ so that doing it twice does it once, a commit by the turn's identity.
 from __future__ import annotations
 
 import functools
+import logging
 import os
 import random
 import re
@@ -43,6 +44,10 @@ except ImportError as error:
     raise UsageError(
         "PostgresStore needs psycopg and its pool: pip install 'multiturn[postgres]'"
     ) from error
+
+# Where nothing is set up for logs, standard error would be told of each try to connect; the
+# error comes at the end.
+logging.getLogger("psycopg.pool").addHandler(logging.NullHandler())
 
 T = TypeVar("T")
 _TYPES = {
