@@ -92,7 +92,8 @@ class EmbeddedBackend:
         return _with_options, (self.options,)
 
     def __repr__(self) -> str:
-        return f"EmbeddedBackend{tuple(self.options)!r}"
+        options = ", ".join(f"{name}={value!r}" for name, value in self.options._asdict().items())
+        return f"EmbeddedBackend({options})"
 
     def engine(self, model: str) -> Engine:
         """Return the engine of a model; fetches its weights if they are not here.
