@@ -43,7 +43,7 @@ def script(json_text: str) -> list[Line]:
 def talk(argv: list[str], backend: ScriptedBackend) -> int:
     def make_model(options: Options) -> GenerativeModel:
         name = options.model or "scripted"
-        if name.startswith("gemini-"):
+        if name.startswith(("gemini-", "ollama/")):
             return cli.make_model(options)
         if name not in MODELS:
             raise UnknownName("model", name, MODELS)

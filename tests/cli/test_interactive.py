@@ -163,6 +163,7 @@ def test_a_model_without_its_key_is_told_at_once(
         terminal.say("/model gemini-2.5-flash", "export GEMINI_API_KEY=…")
         terminal.say("/model", "talking to scripted;")
         terminal.say("hi", "ok")
+        terminal.say("/model ollama/qwen3", "talking to ollama/qwen3;")
 
 
 def test_a_new_line_is_alt_enter_or_a_backslash(tmp_path: Path) -> None:

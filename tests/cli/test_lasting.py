@@ -18,6 +18,7 @@ from tests.cli.terminal import PATIENCE_SECONDS, TALKER, Terminal
 
 from multiturn import GenerativeModel, SQLiteStore
 from multiturn.cli.conversation import Conversation
+from multiturn.cli.main import main
 from multiturn.cli.options import Options
 from multiturn.cli.place import Place
 from multiturn.errors import BackendError
@@ -161,6 +162,26 @@ def test_a_stopped_question_stands_in_the_journal_in_one_line(tmp_path: Path) ->
         terminal.wait_for("nothing was added to the conversation")
         terminal.wait_for_prompt()
         terminal.say("/journal", "1  interrupted  one\nplanning>")
+
+
+def test_after_kill_9_the_list_and_what_is_shown_say_that_a_question_is_unfinished(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    killed_in_mid_answer(tmp_path, [["Half", 60, "."]], "Half", noted="Name a thing.")
+    place = ["--store", str(file(tmp_path))]
+
+    assert [0, 0] == [
+        main(["sessions", "list", *place]),
+        main(["sessions", "show", "planning", *place]),
+    ]
+    out, err = capsys.readouterr()
+    assert "(unfinished)" in out.splitlines()[0]
+    assert "in flight when the last process ended: “Name a thing.”" in err
+    assert "multiturn chat --session planning goes on with it" in err
+    for command in (["list"], ["show", "planning"]):
+        assert 0 == main(["sessions", *command, "--json", *place])
+        told = json.loads(capsys.readouterr().out)
+        assert True is (told if isinstance(told, dict) else told[0])["unfinished"]
 
 
 def test_a_question_after_kill_9_says_what_it_takes_the_place_of(
@@ -396,3 +417,16 @@ def test_of_a_session_that_was_deleted_elsewhere_the_turns_get_another_name(
     known = store(tmp_path)
     assert (["y"], []) == (names(tmp_path), known.check())
     assert 3 == known.state("y").turns  # type: ignore[union-attr]
+
+
+def test_a_session_opened_by_mistake_leaves_its_name_free(tmp_path: Path) -> None:
+    with Terminal(tmp_path, ["One."], "--session", "plan") as terminal:
+        terminal.wait_for_prompt()
+        terminal.say("first", "One.")
+        terminal.say("/session plam", "a new conversation, kept as plam")
+        terminal.say("/session plan", "plan, 1 turn")
+        terminal.say("/name plam", "kept from now on")
+        terminal.say("/fork list", "* conversation 1 (plam), 1 turn")
+        terminal.say("/sessions", "* plam  1 turn")
+
+        assert "conversation 2" not in terminal.text

@@ -142,7 +142,8 @@ def _add_chat(chat: argparse.ArgumentParser) -> None:
     chat.add_argument("question", nargs="*", metavar="QUESTION", help="ask this and exit")
     chat.add_argument(
         "-m", "--model", metavar="NAME",
-        help="a name that multiturn models lists, a .gguf file, or hf:OWNER/REPOSITORY/FILE.gguf",
+        help="a name that multiturn models lists, a .gguf file, hf:OWNER/REPOSITORY/FILE.gguf, "
+        "or a server's model, as gemini-2.5-flash or ollama/qwen3",
     )  # fmt: skip
     chat.add_argument("-s", "--system", metavar="TEXT", help="what the model is told first")
     chat.add_argument(

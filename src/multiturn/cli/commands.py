@@ -84,7 +84,7 @@ def _system(conversation: Conversation, screen: Screen, argument: str) -> None:
 def _model(conversation: Conversation, screen: Screen, argument: str) -> None:
     if argument:
         conversation.choose(model=argument)
-    screen.note(f"talking to {conversation.chat.model.model_name}; the conversation is kept")
+    screen.note(f"talking to {conversation.talks_to}; the conversation is kept")
 
 
 def _saving(*, overwrite: bool) -> Run:

@@ -80,6 +80,15 @@ class Conversation:
         return self.branch.chat
 
     @property
+    def talks_to(self) -> str:
+        """The model's name, as --model takes it: with its provider, if it has one."""
+        from multiturn.backends.providers import PROVIDERS
+
+        model = self.chat.model
+        provider = model.backend.name
+        return f"{provider}/{model.model_name}" if provider in PROVIDERS else model.model_name
+
+    @property
     def is_busy(self) -> bool:
         """Whether another process has a turn under way in this session."""
         session = self.branch.session
@@ -157,6 +166,8 @@ class Conversation:
         from multiturn.stores.errors import SessionExists
 
         store = self.place.store()
+        if session != self.branch.session:
+            self._forget_unsaid(session)
         if store.state(session) is not None:
             raise SessionExists(session, store=str(self.place))
         if not self.branch.session:
@@ -171,10 +182,18 @@ class Conversation:
 
     def leave(self) -> None:
         """Delete the sessions that were begun here and in which nothing was ever said."""
-        for session in self._begun:
-            state = self.place.store().state(session)
-            if state is not None and not state.version:
-                self.place.store().delete(session)
+        for session in [*self._begun]:
+            self._forget_unsaid(session)
+
+    def _forget_unsaid(self, session: str) -> None:
+        """Delete a session if it was begun here and nothing was ever said in it."""
+        if session not in self._begun:
+            return
+        self._begun.remove(session)
+        state = self.place.store().state(session)
+        if state is not None and not state.version:
+            self.place.store().delete(session)
+            self.branches = {n: b for n, b in self.branches.items() if b.session != session}
 
     def _store_for(self, session: str) -> Store:
         store = self.place.store()
@@ -185,7 +204,7 @@ class Conversation:
     def _added(
         self, chat: ChatSession, options: Options, origin: int | None = None, session: str = ""
     ) -> Branch:
-        number = len(self.branches) + 1
+        number = max(self.branches, default=0) + 1
         self.branches[number] = Branch(number, chat, options, origin, session)
         return self.branches[number]
 

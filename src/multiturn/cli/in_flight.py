@@ -31,3 +31,10 @@ def can_go_on(pending: PendingTurn) -> bool:
 def arrived_text(pending: PendingTurn) -> str:
     """Return the text that had arrived of an answer."""
     return JournalEntry(*pending.contents, received=pending.received).partial_text
+
+
+def how_to_go_on(session: str) -> str:
+    """Return the command that goes on with a session, in words."""
+    import shlex
+
+    return f"multiturn chat --session {shlex.quote(session)} goes on with it"

@@ -12,6 +12,7 @@ from multiturn.cli import commands
 from multiturn.cli.answering import answer
 from multiturn.cli.attachments import attachment
 from multiturn.cli.conversation import Conversation
+from multiturn.cli.in_flight import how_to_go_on
 from multiturn.cli.interrupt import (
     ctrl_c_as_signal,
     interruptible,
@@ -20,7 +21,7 @@ from multiturn.cli.interrupt import (
 )
 from multiturn.cli.prompt import editor, take_ctrl_c
 from multiturn.cli.screen import Screen
-from multiturn.cli.session_commands import how_to_go_on, introduce
+from multiturn.cli.session_commands import introduce
 from multiturn.errors import MultiturnError
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def talk(conversation: Conversation, files: list[Path], *, markdown: bool, debug
 
 
 def _greet(conversation: Conversation, screen: Screen) -> None:
-    screen.say(f"multiturn {__version__}, talking to {conversation.chat.model.model_name}", "bold")
+    screen.say(f"multiturn {__version__}, talking to {conversation.talks_to}", "bold")
     keeps = "" if conversation.branch.session else ", /name NAME keeps this conversation"
     screen.note(f"/help lists what else can be typed{keeps}; Ctrl-D leaves.")
     if conversation.attachments:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from multiturn.cli.answering import answer
 from multiturn.cli.conversation import Conversation, turns_in_words
-from multiturn.cli.in_flight import arrived_text, can_go_on, in_flight
+from multiturn.cli.in_flight import arrived_text, can_go_on, how_to_go_on, in_flight
 from multiturn.cli.moments import ago
 from multiturn.cli.screen import Screen
 from multiturn.cli.turn_commands import show_turns
@@ -93,13 +93,6 @@ def drop(conversation: Conversation, screen: Screen, _: str) -> None:
     said = one_line(pending.contents[0].text, 48)
     pending.drop()
     screen.note(f"let go of “{said}”; /journal still has it")
-
-
-def how_to_go_on(session: str) -> str:
-    """Return the command that goes on with a session, in words."""
-    import shlex
-
-    return f"multiturn chat --session {shlex.quote(session)} goes on with it"
 
 
 def _pending(conversation: Conversation) -> PendingTurn:

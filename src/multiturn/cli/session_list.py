@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from multiturn.cli.conversation import turns_in_words
+from multiturn.cli.in_flight import how_to_go_on, in_flight
 from multiturn.cli.moments import ago, at
 from multiturn.cli.place import Place
 from multiturn.cli.show import printer
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 # Where nobody sees how wide it is.
 _PIPE_COLUMNS = 120
 _LEAST_WORDS = 20
+_UNFINISHED = "(unfinished) "
 
 
 class Row(NamedTuple):
@@ -34,12 +36,14 @@ class Row(NamedTuple):
         turns: How many it has.
         changed_at: In seconds since 1970.
         begins: The first words said in it.
+        unfinished: Whether a turn of it waits: its process ended, or a person must approve.
     """
 
     name: str
     turns: int
     changed_at: float
     begins: str
+    unfinished: bool = False
 
 
 def show_list(place: Place, prefix: str, *, as_json: bool) -> None:
@@ -61,11 +65,14 @@ def listed(place: Place, prefix: str = "") -> list[Row]:
     """Return the sessions whose names begin so, the one changed last first."""
     if not place.exists:
         return []
-    store = place.store()
-    rows = [
-        Row(state.name, state.turns, state.changed_at, _begins(store, state.head))
-        for state in store.sessions(prefix)
-    ]
+    from multiturn.stored_pending import last_attempt
+    from multiturn.stored_session import StoredSession
+
+    store, rows = place.store(), []
+    for state in store.sessions(prefix):
+        waits = last_attempt(StoredSession(store, state, {})) is not None
+        begins = _begins(store, state.head)
+        rows.append(Row(state.name, state.turns, state.changed_at, begins, waits))
     return sorted(rows, key=lambda row: row.changed_at, reverse=True)
 
 
@@ -91,7 +98,7 @@ def table(rows: list[Row], columns: int, here: str = "") -> list[str]:
     for row, cell in zip(rows, cells, strict=True):
         mark = "" if not here else "* " if row.name == here else "  "
         name, turns, changed = (f"{text:{width}}" for text, width in zip(cell, widths, strict=True))
-        begins = one_line(row.begins, room)
+        begins = one_line(f"{_UNFINISHED if row.unfinished else ''}{row.begins}", room)
         lines.append(f"{mark}{name}  {turns}  {changed}  {begins}".rstrip())
     return lines
 
@@ -99,15 +106,19 @@ def table(rows: list[Row], columns: int, here: str = "") -> list[str]:
 def show_session(place: Place, name: str, *, as_json: bool) -> None:
     """Print a conversation: as Markdown in a terminal, else as it is written."""
     state = place.state(name)
-    turns = turns_of(stored(place, name).head())
+    session = stored(place, name)
+    turns, pending = turns_of(session.head()), session.pending()
     if as_json:
         history = [content.json_object for turn in turns for content in turn.contents]
         head = {"name": name, "turns": len(turns), "changed_at": at(state.changed_at)}
-        _print_json({**head, "history": history})
+        _print_json({**head, "unfinished": pending is not None, "history": history})
         return
     shown = printer(markdown=True)
     shown.add(transcript(name, turns))
     shown.close()
+    if pending is not None:
+        _tell(in_flight(pending))
+        _tell(how_to_go_on(name))
 
 
 def show_tree(place: Place, name: str) -> None:
