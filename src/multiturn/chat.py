@@ -79,7 +79,7 @@ class ChatSession:
         self.model = model
         self._request_options = Overrides(request_options=request_options).guarded()
         self.enable_automatic_function_calling = enable_automatic_function_calling
-        self._busy = checked_busy(busy)
+        self._busy: Busy = checked_busy(busy)
         self._unfinished = checked_unfinished(unfinished)
         self._stored: StoredSession | None = None
         contents = to_contents(history, path="$.history", role="user")
