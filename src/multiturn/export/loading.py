@@ -35,8 +35,6 @@ def read(source: SourceLike, *, format: str | None = None) -> list[Conversation]
         file = looked_at.path
         if file is None or str(file) in str(error):
             raise
-        if error.path == "$.source":
-            raise InvalidContent("$.source", str(file), error.expected) from error
         raise InvalidContent(f"{file}: {error.path}", error.value, error.expected) from error
 
 
