@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import threading
 import time
@@ -98,6 +97,8 @@ def _name_of(given: Mapping[str, Any] | None) -> Hashable:
     """Return what tells credentials apart: a hash of a dict, or the file of the environment."""
     if given is None:
         return os.environ.get("GOOGLE_APPLICATION_CREDENTIALS")
+    import hashlib
+
     return hashlib.sha256(repr(sorted(given.items(), key=repr)).encode()).digest()
 
 
