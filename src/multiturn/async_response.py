@@ -36,8 +36,7 @@ class AsyncGenerateContentResponse(BaseGenerateContentResponse[AsyncIterator[Obj
             except Exception:
                 pass
         else:
-            while await response._advance():
-                pass
+            await response.resolve()
             response._collapse()
         return response
 

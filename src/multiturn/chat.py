@@ -9,12 +9,12 @@ from weakref import ReferenceType
 
 from multiturn.config import GenerationConfigLike
 from multiturn.errors import InvalidContent, NoSuchTurn, UsageError, safe_repr
-from multiturn.gate import Busy, Gate, checked_busy
+from multiturn.gate import Busy, Gate, one_of
 from multiturn.history import Turn, head_from, said_and_answered, turns_of
 from multiturn.journal import JournalEntry
 from multiturn.messages.content import Content
 from multiturn.messages.message import Object
-from multiturn.open_turn import OpenTurn, Unfinished, checked_calling, checked_unfinished
+from multiturn.open_turn import OpenTurn, Unfinished, checked_calling
 from multiturn.request import Overrides
 from multiturn.response import BaseGenerateContentResponse, GenerateContentResponse
 from multiturn.to_content import ContentLike, ContentsLike, to_content, to_contents
@@ -79,8 +79,8 @@ class ChatSession:
         self.model = model
         self._request_options = Overrides(request_options=request_options).guarded()
         self.enable_automatic_function_calling = enable_automatic_function_calling
-        self._busy: Busy = checked_busy(busy)
-        self._unfinished = checked_unfinished(unfinished)
+        self._busy: Busy = one_of(busy, "wait", "raise", path="$.busy")
+        self._unfinished: Unfinished = one_of(unfinished, "drop", "keep", path="$.unfinished")
         self._stored: StoredSession | None = None
         contents = to_contents(history, path="$.history", role="user")
         if session is None and store is None:

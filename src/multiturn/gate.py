@@ -11,13 +11,14 @@ import time
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, TypeVar
 
 from multiturn.errors import InvalidContent, SessionBusy
 from multiturn.exchange import Exchange
 
 Busy: TypeAlias = Literal["wait", "raise"]
 Wake: TypeAlias = Callable[[], object]
+ChoiceT = TypeVar("ChoiceT", bound=str)
 
 # How often a waiting call looks whether the open turn's thread or task has died with it.
 _LOOK_AGAIN_SECONDS = 0.5
@@ -26,15 +27,15 @@ _REPLACED = "another call on this session began before this reply was read to it
 _gates: weakref.WeakSet[Gate] = weakref.WeakSet()
 
 
-def checked_busy(busy: Busy) -> Busy:
-    """Return what a call does that finds a session busy, as it was given.
+def one_of(value: ChoiceT, *choices: ChoiceT, path: str) -> ChoiceT:
+    """Return a choice as it was given.
 
     Raises:
-        InvalidContent: It is no such thing.
+        InvalidContent: It is none of those that there are.
     """
-    if busy not in ("wait", "raise"):
-        raise InvalidContent("$.busy", busy, "'wait' or 'raise'")
-    return busy
+    if value not in choices:
+        raise InvalidContent(path, value, " or ".join(map(repr, choices)))
+    return value
 
 
 class Gate:

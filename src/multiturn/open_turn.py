@@ -47,17 +47,6 @@ def checked_calling(options: CallingOptions) -> CallingOptions:
     return options
 
 
-def checked_unfinished(unfinished: Unfinished) -> Unfinished:
-    """Return what is to become of a turn that breaks off, as it was given.
-
-    Raises:
-        InvalidContent: It is no such thing.
-    """
-    if unfinished not in ("drop", "keep"):
-        raise InvalidContent("$.unfinished", unfinished, "'drop' or 'keep'")
-    return unfinished
-
-
 def _require_one_answer(request: Request) -> None:
     count = request.generation_config.get("candidateCount") or 1
     if count > 1:

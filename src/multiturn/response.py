@@ -68,11 +68,8 @@ class BaseGenerateContentResponse(Generic[SourceT]):
 
     @classmethod
     def _arriving(cls, exchange: Exchange, source: SourceT) -> Self:
-        response = cls.__new__(cls)
-        response._chunks, response._readers = [], 0
-        response._done = response._is_chunk = False
-        response._source, response._exchange = source, exchange
-        response._result = response._error = response._usages = None
+        response = cls(False, source, None)
+        response._exchange = exchange
         exchange.shown_as(response)
         return response
 
