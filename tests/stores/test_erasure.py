@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from multiturn import ChatSession, GenerativeModel, load_chat
 from multiturn.export.restoring import records_of
 from multiturn.request import Request
 from multiturn.stores.conformance import EMPTY, new_attempt, say, turn_after
-from multiturn.stores.errors import Conflict, SearchUnavailable, StoreCorrupt
+from multiturn.stores.errors import Conflict
 from multiturn.stores.memory import MemoryStore
 from multiturn.stores.protocol import Store
 from multiturn.stores.recent import RecentTurns
@@ -188,17 +187,6 @@ def test_what_is_erased_while_a_turn_is_under_way_is_not_in_it(store: Store) -> 
     assert "answered" == chat.journal[-1].outcome
 
 
-def test_what_was_rewound_and_then_erased_by_the_same_store_is_not_redone(store: Store) -> None:
-    chat = opened(store)
-    for text in "ab":
-        chat.send_message(text)
-    gone = chat.turns[1].id
-    chat.rewind()
-    store.erase(gone)
-    with pytest.raises(IndexError, match="nothing to redo"):
-        chat.redo()
-
-
 def test_what_is_forgotten_costs_no_look_into_the_store(tmp_path: Path) -> None:
     with SQLiteStore(tmp_path / "chats.db") as store:
         chat = opened(store)
@@ -241,7 +229,10 @@ def test_the_only_turn_may_be_erased(store: Store) -> None:
     assert [] == store.check()
 
 
-def test_what_was_rewound_and_erased_cannot_be_brought_back(store: Store) -> None:
+@pytest.mark.parametrize("is_opened_anew", [False, True], ids=["the same", "opened anew"])
+def test_what_was_rewound_and_erased_cannot_be_brought_back(
+    store: Store, is_opened_anew: bool
+) -> None:
     chat = opened(store)
     for text in "ab":
         chat.send_message(text)
@@ -249,7 +240,7 @@ def test_what_was_rewound_and_erased_cannot_be_brought_back(store: Store) -> Non
     chat.rewind()
     store.erase(gone)
     with pytest.raises(IndexError, match="nothing to redo"):
-        opened(store).redo()
+        (opened(store) if is_opened_anew else chat).redo()
 
 
 def test_a_session_whose_rewound_turns_went_with_another_opens(store: Store) -> None:
@@ -360,63 +351,3 @@ def test_erased_text_is_gone_from_postgres_after_vacuum(postgres: Server) -> Non
         assert [] == holders(postgres.folder / "data" / "base")
         assert 10 == len(store.search("later"))
         assert [] == store.check()
-
-
-# -- what a database may lack, or do in another order -----------------------------------------
-
-
-def test_without_fts5_all_but_searching_works(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with SQLiteStore(tmp_path / "chats.db") as store:
-        plain = SQLiteStore.index.prepare
-
-        def prepare(execute: object) -> None:
-            def without(statement: str, *values: object) -> object:
-                raise sqlite3.OperationalError("no such module: fts5")
-
-            plain(without)
-
-        monkeypatch.setattr(store.index, "prepare", prepare)
-        turn = say(store, store.open("ada"), "a").head
-        with pytest.raises(SearchUnavailable, match="without FTS5"):
-            store.search("a")
-        store.erase(str(turn))
-        store.vacuum()
-        store.delete("ada")
-
-
-def test_a_turn_numbered_before_and_stored_after_others_is_found(postgres: Server) -> None:
-    from multiturn.stores.postgres import PostgresStore
-
-    with (
-        PostgresStore(postgres.address, schema="late") as store,
-        PostgresStore(postgres.address, schema="late") as other,
-    ):
-        state, attempt = store.open("slow"), new_attempt()
-        state = store.begin(state, attempt, EMPTY)
-        contents = [{"role": "user", "parts": [{"text": "needle, slowly"}]}]
-        turn, blobs = turn_after(state, attempt, contents)
-        with store._transaction() as execute:
-            store._insert(execute, state, turn, (None, 0), blobs)  # numbered, and not yet there
-            say(other, other.open("quick"), "needle")
-            assert ["quick"] == [found.session for found in other.search("needle")]
-            assert ["quick"] == [found.session for found in other.search("needle")]
-            execute("UPDATE sessions SET head = (SELECT max(number) FROM turns) WHERE key = ?",
-                    (state.key,))  # fmt: skip
-        assert {"quick", "slow"} == {found.session for found in other.search("needle")}
-        assert {"quick", "slow"} == {found.session for found in other.search("needle")}
-        with store._reading() as execute:
-            settled, seen, _ = execute("SELECT settled, seen, mark FROM indexing").fetchone()
-        assert settled == seen == 2
-
-
-def test_a_damaged_record_is_no_obstacle_to_finding_others(tmp_path: Path) -> None:
-    with SQLiteStore(tmp_path / "chats.db") as store:
-        state = say(store, store.open("ada"), "needle")
-        say(store, state, "needle")
-        with store._transaction() as execute:
-            execute("UPDATE turns SET body = CAST('no record' AS BLOB) WHERE depth = 0")
-        assert 1 == len(store.search("needle"))
-        with pytest.raises(StoreCorrupt):
-            _ = opened(store).history

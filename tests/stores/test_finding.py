@@ -1,0 +1,94 @@
+"""Searching where a database lacks FTS5, numbers turns in another order, or is damaged."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from multiturn import ChatSession, GenerativeModel
+from multiturn.request import Request
+from multiturn.stores.conformance import EMPTY, new_attempt, say, turn_after
+from multiturn.stores.errors import SearchUnavailable, StoreCorrupt
+from multiturn.stores.memory import MemoryStore
+from multiturn.stores.protocol import Store
+from multiturn.stores.sqlite import SQLiteStore
+from multiturn.testing import ScriptedBackend
+from stores.postgres_server import Server
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    if request.param == "memory":
+        yield MemoryStore()
+        return
+    with SQLiteStore(tmp_path / "chats.db") as store:
+        yield store
+
+
+def answered(request: Request) -> str:
+    return f"to {request.contents[-1].text}"
+
+
+def opened(store: Store, name: str = "ada") -> ChatSession:
+    backend = ScriptedBackend(answered, repeat=True)
+    return GenerativeModel(backend=backend).start_chat(session=name, store=store)
+
+
+def test_without_fts5_all_but_searching_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with SQLiteStore(tmp_path / "chats.db") as store:
+        plain = SQLiteStore.index.prepare
+
+        def prepare(execute: object) -> None:
+            def without(statement: str, *values: object) -> object:
+                raise sqlite3.OperationalError("no such module: fts5")
+
+            plain(without)
+
+        monkeypatch.setattr(store.index, "prepare", prepare)
+        turn = say(store, store.open("ada"), "a").head
+        with pytest.raises(SearchUnavailable, match="without FTS5"):
+            store.search("a")
+        store.erase(str(turn))
+        store.vacuum()
+        store.delete("ada")
+
+
+def test_a_turn_numbered_before_and_stored_after_others_is_found(postgres: Server) -> None:
+    from multiturn.stores.postgres import PostgresStore
+
+    with (
+        PostgresStore(postgres.address, schema="late") as store,
+        PostgresStore(postgres.address, schema="late") as other,
+    ):
+        state, attempt = store.open("slow"), new_attempt()
+        state = store.begin(state, attempt, EMPTY)
+        contents = [{"role": "user", "parts": [{"text": "needle, slowly"}]}]
+        turn, blobs = turn_after(state, attempt, contents)
+        with store._transaction() as execute:
+            store._insert(execute, state, turn, (None, 0), blobs)  # numbered, and not yet there
+            say(other, other.open("quick"), "needle")
+            assert ["quick"] == [found.session for found in other.search("needle")]
+            assert ["quick"] == [found.session for found in other.search("needle")]
+            execute("UPDATE sessions SET head = (SELECT max(number) FROM turns) WHERE key = ?",
+                    (state.key,))  # fmt: skip
+        assert {"quick", "slow"} == {found.session for found in other.search("needle")}
+        assert {"quick", "slow"} == {found.session for found in other.search("needle")}
+        with store._reading() as execute:
+            settled, seen, _ = execute("SELECT settled, seen, mark FROM indexing").fetchone()
+        assert settled == seen == 2
+
+
+def test_a_damaged_record_is_no_obstacle_to_finding_others(tmp_path: Path) -> None:
+    with SQLiteStore(tmp_path / "chats.db") as store:
+        state = say(store, store.open("ada"), "needle")
+        say(store, state, "needle")
+        with store._transaction() as execute:
+            execute("UPDATE turns SET body = CAST('no record' AS BLOB) WHERE depth = 0")
+        assert 1 == len(store.search("needle"))
+        with pytest.raises(StoreCorrupt):
+            _ = opened(store).history
