@@ -7,6 +7,7 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
@@ -17,13 +18,17 @@ from gemini.wire_server import (
     WireServer,
     chunked,
     event,
+    head,
     reply,
     whole,
 )
-from multiturn import Retry, StatusError, TimedOut
+from multiturn import ConnectionFailed, Retry, StatusError, TimedOut
 from multiturn.http import HttpHead
 from multiturn.http.client import Http
 from ways import Way
+
+# A test that waits so long fails.
+LONG_SECONDS = 10
 
 # -- answered early, or slowly ---------------------------------------------------------------
 
@@ -68,6 +73,53 @@ async def test_an_answer_is_read_although_not_all_was_sent(way: Way, then_ends: 
             await way.send(model.start_chat(), "x" * 20_000_000, request_options={"timeout": 20})
         assert "Well." == (await way.send(model.start_chat(), "Hi")).text
     hasty.close()
+
+
+class Ending:
+    """A server that reads a little of the request, answers, and ends its half of the line."""
+
+    def __init__(self, answer: bytes) -> None:
+        self._answer = answer
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
+        self._is_over = threading.Event()
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        connection, _ = self._listener.accept()
+        with connection:
+            connection.recv(100)
+            connection.sendall(self._answer)
+            connection.shutdown(socket.SHUT_WR)
+            self._is_over.wait(60)
+
+    def close(self) -> None:
+        self._is_over.set()
+        self._listener.close()
+
+
+UNSENT = b"x" * 20_000_000
+
+
+async def test_the_end_of_an_answer_without_a_length_is_seen_while_the_request_is_sent(
+    way: Way,
+) -> None:
+    with closing(Ending(head(413) + b"too large")) as server:
+        answer = await Reading(way, Http(), request_to(server.url, UNSENT, LONG_SECONDS)).rest()
+    assert [HttpHead(413, {}), b"too large"] == answer
+
+
+@pytest.mark.parametrize(
+    ("answer", "problem"),
+    [(b"", "before it answered"), (whole(b"too large", 413)[:-1], "cut after 8 bytes")],
+    ids=["nothing", "cut"],
+)
+async def test_a_server_that_ends_while_the_request_is_sent_is_not_waited_for(
+    way: Way, answer: bytes, problem: str
+) -> None:
+    with closing(Ending(answer)) as server, pytest.raises(ConnectionFailed, match=problem):
+        await Reading(way, Http(), request_to(server.url, UNSENT, LONG_SECONDS)).rest()
 
 
 async def test_a_request_that_cannot_be_sent_shows_no_key(way: Way) -> None:

@@ -83,10 +83,15 @@ class Connection(asyncio.Protocol):
         self._wake()
 
     def eof_received(self) -> bool:
+        # Now, since its loop closes a connection only when all of the request is sent.
+        self._ended()
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._is_closed = True
+        self._ended(exc)
+
+    def _ended(self, exc: Exception | None = None) -> None:
         if self._request is None or self._problem is not None:
             return
         try:
