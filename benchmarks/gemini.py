@@ -1,25 +1,29 @@
 """A Gemini conversation in CPU: ours, the peers' and the floor, against one server.
 
-    python benchmarks/gemini.py [rounds] [generativeai=PYTHON] [genai=PYTHON]
+    python benchmarks/gemini.py [rounds] [generativeai=PYTHON] [genai=PYTHON] [aiohttp=PYTHON]
 
-PYTHON is an interpreter in whose environment google-generativeai 0.8.6, or google-genai,
-is installed.  The server answers from memory, in a process of its own.
+PYTHON is an interpreter in whose environment google-generativeai 0.8.6, google-genai, or
+aiohttp is installed.  The server answers from memory, in a process of its own.
 
-    send, 1,000 turns   CPU of send_message with the reply ready, ms
+    send                CPU of send_message with the reply ready, at 1,000 turns, in a process
+                        that has sent before: the median of the later half of 100 messages,
+                        or of those of 3 seconds, ms
+    first sends         the same, each of the first 20 behind the very first, ms
     chunk               CPU of a streamed chunk of 40 characters with the members that the
                         service sends, µs; the median of five streams behind a first one
     first reply         CPU of a whole process, its end included, that sends one message, ms;
                         every package is compiled, as pip leaves it
     async               1,000 conversations at once, 3 messages each: messages per second
 
-The floor is the same requests, with bodies that are ready, through the bare HTTP client;
-for the first reply, through a socket, read with json.
+The floor is the same requests, with bodies that are ready, through our bare HTTP client;
+for the first reply, through a socket, read with json.  aiohttp is bare too.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import math
 import os
 import resource
 import statistics
@@ -27,7 +31,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from http_clients import N_CHUNKS, Server
@@ -76,7 +80,9 @@ assert client.chats.create(model="gemini-x").send_message("Hi").text
 """,
 }
 N_TURNS, N_CHATS, N_MESSAGES = 1_000, 1_000, 3
+N_FIRST, N_SENDS, SEND_SECONDS = 20, 100, 3
 MEASURES = ("send", "chunk", "first reply", "async")
+COLUMNS = ("send", "first sends", *MEASURES[1:])
 
 
 class Gemini(Server):
@@ -178,6 +184,23 @@ def floor(url: str) -> tuple[Callable[[Any], Any], Any]:
     return Bare, Bare.send
 
 
+def aiohttp(url: str) -> tuple[Callable[[Any], Any], Any]:
+    """The same bytes through what is most used in event loops; a session for all."""
+    import aiohttp
+
+    address = f"{url}/v1beta/models/gemini-x:generateContent"
+    body = json.dumps({"contents": [{"role": "user", "parts": [{"text": "Hi"}]}]}).encode()
+    sessions: list[aiohttp.ClientSession] = []
+
+    async def send(_: Any) -> None:
+        if not sessions:
+            sessions.append(aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)))
+        async with sessions[0].post(address, data=body) as response:
+            await response.read()
+
+    return (lambda past: past), send
+
+
 def first_reply(name: str, url: str) -> float:
     def cpu_seconds() -> float:
         used = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -190,40 +213,50 @@ def first_reply(name: str, url: str) -> float:
     return (cpu_seconds() - before) * 1e3
 
 
-def measured(name: str, what: str, url: str) -> float | None:
-    if what == "first reply":
-        return first_reply(name, url)
-    make, send_async, *_ = globals()[name](url)
-    if what == "send":
-        chat = make(history())
-        chat.send_message("Hi")
+def sends(chat: Any) -> dict[str, float]:
+    spent: list[float] = []
+    while len(spent) < N_SENDS and (sum(spent) < SEND_SECONDS * 1e3 or len(spent) <= N_FIRST):
         began = time.process_time()
-        for _ in range(20):
-            chat.send_message("Hi")
-        return (time.process_time() - began) / 20 * 1e3
-    if what == "chunk":
-        spent = []
-        for _ in range(6):
-            chat = make([])
-            began = time.process_time()
-            count = sum(1 for _ in chat.send_message("Hi", stream=True))
-            spent.append((time.process_time() - began) / max(count, N_CHUNKS) * 1e6)
-        return statistics.median(spent[1:])
-    if send_async is None or name == "genai":
-        return None
+        chat.send_message("Hi")
+        spent.append((time.process_time() - began) * 1e3)
+    return {
+        "send": statistics.median(spent[len(spent) // 2 :]),
+        "first sends": statistics.mean(spent[1 : 1 + N_FIRST]),
+    }
 
-    async def all_of_them() -> float:
-        chats = [make([]) for _ in range(N_CHATS)]
 
-        async def talk(chat: Any) -> None:
-            for _ in range(N_MESSAGES):
-                await send_async(chat)
+def chunks(make: Callable[[Any], Any]) -> float:
+    spent = []
+    for _ in range(6):
+        chat = make([])
+        began = time.process_time()
+        count = sum(1 for _ in chat.send_message("Hi", stream=True))
+        spent.append((time.process_time() - began) / max(count, N_CHUNKS) * 1e6)
+    return statistics.median(spent[1:])
 
-        began = time.monotonic()
-        await asyncio.gather(*map(talk, chats))
-        return N_CHATS * N_MESSAGES / (time.monotonic() - began)
 
-    return asyncio.run(all_of_them())
+async def all_at_once(make: Callable[[Any], Any], send_async: Callable[[Any], Any]) -> float:
+    chats = [make([]) for _ in range(N_CHATS)]
+
+    async def talk(chat: Any) -> None:
+        for _ in range(N_MESSAGES):
+            await send_async(chat)
+
+    began = time.monotonic()
+    await asyncio.gather(*map(talk, chats))
+    return N_CHATS * N_MESSAGES / (time.monotonic() - began)
+
+
+def measured(name: str, what: str, url: str) -> dict[str, float]:
+    if what == "first reply":
+        return {what: first_reply(name, url)} if name in FIRST_REPLY else {}
+    make, send_async, *_ = globals()[name](url)
+    if what == "async":
+        is_measured = send_async is not None and name != "genai"
+        return {what: asyncio.run(all_at_once(make, send_async))} if is_measured else {}
+    if name == "aiohttp":  # it has no blocking half
+        return {}
+    return sends(make(history())) if what == "send" else {what: chunks(make)}
 
 
 def main(rounds: int, pythons: dict[str, str]) -> None:
@@ -246,16 +279,27 @@ def main(rounds: int, pythons: dict[str, str]) -> None:
                     )  # fmt: skip
                     if out.returncode:
                         print(name, what, out.stderr.strip().splitlines()[-1], file=sys.stderr)
-                    elif (value := json.loads(out.stdout.splitlines()[-1])) is not None:
-                        found.setdefault((name, what), []).append(value)
+                        continue
+                    for column, value in json.loads(out.stdout.splitlines()[-1]).items():
+                        found.setdefault((name, column), []).append(value)
     finally:
         server.terminate()
         server.wait()
         folder.cleanup()
-    print(f"{'':14}" + "".join(f"{what:>14}" for what in MEASURES))
+    nothing = [math.nan] * rounds
+    report("", COLUMNS)
     for name in pythons:
-        cells = [statistics.median(found.get((name, what), [float("nan")])) for what in MEASURES]
-        print(f"{name:14}" + "".join(f"{cell:14.2f}" for cell in cells))
+        report(name, [statistics.median(found.get((name, c), nothing)) for c in COLUMNS])
+    for name in pythons:
+        pairs = [
+            zip(found.get((name, c), nothing), found["ours", c], strict=False) for c in COLUMNS
+        ]
+        report(f"{name} / ours", [statistics.median(a / b for a, b in pair) for pair in pairs])
+
+
+def report(name: str, cells: Iterable[str | float]) -> None:
+    shown = [cell if isinstance(cell, str) else f"{cell:.2f}" for cell in cells]
+    print(f"{name:20}" + "".join(f"{cell:>13}" for cell in shown))
 
 
 if __name__ == "__main__":
