@@ -40,7 +40,7 @@ class Worker:
         self._store = weakref.ref(store)
         self._every_seconds = getattr(store, "lease_seconds", _DEFAULT_LEASE_SECONDS) / 3
         self._process_id = os.getpid()
-        self._last: Future[Any] | None = None
+        self._unfinished: set[Future[Any]] = set()
         self._jobs: queue.SimpleQueue[Callable[[], object] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="multiturn-store", daemon=True)
         self._thread.start()
@@ -48,7 +48,7 @@ class Worker:
 
     def submit(self, job: Callable[[], T]) -> Future[T]:
         """Have a job done after those before it; its outcome is in the future."""
-        future = self._last = Future[T]()
+        future = Future[T]()
 
         def run() -> None:
             try:
@@ -57,14 +57,20 @@ class Worker:
                 future.set_exception(error)
             else:
                 future.set_result(result)
+            self._unfinished.discard(future)
 
         self._jobs.put(run)
+        # Behind it: a destructor may hand another job over at any point, and wait for this set.
+        self._unfinished.add(future)
+        if future.done():
+            self._unfinished.discard(future)
         return future
 
     def catch_up(self) -> None:
         """Wait until all that was handed over so far is done; a job itself does not wait."""
-        if self._last is not None and threading.current_thread() is not self._thread:
-            self._last.exception()
+        if self._unfinished and threading.current_thread() is not self._thread:
+            for future in list(self._unfinished):
+                future.exception()
 
     @property
     def is_mine(self) -> bool:

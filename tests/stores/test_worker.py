@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
+
+from pytest import MonkeyPatch
 
 from multiturn import MemoryStore
 from multiturn.stores.protocol import SessionState
 from multiturn.stores.record import recorded
 from multiturn.worker import worker_of
+from ways import until
 
 
 class Watched(MemoryStore):
@@ -22,6 +25,43 @@ class Watched(MemoryStore):
     def renew(self, states: Iterable[SessionState]) -> None:
         super().renew(states)
         self.renewed.set()
+
+
+class Interrupting:
+    """A queue that has something else happen just before the first job gets in."""
+
+    def __init__(self, jobs: Any, what: Callable[[], object]) -> None:
+        self._jobs, self._what = jobs, [what]
+
+    def put(self, job: Any) -> None:
+        if self._what:
+            self._what.pop()()
+        self._jobs.put(job)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._jobs, name)
+
+
+def test_jobs_handed_over_at_one_moment_are_all_waited_for(monkeypatch: MonkeyPatch) -> None:
+    store = MemoryStore()
+    worker = worker_of(store)
+    may_go_on, done = threading.Event(), list[str]()
+
+    def slow() -> None:
+        may_go_on.wait(10)
+        done.append("first")
+
+    def other() -> None:
+        worker.submit(lambda: done.append("second")).result()
+        threading.Timer(0.05, may_go_on.set).start()
+
+    # As another thread may, or a destructor, while the first is handed over.
+    monkeypatch.setattr(worker, "_jobs", Interrupting(worker._jobs, other))
+    worker.submit(slow)
+    worker.catch_up()
+    assert ["second", "first"] == done
+    until(lambda: not worker._unfinished)
+    store.close()
 
 
 def test_leases_are_renewed_however_much_there_is_to_do() -> None:
