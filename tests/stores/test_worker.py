@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from pytest import MonkeyPatch
+import pytest
 
 from multiturn import MemoryStore
 from multiturn.stores.protocol import SessionState
@@ -42,7 +42,7 @@ class Interrupting:
         return getattr(self._jobs, name)
 
 
-def test_jobs_handed_over_at_one_moment_are_all_waited_for(monkeypatch: MonkeyPatch) -> None:
+def test_jobs_handed_over_at_one_moment_are_all_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     store = MemoryStore()
     worker = worker_of(store)
     may_go_on, done = threading.Event(), list[str]()
