@@ -58,14 +58,19 @@ class CallRules(NamedTuple):
         return all(call.name in self.runnable or call.name not in self.declared for call in calls)
 
 
+def is_models(content: Content) -> bool:
+    """Return whether a content is the model's."""
+    return content.json_object.get("role") == "model"
+
+
 def calls_of(content: Content) -> tuple[Call, ...]:
     """Return the calls of a content, in order; none if it is not the model's."""
-    if content.role != "model":
+    if not is_models(content):
         return ()
     found = [
         part["functionCall"]
         for part in content.json_object.get("parts") or ()
-        if isinstance(part.get("functionCall"), dict)
+        if "functionCall" in part and isinstance(part["functionCall"], dict)
     ]
     if not found:
         return ()

@@ -324,9 +324,9 @@ def _loose_path(contents: Iterable[Content]) -> Path:
     return empty_path().plus(*(content.frozen() for content in contents))
 
 
-def path_of(head: Turn | None) -> Path:
-    """Return all contents up to a turn; none for None."""
-    return head.path if head else empty_path()
+def path_of(head: Turn | None, more: tuple[Content, ...] = ()) -> Path:
+    """Return all contents up to a turn, none for None, and others behind them."""
+    return Path(head._branch, head._end, more) if head else Path(_EMPTY._branch, 0, more)
 
 
 def turns_of(head: Turn | None) -> list[Turn]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from multiturn.errors import picklable
 from multiturn.history import Outcome, Told, Turn
@@ -12,6 +12,37 @@ from multiturn.messages.message import Object
 
 if TYPE_CHECKING:
     from multiturn.provenance import Provenance
+
+
+class Asked(NamedTuple):
+    """What is kept of one answer in memory; ``provenance.py`` makes a Round of it.
+
+    It holds neither what was said nor what was answered, which the turn has.
+
+    Attributes:
+        model, stream, generation_config, tools: Of the request.
+        model_version, response_id, usage, prompt_feedback, finish_reason: Of the wire's
+            GenerateContentResponse, None where it does not say.
+        attempts: How often it was asked for.
+        asked_at, first_at, ended_at: As ``time.monotonic()`` counts; ``first_at`` is 0
+            if nothing arrived.
+        at: When it ended, in seconds since 1970.
+    """
+
+    model: str
+    stream: bool
+    generation_config: Object
+    tools: Sequence[Object]
+    model_version: str | None
+    response_id: str | None
+    usage: Object | None
+    prompt_feedback: Object | None
+    finish_reason: str | None
+    attempts: int
+    asked_at: float
+    first_at: float
+    ended_at: float
+    at: float
 
 
 # Of a record, what is no part of the entry itself.

@@ -10,7 +10,7 @@ from multiturn.calls import Call, calls_of
 from multiturn.errors import ApprovalNeeded, InvalidContent, UsageError, without_traceback
 from multiturn.exchange import Exchange
 from multiturn.history import Outcome, Turn, path_of
-from multiturn.journal import JournalEntry
+from multiturn.journal import Asked, JournalEntry
 from multiturn.messages.content import Content
 from multiturn.messages.message import Object, copy_json
 from multiturn.response import GenerateContentResponse
@@ -97,7 +97,7 @@ class OpenTurn(Exchange):
         self._turn: Turn | None = None
         self._toolbox: Toolbox | None = None
         self._response: weakref.ref[BaseGenerateContentResponse[Any]] | None = None
-        self._rounds: list[Any] = [*pending.told.get("rounds", ())] if pending else []
+        self._rounds: list[Asked | Object] = [*pending.told.get("rounds", ())] if pending else []
         self._asked: AskModel | None = None
         self._asked_at, self._attempts = 0.0, 1
         super().__init__()
@@ -115,7 +115,8 @@ class OpenTurn(Exchange):
             model, overrides = session.model, self._overrides
             if model is None or isinstance(model, str):
                 raise InvalidContent("chat.model", model, f"genai.GenerativeModel({model!r})")
-            request = model.request(path_of(parent), overrides, stream=self._stream)
+            contents = path_of(parent, self._said)
+            request = model.request(contents, overrides, stream=self._stream)
             _require_one_answer(request)
             made = self._made = model, parent, request, model.retry_for(overrides)
         return made[2:]
@@ -192,23 +193,40 @@ class OpenTurn(Exchange):
         step.reply.clock = monotonic
         self._asked_at = monotonic()
 
-    def _end_round(self, received: Object | None = None) -> None:
-        """Keep what ``provenance.py`` makes a round of, if one is ever looked at."""
-        if self._asked is not None:
-            request, reply = self._asked
-            times = self._asked_at, reply.first_at, monotonic(), time()
-            self._rounds.append((request, received or reply.whole(), times, self._attempts))
-            self._asked, self._attempts = None, 1
+    def _end_round(self) -> None:
+        """Keep what is told of a round, if one was asked for."""
+        self._rounds, self._asked, self._attempts = self._told_rounds(), None, 1
+
+    def _told_rounds(self) -> list[Asked | Object]:
+        """Return what is told of each round, the one that is under way included."""
+        if self._asked is None:
+            return self._rounds
+        request, reply = self._asked
+        whole = reply.whole()
+        candidates = whole.get("candidates")
+        asked = Asked(
+            request.model,
+            request.stream,
+            request.generation_config,
+            request.tools,
+            whole.get("modelVersion"),
+            whole.get("responseId"),
+            whole.get("usageMetadata"),
+            whole.get("promptFeedback"),
+            candidates[0].get("finishReason") if candidates else None,
+            self._attempts,
+            self._asked_at,
+            reply.first_at,
+            monotonic(),
+            time(),
+        )
+        return [*self._rounds, asked]
 
     def _told(self) -> Object:
         """Return what is known of the turn beside its contents, to be written down."""
         from multiturn.provenance import told_object
 
-        rounds = [*self._rounds]
-        if self._asked is not None:
-            times = self._asked_at, self.reply.first_at, monotonic(), time()
-            rounds.append((self._asked.request, self.reply.whole(), times, self._attempts))
-        return told_object(rounds)
+        return told_object(self._told_rounds())
 
     def run_calls(self, step: RunCalls) -> list[Object] | None:
         """Run functions, in this thread unless they have a time limit."""
@@ -312,7 +330,7 @@ class OpenTurn(Exchange):
         else:
             entry.received = copy_json(self.reply.whole()) if self.reply.chunks else None
             entry.error, self._turn = without_traceback(error), None
-            self._end_round(entry.received)
+            self._end_round()
             entry.told = self._rounds
             if outcome != "paused":
                 self._leave(outcome)

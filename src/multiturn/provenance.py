@@ -8,13 +8,10 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from multiturn.history import Outcome, Told
+from multiturn.journal import Asked
 from multiturn.messages.candidate import Candidate, FinishReason, UsageMetadata
 from multiturn.messages.message import Object
-from multiturn.request import Request
 from multiturn.usage import summed
-
-# Members of a reply that say who answered, and at what cost.
-_TOLD = ("modelVersion", "responseId", "usageMetadata", "promptFeedback")
 
 
 class Round(NamedTuple):
@@ -124,34 +121,33 @@ def provenance_of(told: Told, outcome: Outcome) -> Provenance | None:
     return Provenance(outcome, members.get("at", 0.0), rounds) if rounds else None
 
 
-def told_object(rounds: Sequence[tuple[Any, ...] | Object]) -> Object:
+def told_object(rounds: Sequence[Asked | Object]) -> Object:
     """Return rounds as they are written down, those that are not yet included."""
     at, written = time.time(), []
     for each in rounds:
-        if not isinstance(each, dict):
-            at = round(each[2][3], 3)
-        written.append(each if isinstance(each, dict) else _round_object(*each))
+        if isinstance(each, Asked):
+            at = round(each.at, 3)
+        written.append(_round_object(each) if isinstance(each, Asked) else each)
     return {"at": at, "rounds": written}
 
 
-def _round_object(
-    request: Request, whole: Object, times: tuple[float, float, float, float], attempts: int
-) -> Object:
-    asked_at, first_at, ended_at, _ = times
-    told: Object = {"model": request.model, "stream": request.stream, "attempts": attempts}
-    told["seconds"] = round(ended_at - asked_at, 6)
-    if first_at:
-        told["first_chunk_seconds"] = round(first_at - asked_at, 6)
-    if request.generation_config:
-        told["generationConfig"] = dict(request.generation_config)
-    if request.tools and (names := _names(request.tools)):
+def _round_object(asked: Asked) -> Object:
+    told: Object = {"model": asked.model, "stream": asked.stream, "attempts": asked.attempts}
+    told["seconds"] = round(asked.ended_at - asked.asked_at, 6)
+    if asked.first_at:
+        told["first_chunk_seconds"] = round(asked.first_at - asked.asked_at, 6)
+    if asked.generation_config:
+        told["generationConfig"] = dict(asked.generation_config)
+    if asked.tools and (names := _names(asked.tools)):
         told["tools"] = names
-    for name in _TOLD:
-        if name in whole:
-            told[name] = whole[name]
-    if candidates := whole.get("candidates"):
-        told["finishReason"] = candidates[0].get("finishReason")
-    return told
+    answered = {
+        "modelVersion": asked.model_version,
+        "responseId": asked.response_id,
+        "usageMetadata": asked.usage,
+        "promptFeedback": asked.prompt_feedback,
+        "finishReason": asked.finish_reason,
+    }
+    return told | {name: value for name, value in answered.items() if value is not None}
 
 
 def _names(tools: Sequence[Object]) -> list[str | None]:

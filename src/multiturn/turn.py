@@ -8,10 +8,10 @@ outcome back or throws the error in.  No I/O happens here, and no clock is read.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
-from multiturn.calls import Call, CallRules, calls_of, forced_first, with_mode
+from multiturn.calls import Call, CallRules, calls_of, forced_first, is_models, with_mode
 from multiturn.errors import (
     BackendError,
     BlockedPromptException,
@@ -100,7 +100,7 @@ Steps: TypeAlias = Generator[Step, Any, None]
 
 def turn(
     request: Request,
-    said: Sequence[Content],
+    said: tuple[Content, ...],
     retry: RetryRule,
     rules: CallRules | None = None,
     decisions: Mapping[int, bool | str] | None = None,
@@ -109,7 +109,7 @@ def turn(
     """Ask, run what is called, ask again; commit when the model has answered.
 
     Args:
-        request: The conversation before this turn.
+        request: The conversation, with or without what this turn holds already.
         said: What this turn holds already: the user's message, or, when a turn goes on
             that was paused or failed, everything up to there.
         retry: When to ask again.
@@ -124,26 +124,24 @@ def turn(
         TooManyRounds: The model went on calling functions beyond the limit.
         BackendError, ToolError: As they came.
     """
-    rounds = len([content for content in said if content.role == "model"])
+    rounds = sum([is_models(content) for content in said])
     while True:
         calls = calls_of(said[-1])
         if not calls:
             rounds += 1
-            said = (
-                *said,
-                (yield from _answered(_round(request, said, rounds, rules), retry, rules)),
-            )
+            asked = _round(request, said, rounds, rules)
+            said = (*said, (yield from _answered(asked, retry, rules)))
             calls = calls_of(said[-1])
             if not calls or rules is None or not rules.can_run(calls):
-                yield Commit(tuple(said))
+                yield Commit(said)
                 return
         assert rules is not None
         if rounds > rules.max_rounds or (rounds == rules.max_rounds and rules.on_limit == "raise"):
             raise TooManyRounds(rules.max_rounds, calls)
-        yield Note(tuple(said))
+        yield Note(said)
         parts = yield RunCalls(calls, decisions or {}, results or {})
         if parts is None:
-            yield Pause(tuple(said))
+            yield Pause(said)
             return
         decisions = results = None
         said = (*said, Content.view({"parts": parts, "role": "user"}, frozen=True))
@@ -151,17 +149,19 @@ def turn(
 
 
 def _round(
-    request: Request, said: Sequence[Content], number: int, rules: CallRules | None
+    request: Request, said: tuple[Content, ...], number: int, rules: CallRules | None
 ) -> Request:
     """Return what is asked in a round, the first being 1."""
-    contents = request.contents.plus(*said)
+    new = said[len(request.contents.more) :]
+    if new:
+        request = request.with_contents(request.contents.plus(*new))
     if rules is None:
-        return request.with_contents(contents)
+        return request
     if number > rules.max_rounds:  # the last word, by option: an answer without functions
         tool_config: Object | None = with_mode(request.tool_config, "NONE")
     else:
         tool_config = forced_first(request.tool_config, number)
-    return request._replace(contents=contents, tool_config=tool_config)
+    return request._replace(tool_config=tool_config)
 
 
 def _answered(
