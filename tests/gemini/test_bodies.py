@@ -11,8 +11,7 @@ from gemini.canned import Canned
 from gemini.wire_server import WireServer, answers, error, event, parts, reply, whole
 from multiturn import BrokenResponseError, MalformedReply, StatusError, StopCandidateException
 from multiturn import google_errors as google
-from multiturn.backends import gemini_reply, sse, wire_json
-from multiturn.messages.message import MAX_DEPTH
+from multiturn.backends import gemini_reply, sse
 from ways import Way
 
 A, B = reply("In pié", None), reply("ces ✓ 🌍", "STOP")
@@ -299,13 +298,6 @@ async def _streamed(way: Way, client: Canned) -> Any:
     response = await way.send(client.model().start_chat(), "Hi", stream=True)
     await way.resolve(response)
     return response
-
-
-def test_the_limit_of_nesting_is_exact() -> None:
-    allowed = b"[" * MAX_DEPTH + b"]" * MAX_DEPTH
-    assert wire_json.parsed(allowed)
-    with pytest.raises(MalformedReply, match="200 levels"):
-        wire_json.parsed(b"[" + allowed + b"]")
 
 
 def test_half_a_megabyte_in_small_pieces_is_read_in_no_time() -> None:

@@ -73,7 +73,7 @@ class ReplyReader:
         last = self._chunks(self._events.end())
         # No event stream: an array or an object as older front ends send it, an error
         # without a frame, or a page of some gateway.
-        stray = self._events.stray
+        stray = bytes(self._events.stray)
         return chain(last, map(self._checked, _listed(parsed(stray)))) if stray.strip() else last
 
     def _chunks(self, events: list[bytes]) -> Iterator[Object]:

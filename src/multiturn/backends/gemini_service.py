@@ -18,6 +18,7 @@ from multiturn.backends.gemini_backend import (
     carried_out,
     carried_out_async,
 )
+from multiturn.backends.wire_json import parsed
 from multiturn.cancel import Cancel
 from multiturn.errors import BackendError, MalformedReply, UsageError
 from multiturn.http import Headers
@@ -110,12 +111,8 @@ class UploadCall(ServiceCall):
     def end(self) -> Iterable[Object]:
         if self.head is None or self.head.status != 200:
             return super().end()
-        try:
-            return [json.loads(self._answered)] if self._answered.strip() else [_NO_OBJECT]
-        except ValueError:
-            raise MalformedReply(
-                "the server ended an upload with no JSON", self._answered
-            ) from None
+        answered = bytes(self._answered)
+        return [parsed(answered)] if answered.strip() else [_NO_OBJECT]
 
 
 def ask(

@@ -208,7 +208,7 @@ class _Counting(Call):
         return openai.body(request, self.backend.style(self.access), self.backend.more)
 
     def whole(self) -> Iterable[Object]:
-        answer = parsed(self.received)
+        answer = parsed(bytes(self.received))
         count = answer.get(self.member) if isinstance(answer, dict) else None
         return ({"totalTokens": count},) if type(count) is int else ()
 
@@ -244,7 +244,7 @@ class _Listing(Call):
         return f"{str(self.access.endpoint).rstrip('/')}/models"
 
     def whole(self) -> Iterable[Object]:
-        answer = parsed(self.received)
+        answer = parsed(bytes(self.received))
         listed = answer.get("data") if isinstance(answer, dict) else answer
         if not isinstance(listed, list):
             raise MalformedReply("the server's list of models is no list", answer)

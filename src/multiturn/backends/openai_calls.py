@@ -12,6 +12,8 @@ import json
 from collections.abc import Collection
 from typing import Any
 
+from multiturn.backends.wire_json import parsed
+from multiturn.errors import MalformedReply
 from multiturn.messages.message import Object
 
 
@@ -166,10 +168,10 @@ def _repeats(call: _Call, text: str) -> bool:
 def _object(text: str) -> Object | None:
     """Read arguments; some servers wrap the JSON text in a JSON string."""
     try:
-        found = json.loads(text)
+        found = parsed(text.encode())
         if isinstance(found, str):
-            found = json.loads(found) if found.strip() else {}
-    except (ValueError, RecursionError):
+            found = parsed(found.encode()) if found.strip() else {}
+    except (MalformedReply, UnicodeEncodeError):
         return None
     if found is None:
         return {}

@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from typing import Any
 
-from multiturn.backends.wire_json import decoder
 from multiturn.errors import InvalidContent
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def _number(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"the number {text[:20]} is too large")
+    return value
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+# Not what reads the servers' JSON: conversations may hold halves of surrogate pairs.
+_decode = json.JSONDecoder(parse_float=_number, parse_constant=_no_constant).decode
 
 
 def dumps(value: Any, indent: int | None = None) -> str:
@@ -36,6 +51,6 @@ def loads(text: str, place: str = "$") -> Any:
             double is.
     """
     try:
-        return decoder.decode(text)
+        return _decode(text)
     except (ValueError, RecursionError) as error:
         raise InvalidContent(place, text, f"JSON ({error})") from None
