@@ -36,7 +36,7 @@ class AsyncGenerateContentResponse(BaseGenerateContentResponse[AsyncIterator[Obj
             except Exception:
                 pass
         else:
-            await response.resolve()
+            await response._advance(to_end=True)
             response._collapse()
         return response
 
@@ -50,29 +50,28 @@ class AsyncGenerateContentResponse(BaseGenerateContentResponse[AsyncIterator[Obj
     def __aiter__(self) -> AsyncIterator[GenerateContentResponse]:
         return _AsyncChunks(self)
 
-    async def _advance(self) -> bool:
-        if self._done:
-            if self._error is not None:
-                raise self._error
-            return False
-        if self._exchange is not None:
-            self._exchange.note_runner()
-        try:
-            chunk = await anext(self._source)  # type: ignore[arg-type]
-        except (StopAsyncIteration, TurnCancelled):
-            # Cancelled is also what was abandoned: nothing but its loop could close it.
+    async def _advance(self, to_end: bool = False) -> bool:
+        if not self._done:
+            if self._exchange is not None:
+                self._exchange.note_runner()
+            try:
+                async for chunk in self._source:  # type: ignore[union-attr]
+                    self._chunks.append(chunk)
+                    if not to_end:
+                        return True
+            except TurnCancelled:
+                pass  # also what was abandoned: nothing but its loop could close it
+            except BaseException as error:
+                self._finish(error)
+                raise
             self._finish(ended_early(self._exchange))
-            return await self._advance()
-        except BaseException as error:
-            self._finish(error)
-            raise
-        self._chunks.append(chunk)
-        return True
+        if self._error is not None:
+            raise self._error
+        return False
 
     async def resolve(self) -> None:
         """Take in the rest of the reply."""
-        while await self._advance():
-            pass
+        await self._advance(to_end=True)
 
 
 class _AsyncChunks:

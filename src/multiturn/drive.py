@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -59,34 +59,35 @@ def drive(steps: Steps, backend: Backend, keeper: Keeper) -> Iterator[Object]:
         keeper: Whom the replies and the finished turn are handed to.
     """
     cancel, clock = keeper.cancel, _Clock(backend)
-    proceed: Callable[[Any], Any] = steps.send
     outcome: Any = None
+    failure: Exception | None = None
     try:
         while True:
             try:
-                step = proceed(outcome)
+                step = steps.send(outcome) if failure is None else steps.throw(failure)
             except StopIteration:
                 break
-            proceed, outcome = steps.send, None
+            outcome = failure = None
             try:
                 if isinstance(step, AskModel):
                     keeper.asked(step)
                     _require_go(cancel)
-                    chunks = _generator(backend.stream(clock.timed(step.request), cancel))
+                    chunks: Any = backend.stream(clock.timed(step.request), cancel)
                     try:
                         for chunk in chunks:
                             step.reply.add(chunk)
                             yield chunk
                             if cancel.reason is not None:
-                                raise TurnCancelled(cancel.reason)
+                                break
                     finally:
-                        chunks.close()
+                        if hasattr(chunks, "close"):  # a backend may give any iterator
+                            chunks.close()
                     _require_go(cancel)
                     outcome = step.reply
                 else:
                     outcome = _carried_out(step, keeper, clock)
             except Exception as error:  # the turn decides whether to go on
-                proceed, outcome = steps.throw, error
+                failure = error
     except BaseException as error:
         steps.close()
         keeper.ended(error)
@@ -97,35 +98,35 @@ def drive(steps: Steps, backend: Backend, keeper: Keeper) -> Iterator[Object]:
 async def drive_async(steps: Steps, backend: Backend, keeper: Keeper) -> AsyncIterator[Object]:
     """The same without blocking the event loop."""
     cancel, clock = keeper.cancel, _Clock(backend)
-    proceed: Callable[[Any], Any] = steps.send
     outcome: Any = None
+    failure: Exception | None = None
     try:
         while True:
             try:
-                step = proceed(outcome)
+                step = steps.send(outcome) if failure is None else steps.throw(failure)
             except StopIteration:
                 break
-            proceed, outcome = steps.send, None
+            outcome = failure = None
             try:
                 if isinstance(step, AskModel):
                     keeper.asked(step)
                     _require_go(cancel)
-                    stream = backend.stream_async(clock.timed(step.request), cancel)
-                    chunks = _async_generator(stream)
+                    chunks: Any = backend.stream_async(clock.timed(step.request), cancel)
                     try:
                         async for chunk in chunks:
                             step.reply.add(chunk)
                             yield chunk
                             if cancel.reason is not None:
-                                raise TurnCancelled(cancel.reason)
+                                break
                     finally:
-                        await chunks.aclose()
+                        if hasattr(chunks, "aclose"):
+                            await chunks.aclose()
                     _require_go(cancel)
                     outcome = step.reply
                 else:
                     outcome = await _carried_out_async(step, keeper, clock)
             except Exception as error:
-                proceed, outcome = steps.throw, error
+                failure = error
     except BaseException as error:
         steps.close()
         keeper.ended(error)
@@ -135,6 +136,8 @@ async def drive_async(steps: Steps, backend: Backend, keeper: Keeper) -> AsyncIt
 
 def _carried_out(step: Step, keeper: Keeper, clock: _Clock) -> Any:
     match step:
+        case Commit(contents):
+            keeper.save(contents)
         case Wait(seconds):
             clock.require_time_for(step)
             _sleep(seconds, keeper.cancel)
@@ -147,13 +150,13 @@ def _carried_out(step: Step, keeper: Keeper, clock: _Clock) -> Any:
             keeper.note(contents)
         case Pause(contents):
             keeper.pause(contents)
-        case Commit(contents):
-            keeper.save(contents)
     return None
 
 
 async def _carried_out_async(step: Step, keeper: Keeper, clock: _Clock) -> Any:
     match step:
+        case Commit(contents):
+            await keeper.save_async(contents)
         case Wait(seconds):
             clock.require_time_for(step)
             await _sleep_async(seconds, keeper.cancel)
@@ -166,8 +169,6 @@ async def _carried_out_async(step: Step, keeper: Keeper, clock: _Clock) -> Any:
             keeper.note(contents)
         case Pause(contents):
             keeper.pause(contents)
-        case Commit(contents):
-            await keeper.save_async(contents)
     return None
 
 
@@ -217,15 +218,6 @@ class _Clock:
 def _require_go(cancel: Cancel) -> None:
     if cancel.reason is not None:
         raise TurnCancelled(cancel.reason)
-
-
-def _generator(chunks: Iterator[Object]) -> Any:
-    """Return something with ``close()``: a backend may give any iterator."""
-    return chunks if hasattr(chunks, "close") else (chunk for chunk in chunks)
-
-
-def _async_generator(chunks: AsyncIterator[Object]) -> Any:
-    return chunks if hasattr(chunks, "aclose") else (chunk async for chunk in chunks)
 
 
 def _sleep(seconds: float, cancel: Cancel) -> None:

@@ -55,8 +55,9 @@ class BaseGenerateContentResponse(Generic[SourceT]):
         result: WireResponse | None,
         chunks: Iterable[WireResponse] | None = None,
     ) -> None:
-        known = list(chunks) if chunks is not None else [result] if result is not None else []
-        self._chunks: list[Object] = [chunk.json_object for chunk in known]
+        if chunks is None:
+            chunks = () if result is None else (result,)
+        self._chunks: list[Object] = [chunk.json_object for chunk in chunks]
         self._done = done
         self._source: SourceT | None = iterator
         self._result: Object | None = result.json_object if done and result is not None else None
@@ -303,7 +304,7 @@ class GenerateContentResponse(BaseGenerateContentResponse[Iterator[Object]]):
             except Exception:
                 pass
         else:
-            response.resolve()
+            response._advance(to_end=True)
             response._collapse()
         return response
 
@@ -317,29 +318,27 @@ class GenerateContentResponse(BaseGenerateContentResponse[Iterator[Object]]):
     def __iter__(self) -> Iterator[GenerateContentResponse]:
         return _Chunks(self)
 
-    def _advance(self) -> bool:
-        """Take in one more chunk; return False at the end, raise what ended it early."""
-        if self._done:
-            if self._error is not None:
-                raise self._error
-            return False
-        if self._exchange is not None:
-            self._exchange.note_runner()
-        try:
-            chunk = next(self._source)  # type: ignore[arg-type]
-        except StopIteration:
+    def _advance(self, to_end: bool = False) -> bool:
+        """Take in one more chunk, or all; return False at the end, raise what ended it early."""
+        if not self._done:
+            if self._exchange is not None:
+                self._exchange.note_runner()
+            try:
+                for chunk in self._source:  # type: ignore[union-attr]
+                    self._chunks.append(chunk)
+                    if not to_end:
+                        return True
+            except BaseException as error:
+                self._finish(error)
+                raise
             self._finish(ended_early(self._exchange))
-            return self._advance()
-        except BaseException as error:
-            self._finish(error)
-            raise
-        self._chunks.append(chunk)
-        return True
+        if self._error is not None:
+            raise self._error
+        return False
 
     def resolve(self) -> None:
         """Take in the rest of the reply."""
-        while self._advance():
-            pass
+        self._advance(to_end=True)
 
 
 class _Chunks:
