@@ -221,7 +221,7 @@ MESSAGES: list[tuple[Callable[[], object], type[Exception], list[str]]] = [
         ["request option", "timeuot", "'timeout'"],
     ),
     (lambda: _chat().rewind(), errors.NoSuchTurn, ["rewind 1 turn", "history has 0"]),
-    (lambda: _chat().rewind(0), errors.InvalidContent, ["$.n", "0", "at least 1"]),
+    (lambda: _chat().rewind(0), errors.InvalidContent, ["n is 0", "at least 1"]),
     (_half_read, errors.IncompleteIterationError, ["still arriving", "resolve()"]),
     (_write_to_history, errors.FrozenContent, ["Content", "copy.deepcopy", "chat.history"]),
     (_cancelled, errors.TurnCancelled, ["response.cancel()"]),

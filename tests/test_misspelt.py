@@ -73,14 +73,14 @@ def test_an_option_of_a_chat_is_refused_with_the_one_that_was_meant(
     option: str, meant: str
 ) -> None:
     model = GenerativeModel(backend=ScriptedBackend("Hi"))
-    with pytest.raises(InvalidContent, match=rf"\$\.{option} is .*; did you mean '{meant}'"):
+    with pytest.raises(InvalidContent, match=rf"^{option} is .*; did you mean '{meant}'"):
         model.start_chat(**{option: []})
     with pytest.raises(TypeError, match=f"did you mean '{meant}'"):
         ChatSession(model, **{option: []})
 
 
 def test_an_option_like_no_other_is_refused_with_those_that_there_are() -> None:
-    with pytest.raises(InvalidContent, match="known: tool_mode, "):
+    with pytest.raises(InvalidContent, match=r"known: history, .*tool_mode, "):
         GenerativeModel(backend=ScriptedBackend("Hi")).start_chat(xyz=1)  # type: ignore[arg-type]
 
 

@@ -242,7 +242,7 @@ def test_a_task_that_waited_in_a_loop_which_was_closed_keeps_nobody_out() -> Non
 
 
 def test_what_a_busy_session_shall_do_is_checked_when_it_begins() -> None:
-    with pytest.raises(InvalidContent, match=r"\$\.busy is 'x'; expected 'wait' or 'raise'"):
+    with pytest.raises(InvalidContent, match=r"^busy is 'x'; expected 'wait' or 'raise'"):
         GenerativeModel(backend=ScriptedBackend()).start_chat(busy="x")  # type: ignore[arg-type]
 
 

@@ -42,7 +42,6 @@ from multiturn.errors import (
     WeightsMissing,
 )
 from multiturn.model import GenerativeModel
-from multiturn.retry import Retry
 
 if TYPE_CHECKING:
     from multiturn import caching, protos, types
@@ -55,6 +54,7 @@ if TYPE_CHECKING:
     from multiturn.files import delete_file, get_file, list_files, upload_file
     from multiturn.generation_config import GenerationConfig
     from multiturn.models import get_base_model, get_model, list_models
+    from multiturn.retry import Retry
     from multiturn.schema import Injected
     from multiturn.stores.errors import Conflict, OutcomeUnknown, StoreError
     from multiturn.stores.memory import MemoryStore
@@ -143,6 +143,7 @@ _LAZY = {
     "OutcomeUnknown": "multiturn.stores.errors",
     "PostgresStore": "multiturn.stores.postgres",
     "Refusal": "multiturn.tools.calling",
+    "Retry": "multiturn.retry",
     "SQLiteStore": "multiturn.stores.sqlite",
     "StoreError": "multiturn.stores.errors",
     "configure": "multiturn.access",

@@ -7,9 +7,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self, Unpack
 from weakref import ReferenceType
 
+from multiturn.checks import one_of, whole
 from multiturn.config import GenerationConfigLike
-from multiturn.errors import InvalidContent, NoSuchTurn, UsageError, safe_repr
-from multiturn.gate import Busy, Gate, one_of
+from multiturn.errors import NoSuchTurn, UsageError, safe_repr
+from multiturn.gate import Busy, Gate
 from multiturn.history import Turn, head_from, said_and_answered, turns_of
 from multiturn.journal import JournalEntry
 from multiturn.messages.content import Content
@@ -79,8 +80,8 @@ class ChatSession:
         self.model = model
         self._request_options = Overrides(request_options=request_options).guarded()
         self.enable_automatic_function_calling = enable_automatic_function_calling
-        self._busy: Busy = one_of(busy, "wait", "raise", path="$.busy")
-        self._unfinished: Unfinished = one_of(unfinished, "drop", "keep", path="$.unfinished")
+        self._busy: Busy = one_of("busy", busy, ("wait", "raise"))
+        self._unfinished: Unfinished = one_of("unfinished", unfinished, ("drop", "keep"))
         self._stored: StoredSession | None = None
         contents = to_contents(history, path="$.history", role="user")
         if session is None and store is None:
@@ -273,8 +274,7 @@ class ChatSession:
         Raises:
             NoSuchTurn: The history has fewer turns.
         """
-        if not isinstance(n, int) or n < 1:
-            raise InvalidContent("$.n", n, "how many turns to take off, at least 1")
+        whole("n", n)
         with self._gate.held():
             last, first = self._now, self.turn_before(n - 1)
             if first is None or last is None:
@@ -301,13 +301,13 @@ class ChatSession:
 
         Options are those of ``send_message``.  If the model cannot answer, nothing changes.
         """
-        return self._opened(content, Overrides(**options), stream, 1).ask(self)
+        return self._opened(content, Overrides.given(options), stream, 1).ask(self)
 
     async def edit_async(
         self, content: ContentLike, *, stream: bool = False, **options: Any
     ) -> AsyncGenerateContentResponse:
         """Do as ``edit``, without blocking the event loop."""
-        return await self._opened(content, Overrides(**options), stream, 1).ask_async(self)
+        return await self._opened(content, Overrides.given(options), stream, 1).ask_async(self)
 
     def retry(self, *, stream: bool = False, **options: Any) -> GenerateContentResponse:
         """Ask for the last answer again; both stay in the tree."""

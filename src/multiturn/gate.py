@@ -11,31 +11,19 @@ import time
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Literal, TypeAlias, TypeVar
+from typing import Literal, TypeAlias
 
-from multiturn.errors import InvalidContent, SessionBusy
+from multiturn.errors import SessionBusy
 from multiturn.exchange import Exchange
 
 Busy: TypeAlias = Literal["wait", "raise"]
 Wake: TypeAlias = Callable[[], object]
-ChoiceT = TypeVar("ChoiceT", bound=str)
 
 # How often a waiting call looks whether the open turn's thread or task has died with it.
 _LOOK_AGAIN_SECONDS = 0.5
 
 _REPLACED = "another call on this session began before this reply was read to its end"
 _gates: weakref.WeakSet[Gate] = weakref.WeakSet()
-
-
-def one_of(value: ChoiceT, *choices: ChoiceT, path: str) -> ChoiceT:
-    """Return a choice as it was given.
-
-    Raises:
-        InvalidContent: It is none of those that there are.
-    """
-    if value not in choices:
-        raise InvalidContent(path, value, " or ".join(map(repr, choices)))
-    return value
 
 
 class Gate:

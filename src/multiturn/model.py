@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
 from multiturn.config import GenerationConfigLike, merged_config
 from multiturn.errors import InvalidContent, safe_repr
@@ -14,7 +14,6 @@ from multiturn.messages.content import Content
 from multiturn.messages.message import Object
 from multiturn.request import Overrides, Request
 from multiturn.response import GenerateContentResponse
-from multiturn.retry import Retry, RetryRule
 from multiturn.to_content import ROLES, ContentLike, ContentsLike, to_content, to_contents
 from multiturn.turn import answer
 
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from multiturn.gate import Busy
     from multiturn.open_turn import Unfinished
     from multiturn.options import RequestOptionsLike
+    from multiturn.retry import Retry, RetryRule
     from multiturn.safety import SafetySettingsLike
     from multiturn.stores.protocol import Store
     from multiturn.tools.calling import CallingOptions
@@ -49,7 +49,7 @@ class GenerativeModel:
         tool_config: How it may call.
         system_instruction: What the model is told before everything else.
         backend: Who is asked; None finds it by the model's name.
-        retry: When a request that failed is made again.
+        retry: When a request that failed is made again; False is never.
         request_options: Time limit and retries of every call, and how the server is
             reached; what a chat or a call gives is put over it.
         api_key: Short for ``request_options={"api_key": …}``; never shown or pickled.
@@ -68,7 +68,7 @@ class GenerativeModel:
         system_instruction: ContentLike | None = None,
         *,
         backend: Backend | None = None,
-        retry: Retry | None = None,
+        retry: Retry | Literal[False] | None = None,
         request_options: RequestOptionsLike = None,
         api_key: str | None = None,
     ) -> None:
@@ -88,7 +88,7 @@ class GenerativeModel:
         self._backend = backend
         self._found: tuple[Backend, str] | None = None
         defaults = Overrides(request_options=request_options)
-        self._retry = defaults.retry(retry or Retry())
+        self._retry = defaults.retry(_retry_rule(retry))
         self._timeout_seconds, self._access = defaults.timeout_seconds, defaults.access({})
         self._safety_settings = Overrides(safety_settings=safety_settings).safety(())
         self._generation_config = merged_config(generation_config)
@@ -161,7 +161,8 @@ class GenerativeModel:
 
     def _resolved(self) -> tuple[Backend, str]:
         if self._backend is not None:
-            return self._backend, self._name or self._backend.name
+            default = getattr(self._backend, "default_model", self._backend.name)
+            return self._backend, self._name or default
         if self._found is not None:
             return self._found
         from multiturn.backends.registry import backend_for
@@ -386,3 +387,13 @@ class GenerativeModel:
         return f"genai.GenerativeModel({shown}\n)"
 
     __str__ = __repr__
+
+
+def _retry_rule(retry: Retry | Literal[False] | None) -> RetryRule:
+    if retry is None:
+        from multiturn.retry import Retry
+
+        return Retry()
+    from multiturn.options import rule_of
+
+    return rule_of("retry", retry)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias
 
+from multiturn.checks import LONGEST_SECONDS, seconds
 from multiturn.errors import InvalidContent, UnknownName
-from multiturn.retry import NO_RETRY, Retry, RetryRule
+from multiturn.retry import NO_RETRY, RetryRule
 
 # How the server is reached, for backends that have one.
 _ACCESS_NAMES = (
@@ -20,9 +21,6 @@ _ACCESS_NAMES = (
     "location",
     "http_client",
 )
-# 23 days: so long every system can wait for a socket (poll takes milliseconds in a C int) and
-# for a lock (threading.TIMEOUT_MAX of Windows).
-_LONGEST_SECONDS = 2_000_000.0
 _NAMES = ("timeout", "retry", *_ACCESS_NAMES)
 # The others may hold a key.
 _SHOWN = ("timeout", "retry", "api_endpoint", "api_version", "vertexai", "project", "location")
@@ -74,9 +72,8 @@ def timeout_seconds_of(options: RequestOptionsLike) -> float | None:
     timeout = getattr(timeout, "_timeout", timeout)  # the timeouts of google.api_core
     if timeout is None:
         return None
-    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout > 0:
-        raise InvalidContent("$.request_options.timeout", timeout, "seconds, more than 0")
-    return min(float(timeout), _LONGEST_SECONDS)
+    seconds("$.request_options.timeout", timeout, or_endless=True)
+    return float(min(timeout, LONGEST_SECONDS))
 
 
 def retry_of(options: RequestOptionsLike, default: RetryRule) -> RetryRule:
@@ -88,19 +85,20 @@ def retry_of(options: RequestOptionsLike, default: RetryRule) -> RetryRule:
         default: The model's.
     """
     retry = None if options is None else _checked(options).get("retry")
-    if retry is None:
-        return default
+    return default if retry is None else rule_of("$.request_options.retry", retry)
+
+
+def rule_of(name: str, retry: Any) -> RetryRule:
+    """Return when to make a request again, in any form but None; ``name`` is the argument's."""
     if retry is False:
         return NO_RETRY
-    if isinstance(retry, Retry):
-        return retry
+    if callable(getattr(retry, "pause_seconds", None)):
+        return retry  # type: ignore[no-any-return]
     if hasattr(retry, "_predicate") and hasattr(retry, "_initial"):
         from multiturn.borrowed_retry import BorrowedRetry
 
         return BorrowedRetry(retry)
-    raise InvalidContent(
-        "$.request_options.retry", retry, "a Retry of multiturn or google.api_core, False or None"
-    )
+    raise InvalidContent(name, retry, "a Retry of multiturn or google.api_core, False or None")
 
 
 def access_of(options: RequestOptionsLike) -> dict[str, Any]:

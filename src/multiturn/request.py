@@ -5,9 +5,10 @@ And what one call says instead of its model, from which the answer to "how" is m
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
+from multiturn.checks import unknown
 from multiturn.history import Path, empty_path
 from multiturn.messages.content import Content
 from multiturn.messages.message import Object
@@ -62,6 +63,14 @@ class Overrides(NamedTuple):
     tools: Any = None
     tool_config: Any = None
     request_options: RequestOptionsLike = None
+
+    @classmethod
+    def given(cls, options: Mapping[str, Any]) -> Self:
+        """Return what a call gave by name; refuse names that there are not."""
+        for name, value in options.items():
+            if name not in cls._fields:
+                raise unknown(name, value, cls._fields)
+        return cls(**options)
 
     @property
     def timeout_seconds(self) -> float | None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, Self
+
+from multiturn.checks import seconds, whole
 
 
 class RetryRule(Protocol):
@@ -23,7 +25,16 @@ class RetryRule(Protocol):
         ...
 
 
-class Retry(NamedTuple):
+class _Figures(NamedTuple):
+    attempts: int
+    first_pause_seconds: float
+    longest_pause_seconds: float
+    longest_wait_seconds: float
+    total_seconds: float | None
+    uniform: Callable[[float, float], float] | None
+
+
+class Retry(_Figures):
     """Exponential pauses with full jitter.
 
     The figures are those on which the large providers' own clients agree (0.5 s first,
@@ -38,14 +49,29 @@ class Retry(NamedTuple):
         total_seconds: No pause goes beyond this time since the first request; None means
             the call's time limit.
         uniform: Returns a number between its two arguments; None is ``random.uniform``.
+
+    Raises:
+        InvalidContent: A number is none, or out of its limits.
     """
 
-    attempts: int = 4
-    first_pause_seconds: float = 0.5
-    longest_pause_seconds: float = 8.0
-    longest_wait_seconds: float = 120.0
-    total_seconds: float | None = None
-    uniform: Callable[[float, float], float] | None = None
+    __slots__ = ()
+
+    def __new__(
+        cls,
+        attempts: int = 4,
+        first_pause_seconds: float = 0.5,
+        longest_pause_seconds: float = 8.0,
+        longest_wait_seconds: float = 120.0,
+        total_seconds: float | None = None,
+        uniform: Callable[[float, float], float] | None = None,
+    ) -> Self:
+        whole("attempts", attempts)
+        seconds("first_pause_seconds", first_pause_seconds, or_zero=True)
+        seconds("longest_pause_seconds", longest_pause_seconds, or_zero=True)
+        seconds("longest_wait_seconds", longest_wait_seconds, or_zero=True, or_endless=True)
+        seconds("total_seconds", total_seconds, or_endless=True, or_none=True)
+        pauses = first_pause_seconds, longest_pause_seconds, longest_wait_seconds
+        return super().__new__(cls, attempts, *pauses, total_seconds, uniform)
 
     def pause_seconds(self, attempt: int, error: Exception) -> float | None:
         """Return how long to wait before the next request, or None to give up.

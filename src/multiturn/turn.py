@@ -9,7 +9,7 @@ outcome back or throws the error in.  No I/O happens here, and no clock is read.
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
-from typing import Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from multiturn.calls import Call, CallRules, calls_of, forced_first, is_models, with_mode
 from multiturn.errors import (
@@ -25,7 +25,9 @@ from multiturn.messages.content import Content
 from multiturn.messages.message import Object, copy_json
 from multiturn.reply import Reply
 from multiturn.request import Request
-from multiturn.retry import RetryRule
+
+if TYPE_CHECKING:
+    from multiturn.retry import RetryRule
 
 # Reasons for which an answer is whole: it said all, or as much as it was allowed.
 _WHOLE = (

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
 from typing import Any, NamedTuple
 
-from multiturn import weights
+from multiturn import checks, weights
 from multiturn.backends.embedded_chunks import TextChunks, chunks_for
 from multiturn.backends.embedded_deadline import Deadline
 from multiturn.backends.embedded_messages import Unsendable, has_functions, messages_of, tools_of
@@ -33,6 +33,8 @@ _KNOWN = {
     "temperature", "topK", "topP",
 }  # fmt: skip
 _SEEDS = 2**32 - 1
+# What the shortest message and the shortest answer take, within the marks of a template.
+_LEAST_TOKENS = 16
 
 
 class Options(NamedTuple):
@@ -72,6 +74,7 @@ class EmbeddedBackend:
     """
 
     name = "embedded"
+    default_model = weights.DEFAULT_MODEL
 
     def __init__(
         self,
@@ -82,8 +85,12 @@ class EmbeddedBackend:
         chat_template: str | None = None,
         unsendable: Unsendable = "raise",
     ) -> None:
-        if unsendable not in ("raise", "note"):
-            raise InvalidContent("$.unsendable", unsendable, '"raise" or "note"')
+        checks.whole("context_tokens", context_tokens, _LEAST_TOKENS, or_none=True)
+        checks.whole("slots", slots)
+        checks.whole("threads", threads, or_none=True)
+        checks.one_of("unsendable", unsendable, ("raise", "note"))
+        if chat_template is not None and not isinstance(chat_template, str):
+            raise InvalidContent("chat_template", chat_template, "Jinja source, or None")
         self.options = Options(context_tokens, slots, threads, chat_template, unsendable)
         self._engines: dict[str, Engine] = {}
         self._lock = threading.Lock()

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+from multiturn.checks import seconds, whole
 from multiturn.errors import InvalidContent, UsageError
 from multiturn.stores.errors import (
     Conflict,
@@ -107,8 +108,11 @@ class PostgresStore(SqlStore):
         lease_seconds: float = 60,
     ) -> None:
         super().__init__(lease_seconds=lease_seconds)
-        if not re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", schema):
-            raise InvalidContent("$.schema", schema, "a lower-case name, as 'multiturn'")
+        if not (isinstance(schema, str) and re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", schema)):
+            raise InvalidContent("schema", schema, "a lower-case name, as 'multiturn'")
+        whole("max_connections", max_connections)
+        seconds("reconnect_seconds", reconnect_seconds, or_zero=True)
+        _require_address(conninfo)
         self._conninfo, self.schema = conninfo, schema
         self.max_connections, self.reconnect_seconds = max_connections, reconnect_seconds
         self._pool: psycopg_pool.ConnectionPool[Any] | None = None
@@ -312,6 +316,14 @@ class PostgresStore(SqlStore):
                 raise
 
         return self._again(work)
+
+
+def _require_address(conninfo: str) -> None:
+    try:
+        conninfo_to_dict(conninfo)
+    except (psycopg.Error, AttributeError, TypeError):
+        expected = "postgresql://user@host/database, or keywords of libpq"
+        raise InvalidContent("conninfo", "a value (not shown)", expected) from None
 
 
 def _in_schema(schema: str, statement: str) -> str:

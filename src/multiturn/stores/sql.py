@@ -12,6 +12,7 @@ from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from typing import Any, Self
 
+from multiturn.checks import seconds
 from multiturn.errors import SessionBusy
 from multiturn.stores import retention, whole
 from multiturn.stores.errors import Conflict, SessionExists, SessionMissing
@@ -44,6 +45,7 @@ class SqlStore(SqlReader):
     _if_there = "DO NOTHING"
 
     def __init__(self, *, lease_seconds: float = 60) -> None:
+        seconds("lease_seconds", lease_seconds)
         self.lease_seconds = lease_seconds
         # Belongs to whoever makes turns of rows.
         self.recent = RecentTurns()

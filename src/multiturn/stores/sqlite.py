@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
+from multiturn.checks import one_of, seconds
 from multiturn.errors import InvalidContent
 from multiturn.stores import write_lock
 from multiturn.stores.errors import ForeignFile, SchemaTooNew, StoreError
@@ -78,10 +79,10 @@ class SQLiteStore(SqlStore):
         lease_seconds: float = 60,
     ) -> None:
         super().__init__(lease_seconds=lease_seconds)
-        if synchronous not in ("FULL", "NORMAL"):
-            raise InvalidContent("$.synchronous", synchronous, "'FULL' or 'NORMAL'")
-        if str(path) in ("", ":memory:"):
-            raise InvalidContent("$.path", path, "a file; MemoryStore() keeps nothing on disk")
+        one_of("synchronous", synchronous, ("FULL", "NORMAL"))
+        seconds("busy_timeout_seconds", busy_timeout_seconds, or_zero=True)
+        if not isinstance(path, str | os.PathLike) or str(path) in ("", ":memory:"):
+            raise InvalidContent("path", path, "a file; MemoryStore() keeps nothing on disk")
         self.path = Path(path).expanduser().absolute()
         self.synchronous = synchronous
         self.busy_timeout_seconds = busy_timeout_seconds

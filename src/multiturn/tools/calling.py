@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple, TypeAlias, TypedDict
 
 from multiturn.calls import Call, OnLimit
+from multiturn.checks import one_of, seconds, unknown, whole
 from multiturn.errors import InvalidContent
 
 
@@ -80,19 +81,11 @@ class Calling(NamedTuple):
     injected: Mapping[str, Any] = {}
 
 
-# The other options with which a conversation begins.
+# The other arguments with which a conversation begins.
 _OF_CHATS = (
     "history", "enable_automatic_function_calling", "request_options", "session", "store",
     "busy", "unfinished",
 )  # fmt: skip
-
-
-def _option_like(name: str) -> str:
-    from difflib import get_close_matches
-
-    near = get_close_matches(name, (*_OF_CHATS, *Calling._fields), n=1)
-    known = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(Calling._fields)}"
-    return f"no option of this name; {known}"
 
 
 _CHOICES: dict[str, tuple[str, ...]] = {
@@ -113,22 +106,17 @@ def calling_of(options: CallingOptions) -> Calling:
     """
     for name in options:
         if name not in Calling._fields:
-            raise InvalidContent(f"$.{name}", options.get(name), _option_like(name))
+            raise unknown(name, options.get(name), (*_OF_CHATS, *Calling._fields))
     calling = Calling(**options)
     for name, choices in _CHOICES.items():
-        if getattr(calling, name) not in choices:
-            raise InvalidContent(f"$.{name}", getattr(calling, name), f"one of {choices}")
+        one_of(name, getattr(calling, name), choices)
     for name in _COUNTS:
-        value = getattr(calling, name)
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise InvalidContent(f"$.{name}", value, "a whole number, at least 1")
+        whole(name, getattr(calling, name))
     for name in _HOOKS:
         value = getattr(calling, name)
         if value is not None and not callable(value):
-            raise InvalidContent(f"$.{name}", value, "a function, or None")
-    seconds = calling.tool_timeout_seconds
-    if seconds is not None and not (isinstance(seconds, int | float) and seconds > 0):
-        raise InvalidContent("$.tool_timeout_seconds", seconds, "seconds, more than 0, or None")
+            raise InvalidContent(name, value, "a function, or None")
+    seconds("tool_timeout_seconds", calling.tool_timeout_seconds, or_none=True)
     if not isinstance(calling.injected, Mapping):
-        raise InvalidContent("$.injected", calling.injected, "values by names of parameters")
+        raise InvalidContent("injected", calling.injected, "values by names of parameters")
     return calling

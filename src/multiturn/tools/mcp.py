@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
 
+from multiturn.checks import seconds
 from multiturn.errors import ConnectionFailed, InvalidContent, UsageError
 from multiturn.messages.content import Blob
 from multiturn.messages.message import Object
@@ -76,7 +77,8 @@ class McpTools(FunctionSource):
         if (command is None) == (url is None):
             raise UsageError("give either command=[…] or url=…, of the MCP server")
         if isinstance(command, str) or (command is not None and not len(command)):
-            raise InvalidContent("$.command", command, "a list: the program and its arguments")
+            raise InvalidContent("command", command, "a list: the program and its arguments")
+        seconds("timeout_seconds", timeout_seconds)
         self._command = [os.fspath(word) for word in command] if command else None
         self._url, self._env, self._headers = url, dict(env or {}), dict(headers or {})
         self._cwd, self._prefix, self._marked = cwd, prefix, requires_approval

@@ -1,0 +1,177 @@
+"""Arguments are looked at where they are given, and refused by their own names."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from multiturn import (
+    ChatSession,
+    EmbeddedBackend,
+    GenerativeModel,
+    InvalidContent,
+    McpTools,
+    MemoryStore,
+    Retry,
+    SQLiteStore,
+)
+from multiturn.testing import ScriptedBackend
+from ways import Way, conversation
+
+NAN = float("nan")
+ENDLESS = float("inf")
+
+
+def _chat(**options: Any) -> ChatSession:
+    return GenerativeModel(backend=ScriptedBackend("Hi")).start_chat(**options)
+
+
+def _sqlite(**options: Any) -> SQLiteStore:
+    return SQLiteStore("never-opened.db", **options)
+
+
+def _mcp(**options: Any) -> McpTools:
+    return McpTools(["server"], **options)
+
+
+NO_SECONDS = (-1, NAN, "3", True)
+NO_WHOLE = (0, -1, 1.5, "3", True, NAN)
+NUMBERS: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
+    "attempts": (Retry, (*NO_WHOLE, None)),
+    "first_pause_seconds": (Retry, (*NO_SECONDS, None, ENDLESS)),
+    "longest_pause_seconds": (Retry, (*NO_SECONDS, None, ENDLESS)),
+    "longest_wait_seconds": (Retry, (*NO_SECONDS, None)),
+    "total_seconds": (Retry, (*NO_SECONDS, 0)),
+    "context_tokens": (EmbeddedBackend, (*NO_WHOLE, 10)),
+    "slots": (EmbeddedBackend, (*NO_WHOLE, None)),
+    "threads": (EmbeddedBackend, NO_WHOLE),
+    "lease_seconds": (MemoryStore, (*NO_SECONDS, 0, None, ENDLESS)),
+    "busy_timeout_seconds": (_sqlite, (*NO_SECONDS, None, ENDLESS, 1e12)),
+    "timeout_seconds": (_mcp, (*NO_SECONDS, 0, None, ENDLESS)),
+    "max_rounds": (_chat, (*NO_WHOLE, None)),
+    "max_concurrent_calls": (_chat, (*NO_WHOLE, None)),
+    "max_result_bytes": (_chat, (*NO_WHOLE, None)),
+    "tool_timeout_seconds": (_chat, (*NO_SECONDS, 0, ENDLESS)),
+}
+WRONG = [(name, make, value) for name, (make, values) in NUMBERS.items() for value in values]
+
+
+@pytest.mark.parametrize(("name", "make", "value"), WRONG, ids=lambda x: str(x)[:30])
+def test_a_number_that_cannot_work_is_refused_where_it_is_given(
+    name: str, make: Callable[..., Any], value: Any
+) -> None:
+    with pytest.raises(InvalidContent, match=rf"^{name} is {value!r}; expected ") as caught:
+        make(**{name: value})
+    assert (name, repr(value)) == (caught.value.path, repr(caught.value.value))
+
+
+@pytest.mark.parametrize(
+    ("make", "options"),
+    [
+        (Retry, {"attempts": 1, "first_pause_seconds": 0, "longest_pause_seconds": 0}),
+        (Retry, {"longest_wait_seconds": ENDLESS, "total_seconds": ENDLESS}),
+        (_sqlite, {"busy_timeout_seconds": 0, "lease_seconds": 0.1}),
+        (_chat, {"max_rounds": 1, "tool_timeout_seconds": 0.001}),
+        (EmbeddedBackend, {"context_tokens": 16, "slots": 1, "threads": 1}),
+    ],
+)
+def test_the_least_that_works_is_taken(make: Callable[..., Any], options: dict[str, Any]) -> None:
+    make(**options)
+
+
+@pytest.mark.parametrize("options", [{"max_connections": 0}, {"reconnect_seconds": -1}])
+def test_numbers_of_a_pool_are_looked_at(options: dict[str, Any]) -> None:
+    pytest.importorskip("psycopg_pool", reason="needs the extra 'postgres'")
+    from multiturn import PostgresStore
+
+    ((name, value),) = options.items()
+    with pytest.raises(InvalidContent, match=f"^{name} is {value}; expected "):
+        PostgresStore("postgresql://h/d", **options)
+
+
+@pytest.mark.parametrize("conninfo", ["secret", 3, None])
+def test_what_is_no_address_of_a_database_is_refused_and_not_shown(conninfo: Any) -> None:
+    pytest.importorskip("psycopg_pool", reason="needs the extra 'postgres'")
+    from multiturn import PostgresStore
+
+    with pytest.raises(InvalidContent, match=r"^conninfo is .*postgresql://") as caught:
+        PostgresStore(conninfo)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_retry_comes_back_from_pickle_as_it_was() -> None:
+    retry = Retry(attempts=2, total_seconds=3)
+    assert (retry, "Retry(attempts=2,") == (pickle.loads(pickle.dumps(retry)), repr(retry)[:17])
+
+
+@pytest.mark.parametrize("path", [3, None, b"x", ""])
+def test_what_is_no_path_of_a_store_is_refused(path: Any) -> None:
+    with pytest.raises(InvalidContent, match=r"^path is .*expected a file"):
+        SQLiteStore(path)
+
+
+def test_a_template_is_a_text() -> None:
+    with pytest.raises(InvalidContent, match=r"^chat_template is .*; expected Jinja"):
+        EmbeddedBackend(chat_template=Path("x"))  # type: ignore[arg-type]
+
+
+# -- arguments by name -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n", [0, -1, True, "1", 1.0])
+def test_what_is_no_number_of_turns_is_refused(n: Any) -> None:
+    with pytest.raises(InvalidContent, match=rf"^n is {n!r}; expected a whole number"):
+        _chat().rewind(n)
+
+
+@pytest.mark.parametrize("begin", [_chat, lambda **o: ChatSession(_chat().model, **o)])
+def test_an_argument_that_a_chat_has_not_is_told_all_that_it_has(begin: Any) -> None:
+    with pytest.raises(TypeError, match=r"^histroy is \[\]; expected no such argument") as caught:
+        begin(histroy=[])
+    for words in ("did you mean 'history'?", "known: history, enable_", "tool_mode", "injected"):
+        assert words in str(caught.value)
+
+
+async def test_an_argument_that_a_message_has_not_is_told_all_that_it_has(way: Way) -> None:
+    chat, _ = conversation("One.", "Never.")
+    await way.send(chat, "Hi")
+    wrong: dict[str, Any] = {"tool_confg": {}}
+
+    async def edit() -> None:
+        chat.edit("Hi", **wrong) if way.name == "sync" else await chat.edit_async("Hi", **wrong)
+
+    async def retry() -> None:
+        chat.retry(**wrong) if way.name == "sync" else await chat.retry_async(**wrong)
+
+    for ask in (edit, retry):
+        with pytest.raises(
+            TypeError, match=r"did you mean 'tool_config'\? known: generation_config"
+        ):
+            await ask()
+    assert 2 == len(chat.history)
+
+
+# -- who is asked, and how often -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("retry", [3, "often", True])
+def test_what_is_no_rule_of_retrying_is_refused(retry: Any) -> None:
+    with pytest.raises(InvalidContent, match=f"^retry is {retry!r}; expected a Retry"):
+        GenerativeModel(retry=retry)
+
+
+def test_a_model_without_retries_asks_once() -> None:
+    from multiturn import ConnectionFailed
+
+    backend = ScriptedBackend(ConnectionFailed("down"), "Never.")
+    with pytest.raises(ConnectionFailed):
+        GenerativeModel(backend=backend, retry=False).generate_content("Hi")
+    assert 1 == len(backend.requests)
+
+
+def test_an_embedded_backend_without_a_name_has_the_default_model() -> None:
+    assert "smollm2" == GenerativeModel(backend=EmbeddedBackend(threads=1)).model_name
