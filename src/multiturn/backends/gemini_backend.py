@@ -46,6 +46,39 @@ _ACCESS_OPTIONS = {
 }
 
 
+class Server:
+    """Where calls are sent and as whom; shared by all that say the same about it.
+
+    Attributes:
+        access: What they say.
+        client: Who carries the requests.
+    """
+
+    __slots__ = ("_headers", "access", "client")
+
+    def __init__(self, access: Access) -> None:
+        client = access.http_client
+        self.access = access
+        self.client: Any = _http if client is None else as_http_client(client)
+        self._headers: dict[bool, Headers] = {}
+
+    def headers(self, is_stream: bool, token: Secret | None = None) -> Headers:
+        """Return who asks, and as whom: with an access token, or as the access says."""
+        if token is not None:
+            return self._made(is_stream, (("Authorization", Secret(f"Bearer {token.reveal()}")),))
+        if (headers := self._headers.get(is_stream)) is None:
+            key = self.access.api_key
+            identity: Headers = () if key is None else (("x-goog-api-key", key),)
+            headers = self._headers[is_stream] = self._made(is_stream, identity)
+        return headers
+
+    def _made(self, is_stream: bool, identity: Headers) -> Headers:
+        access = self.access
+        if access.quota_project:
+            identity = (*identity, ("x-goog-user-project", access.quota_project))
+        return (*_base_headers(access.user_agent, is_stream), *identity, *access.headers)
+
+
 class Gemini:
     """Models of the Gemini API and of Vertex AI; shared by sessions, threads and event loops.
 
@@ -59,7 +92,7 @@ class Gemini:
 
     def __init__(self, access: Access | None = None) -> None:
         self._own = access or Access()
-        self._resolved: tuple[Access, Access, Access] | None = None
+        self._known: tuple[Access, Access, Server] | None = None
         self.credentials = google_auth.KnownCredentials()
 
     # -- the protocol of backends --------------------------------------------------------
@@ -82,17 +115,18 @@ class Gemini:
 
     # -- as whom -------------------------------------------------------------------------
 
-    def access(self, options: Mapping[str, Any]) -> Access:
-        """Return how the server is reached for a call with these request options."""
+    def server(self, options: Mapping[str, Any]) -> Server:
+        """Return who is asked by a call with these request options."""
         said, environment = configured(), from_environment()
-        resolved = self._resolved
-        if resolved is None or resolved[0] is not said or resolved[1] is not environment:
-            resolved = said, environment, self._own.over(said).over(environment)
-            self._resolved = resolved
-        access = resolved[2]
-        if options:
-            access = Access(**{_ACCESS_OPTIONS[n]: v for n, v in options.items()}).over(access)
-        return access
+        known = self._known
+        if known is None or known[0] is not said or known[1] is not environment:
+            known = said, environment, Server(self._own.over(said).over(environment))
+            self._known = known
+        server = known[2]
+        if not options:
+            return server
+        own = Access(**{_ACCESS_OPTIONS[n]: v for n, v in options.items()})
+        return Server(own.over(server.access))
 
     def __repr__(self) -> str:
         return f"Gemini({self._own!r})"
@@ -116,8 +150,7 @@ class MethodCall:
     """One method call: what is sent next, and what becomes of what comes back.
 
     Attributes:
-        client: Who carries the requests.
-        access: Where it is sent, and as whom.
+        server: Where it is sent, and as whom.
         goes_on: Whether there is something to send.
         head: How the answer began.
     """
@@ -128,8 +161,7 @@ class MethodCall:
 
     def __init__(self, backend: Gemini, request: Request, cancel: Cancel) -> None:
         self._backend, self.request, self.cancel = backend, request, cancel
-        self.access = access = backend.access(request.options)
-        self.client = _http if access.http_client is None else as_http_client(access.http_client)
+        self.server = backend.server(request.options)
         seconds = request.timeout_seconds or backend.default_timeout_seconds
         self._deadline = time.monotonic() + seconds
         self.goes_on = True
@@ -149,10 +181,8 @@ class MethodCall:
     def forget_body(self) -> None:
         """Let go of the body: who keeps an error would keep a copy of the history with it."""
 
-    def next(self, token: Secret | None = None) -> HttpRequest:
-        """Return the next request."""
-        if token is None and self.needs_token:
-            token = self.token()
+    def next(self, token: Secret | None) -> HttpRequest:
+        """Return the next request, with an access token if it needs one."""
         self.head, self.goes_on = None, False
         self.reader = ReplyReader(bool(self.query), _error_in, self.counts)
         return HttpRequest(
@@ -167,17 +197,16 @@ class MethodCall:
 
     def url(self) -> str:
         """Return where it is sent."""
-        return gemini_address.url(self.access, self.request.model, self.method, self.query)
+        return gemini_address.url(self.server.access, self.request.model, self.method, self.query)
 
     def headers(self, token: Secret | None) -> Headers:
         """Return who asks, and as whom."""
-        base = _base_headers(self.access.user_agent, bool(self.query))
-        return (*base, *self._identity(token))
+        return self.server.headers(bool(self.query), token)
 
     @property
     def needs_token(self) -> bool:
         """Whether the caller shows an access token instead of a key."""
-        access = self.access
+        access = self.server.access
         if access.credentials is not None:
             return True
         if access.api_key is not None or any(_is_identity(name) for name, _ in access.headers):
@@ -199,24 +228,12 @@ class MethodCall:
     def token(self) -> Secret:
         """Return an access token; may block."""
         deadline, cancel = self._deadline, self.cancel
-        credentials = self._backend.credentials.of(self.access.credentials, deadline, cancel)
-        client = _http if not hasattr(self.client, "exchange") else self.client
+        credentials = self._backend.credentials.of(self.server.access.credentials, deadline, cancel)
+        client = self.server.client if hasattr(self.server.client, "exchange") else _http
         self._shown = google_auth.token_of(
             credentials, client, deadline=deadline, cancel=cancel, refused=self._refused
         )
         return self._shown
-
-    def _identity(self, token: Secret | None) -> Headers:
-        access = self.access
-        if token is not None:
-            identity: Headers = (("Authorization", Secret(f"Bearer {token.reveal()}")),)
-        elif access.api_key is not None:
-            identity = (("x-goog-api-key", access.api_key),)
-        else:
-            identity = ()
-        if access.quota_project:
-            identity = (*identity, ("x-goog-user-project", access.quota_project))
-        return (*identity, *access.headers)
 
     # -- what comes back -----------------------------------------------------------------
 
@@ -257,7 +274,7 @@ class MethodCall:
             return
         self.forget_body()
         error.backend = self._backend.name
-        for secret in (self.access.api_key, self._shown):
+        for secret in (self.server.access.api_key, self._shown):
             if secret is not None:
                 redact(error, secret.reveal())
         from multiturn.google_errors import as_google
@@ -295,7 +312,7 @@ class _Counting(MethodCall):
     method = "countTokens"
 
     def body(self) -> bytes:
-        if gemini_address.is_vertex(self.access):  # it counts these members, by themselves
+        if gemini_address.is_vertex(self.server.access):  # it counts these members, by themselves
             alone = self.request._replace(tool_config=None, safety_settings=(), more={})
             return gemini.unchecked_body(alone)
         return gemini.count_body(self.request)
@@ -311,7 +328,8 @@ def carried_out(call: MethodCall) -> Iterator[Object]:
     """Give the chunks of a call, blocking."""
     while call.goes_on:
         try:
-            exchange: Any = call.client.exchange(call.next(), call.cancel)
+            token = call.token() if call.needs_token else None
+            exchange: Any = call.server.client.exchange(call.next(token), call.cancel)
             try:
                 for event in exchange:
                     yield from call.chunks(event)
@@ -329,7 +347,7 @@ async def carried_out_async(call: MethodCall) -> AsyncIterator[Object]:
     while call.goes_on:
         try:
             token = await _token(call) if call.needs_token else None
-            exchange: Any = call.client.exchange_async(call.next(token), call.cancel)
+            exchange: Any = call.server.client.exchange_async(call.next(token), call.cancel)
             try:
                 async for event in exchange:
                     for chunk in call.chunks(event):
