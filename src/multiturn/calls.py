@@ -55,7 +55,7 @@ class CallRules(NamedTuple):
         A function that was declared without code is the caller's to run, and the calls
         beside it too.  A name that was never declared is answered with an error.
         """
-        return all(call.name in self.runnable or call.name not in self.declared for call in calls)
+        return {call.name for call in calls}.isdisjoint(self.declared - self.runnable)
 
 
 def is_models(content: Content) -> bool:
@@ -65,25 +65,16 @@ def is_models(content: Content) -> bool:
 
 def calls_of(content: Content) -> tuple[Call, ...]:
     """Return the calls of a content, in order; none if it is not the model's."""
-    if not is_models(content):
-        return ()
-    found = [
-        part["functionCall"]
-        for part in content.json_object.get("parts") or ()
-        if "functionCall" in part and isinstance(part["functionCall"], dict)
-    ]
-    if not found:
-        return ()
-    return tuple(
-        [
-            Call(i, str(call.get("name") or ""), copy_json(call.get("args") or {}), _id_of(call))
-            for i, call in enumerate(found)
-        ]
-    )
-
-
-def _id_of(call: Object) -> str:
-    return str(call.get("id") or "")
+    said = content.json_object
+    calls: list[Call] = []
+    if said.get("role") == "model":
+        for part in said.get("parts") or ():
+            asked = part.get("functionCall")
+            if isinstance(asked, dict):
+                name, call_id = str(asked.get("name") or ""), str(asked.get("id") or "")
+                args = copy_json(asked.get("args") or {})
+                calls.append(Call(len(calls), name, args, call_id))
+    return tuple(calls)
 
 
 def result_part(call: Call, response: Object, media: Sequence[Object] = ()) -> Object:

@@ -106,7 +106,7 @@ class NotedToolbox(Toolbox):
     def answer(self, call: Call, verdict: bool | str) -> Generator[Invoke, Any, Object]:
         """Run one call as a toolbox does, with its begin and its end noted."""
         steps = super().answer(call, verdict)
-        part = yield from _with_begin(steps, Invoke(self.notes.begin, (call,)))
+        part = yield from _with_begin(steps, Invoke(self.notes.begin, (call,), {}))
         self.notes.returned(call, part)
         return part
 

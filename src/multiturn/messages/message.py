@@ -33,11 +33,13 @@ _ATOMS = frozenset({str, int, float, bool, type(None)})
 
 def copy_json(value: Any) -> Any:
     """Return a deep copy of a JSON value (6 times faster than ``copy.deepcopy``)."""
+    # A shallow copy whose containers are replaced: most members are none.
     if isinstance(value, dict):
-        return {
-            key: member if type(member) in _ATOMS else copy_json(member)
-            for key, member in value.items()
-        }
+        members = dict(value)
+        for key, member in members.items():
+            if type(member) not in _ATOMS:
+                members[key] = copy_json(member)
+        return members
     if isinstance(value, list):
         return [member if type(member) in _ATOMS else copy_json(member) for member in value]
     return value

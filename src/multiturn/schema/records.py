@@ -72,8 +72,8 @@ class RecordShape(Shape):
         self.recursive = False
         self._build, self._description = build, description
         self._fields: dict[str, Field] = {}
-        self._required: list[Field] = []
-        self._readers: dict[str, tuple[str, Callable[[Any], Any], bool]] = {}
+        self._required: dict[str, Field] = {}
+        self._readers: dict[str, tuple[str, type | None, Callable[[Any], Any], bool]] = {}
 
     def fill(self, fields: Iterable[Field]) -> None:
         """Say what the members are; apart from construction, as types may contain themselves."""
@@ -81,11 +81,12 @@ class RecordShape(Shape):
             if not isinstance(field.name, str):
                 raise Refusal(f"a member is named {field.name!r}; names in JSON are strings")
             self._fields[field.name] = field
-        self._required = [field for field in self._fields.values() if field.required]
+        self._required = {name: field for name, field in self._fields.items() if field.required}
         # Models say null for "not given"; a default is what that means.
         self._readers = {
             field.name: (
                 field.argument or field.name,
+                field.shape.read_as_is,
                 field.shape.read,
                 not field.required and not field.shape.takes_null(),
             )
@@ -106,7 +107,7 @@ class RecordShape(Shape):
             name: field.schema(definitions) for name, field in self._fields.items()
         }
         if self._required:
-            schema["required"] = [field.name for field in self._required]
+            schema["required"] = list(self._required)
         return {**schema, "additionalProperties": False}
 
     def read(self, value: Any) -> Any:
@@ -126,8 +127,10 @@ class RecordShape(Shape):
         members, readers, name = {}, self._readers, ""
         try:
             for name, member in value.items():
-                argument, read, null_is_absent = readers[name]
-                if member is not None or not null_is_absent:
+                argument, as_is, read, null_is_absent = readers[name]
+                if type(member) is as_is:
+                    members[argument] = member
+                elif member is not None or not null_is_absent:
                     members[argument] = read(member)
         except Mismatch as mismatch:
             raise mismatch.inside(name) from None
@@ -135,9 +138,10 @@ class RecordShape(Shape):
             if name in readers:
                 raise
             raise self._unknown(name, value[name]) from None
-        for field in self._required:
-            if field.name not in value:
-                raise Mismatch(MISSING, field.shape.expected).inside(field.name)
+        if len(value) < len(readers):  # else all are there
+            for name, field in self._required.items():
+                if name not in value:
+                    raise Mismatch(MISSING, field.shape.expected).inside(name)
         return members
 
     def _unknown(self, name: str, value: object) -> Mismatch:

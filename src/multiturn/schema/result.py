@@ -61,24 +61,16 @@ def to_json(value: Any, *, size_limit: int = SIZE_LIMIT) -> Any:
 class _Writer:
     """Writes one value, with what is left of the size."""
 
+    __slots__ = ("_left", "_open", "_size_limit")
+
     def __init__(self, size_limit: int) -> None:
         self._size_limit = self._left = size_limit
-        self._open: set[int] = set()
+        self._open: dict[int, None] = {}
 
     def write(self, value: Any) -> Any:
-        kind = type(value)
-        if kind is str:
-            return self._text(value)
-        if value is None or kind is bool:
-            self._spend(5)
-            return value
-        if kind is dict or kind is list:
-            return self._container(value)
-        if kind is int:
-            return self._integer(value)
-        return self._scalar(value)
+        return _WRITERS.get(type(value), _Writer._other)(self, value)
 
-    def _scalar(self, value: Any) -> Any:
+    def _other(self, value: Any) -> Any:
         if isinstance(value, str) and not isinstance(value, enum.Enum):
             return self._text(str(value))
         if isinstance(value, enum.Enum):
@@ -113,11 +105,17 @@ class _Writer:
             text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         return text
 
+    def _word(self, value: bool | None) -> bool | None:
+        self._spend(5)
+        return value
+
     def _integer(self, value: int) -> int:
         bits = value.bit_length()
         if bits > _LARGEST_INTEGER_BITS:
             raise Mismatch(_TooLarge(), f"an integer of at most {_LARGEST_INTEGER_BITS} bits")
-        self._spend(bits // 3 + 2)
+        self._left -= bits // 3 + 2
+        if self._left < 0:
+            raise self._too_large()
         return value
 
     def _container(self, value: Any) -> Any:
@@ -126,16 +124,20 @@ class _Writer:
             raise Mismatch(value, "a value that does not contain itself")
         if len(self._open) >= MAX_DEPTH:
             raise Mismatch(value, f"nesting of at most {MAX_DEPTH} levels")
-        self._open.add(identity)
-        self._spend(2)
+        self._open[identity] = None
+        self._left -= 2
+        if self._left < 0:
+            raise self._too_large()
         written = self._members(value, type(value))
-        self._open.discard(identity)
+        del self._open[identity]
         return written
 
     def _members(self, value: Any, kind: type) -> Any:
+        if kind is dict:
+            return self._object(value.items())
         if kind is list or kind is tuple:
             return self._list(value)
-        if kind is dict or isinstance(value, Mapping):
+        if isinstance(value, Mapping):
             return self._object(value.items())
         if isinstance(value, type):
             raise Mismatch(value, _ANYTHING)
@@ -156,13 +158,14 @@ class _Writer:
 
     def _object(self, members: Iterable[tuple[Any, Any]]) -> dict[str, Any]:
         out: dict[str, Any] = {}
+        writer_of, other = _WRITERS.get, _Writer._other
         for key, member in members:
             name = key if type(key) is str else self._key(key)
             if name in out:
                 raise Mismatch(key, f"one key only that is written {name!r}")
             self._left -= len(name) + 4  # whether it was too much is seen at the member
             try:
-                out[name] = self._text(member) if type(member) is str else self.write(member)
+                out[name] = writer_of(type(member), other)(self, member)
             except Mismatch as mismatch:
                 raise mismatch.inside(name) from None
         return out
@@ -178,14 +181,25 @@ class _Writer:
     def _list(self, items: Iterable[Any]) -> list[Any]:
         out: list[Any] = []
         for item in items:
-            self._spend(1)
+            self._left -= 1
+            if self._left < 0:
+                raise self._too_large()
             try:
-                out.append(self.write(item))
+                out.append(_WRITERS.get(type(item), _Writer._other)(self, item))
             except Mismatch as mismatch:
                 raise mismatch.inside(len(out)) from None
         return out
 
 
+# How the values that nearly all results consist of are written, by their exact type.
+_WRITERS: dict[type, Callable[[_Writer, Any], Any]] = {
+    str: _Writer._text,
+    int: _Writer._integer,
+    bool: _Writer._word,
+    type(None): _Writer._word,
+    dict: _Writer._container,
+    list: _Writer._container,
+}
 _ANYTHING = "a value that JSON can hold, as a dict, a list, a dataclass or text"
 
 

@@ -52,7 +52,7 @@ class NullShape(Shape):
 
 
 class BooleanShape(Shape):
-    expected, json_types = "true or false", (bool,)
+    expected, json_types, read_as_is = "true or false", (bool,), bool
 
     def schema(self, definitions: Definitions) -> Object:
         return {"type": "boolean"}
@@ -72,7 +72,7 @@ class BooleanShape(Shape):
 class IntegerShape(Shape):
     """An integer; 3.0 is one, since some providers send every number as a double."""
 
-    expected, json_types = "an integer", (int,)
+    expected, json_types, read_as_is = "an integer", (int,), int
     kind = "number"
 
     def schema(self, definitions: Definitions) -> Object:
@@ -123,7 +123,7 @@ class NumberShape(Shape):
 
 
 class StringShape(Shape):
-    expected, json_types = "a string", (str,)
+    expected, json_types, read_as_is = "a string", (str,), str
     rank = 3
     kind = "string"
 

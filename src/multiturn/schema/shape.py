@@ -110,6 +110,8 @@ class Shape:
         rank: Order in which the members of a union are tried; lower is more specific.
         hashable: Whether what it reads can be an item of a set or a key.
         kind: The JSON type that limits of length and size are said of.
+        read_as_is: The type of JSON values that ``read`` gives back as they are, None if
+            it looks at all of them.
     """
 
     expected: str = "a value"
@@ -117,6 +119,7 @@ class Shape:
     rank: int = 2
     hashable: bool = True
     kind: ClassVar[str] = ""
+    read_as_is: ClassVar[type | None] = None
 
     def schema(self, definitions: Definitions) -> Object:
         """Return the JSON Schema, made anew."""

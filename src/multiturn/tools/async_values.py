@@ -68,6 +68,6 @@ class _Endless:
         return "too large"
 
 
-async def finished(value: Any, finish: Callable[[Any], Any], max_bytes: int) -> Any:
+async def finished(value: Any, finish: Callable[[Any, int], Any], max_bytes: int) -> Any:
     """Return what becomes of what async code gives."""
-    return finish(await read(value, max_bytes))
+    return finish(await read(value, max_bytes), max_bytes)

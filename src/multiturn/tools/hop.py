@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 import threading
 from collections.abc import Callable, Generator
+from dataclasses import replace
 from functools import partial
 from time import monotonic
 from typing import Any
@@ -99,8 +100,8 @@ class Hop:
                 value = context.run(step.function, *step.args, **step.kwargs)
                 if is_async_value(value):
                     given = partial(_given, value)
-                    return step._replace(function=given, args=(), kwargs={}, is_async=True)
-                value = context.run(step.finish, value)
+                    return replace(step, function=given, args=(), kwargs={}, is_async=True)
+                value = context.run(step.finish, value, step.max_bytes)
             except Exception as error:
                 require_go(self._cancel)
                 step = self._next(self._steps.throw, error)

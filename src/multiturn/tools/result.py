@@ -45,15 +45,15 @@ def tool_result(value: Any, max_bytes: int) -> tuple[Object, list[Object]]:
 def _with_references(value: Any, media: list[Object]) -> Any:
     """Put pictures among the media, and a reference in the place of each."""
     kind = type(value)
-    if kind is list or kind is tuple:
-        if _NO_PICTURES.issuperset(map(type, value)):
-            return value
-        return [_reference(item, media) for item in value]
     if kind is dict:
         if _NO_PICTURES.issuperset(map(type, value.values())):
             return value
         return {name: _reference(member, media) for name, member in value.items()}
-    return _reference(value, media)
+    if kind is list or kind is tuple:
+        if _NO_PICTURES.issuperset(map(type, value)):
+            return value
+        return [_reference(item, media) for item in value]
+    return value if kind in _NO_PICTURES else _reference(value, media)
 
 
 def _reference(value: Any, media: list[Object]) -> Any:

@@ -20,7 +20,7 @@ from multiturn.messages.message import Object
 from multiturn.tools import threads as tool_threads
 from multiturn.tools.async_values import finished, is_async_value
 from multiturn.tools.outcome import Outcome, TookTooLong, failed, outcome_of
-from multiturn.tools.toolbox import CallSteps, Invoke, Toolbox
+from multiturn.tools.toolbox import Invoke, Toolbox
 from multiturn.turn import RunCalls
 
 T = TypeVar("T")
@@ -43,8 +43,8 @@ def run_calls(step: RunCalls, toolbox: Toolbox, cancel: Cancel, note: Note) -> l
         notes = _Notes(note)
 
         def run(call: Call) -> Object:
-            steps = answered(toolbox, call, decided, cancel, notes)
-            return _carry_out(steps, limit, cancel, notes)
+            steps = in_order(toolbox, (call,), decided, cancel, notes)
+            return _carry_out(steps, limit, cancel, notes)[call.index]
 
         try:
             parts = _at_once(run, calls, toolbox.calling.max_concurrent_calls, cancel)
@@ -71,31 +71,26 @@ def all_parts(step: RunCalls, toolbox: Toolbox, parts: Mapping[int, Object]) -> 
 def in_order(
     toolbox: Toolbox, calls: Sequence[Call], decided: Verdicts, cancel: Cancel, note: Note
 ) -> Generator[Invoke, Any, dict[int, Object]]:
-    """Answer calls one after another, as steps; give the parts by index."""
+    """Answer calls one after another, as steps, noting each; give the parts by index."""
     parts: dict[int, Object] = {}
     for call in calls:
-        parts[call.index] = yield from answered(toolbox, call, decided, cancel, note)
+        if cancel.reason is not None:
+            raise TurnCancelled(cancel.reason)
+        try:
+            part = yield from toolbox.answer(call, decided[call.index])
+        except ToolError as error:
+            note(call.index, error.result)
+            raise
+        note(call.index, part)
+        parts[call.index] = part
     return parts
-
-
-def answered(
-    toolbox: Toolbox, call: Call, decided: Verdicts, cancel: Cancel, note: Note
-) -> CallSteps:
-    """Answer a call, as steps, and note the part that answers it."""
-    require_go(cancel)
-    try:
-        part = yield from toolbox.answer(call, decided[call.index])
-    except ToolError as error:
-        note(call.index, error.result)
-        raise
-    note(call.index, part)
-    return part
 
 
 def note_begin(step: Invoke, cancel: Cancel, note: Note) -> None:
     """Note that a call begins, unless the turn was cancelled."""
     if step.call is not None:
-        require_go(cancel)
+        if cancel.reason is not None:
+            raise TurnCancelled(cancel.reason)
         note(step.call.index, None)
 
 
@@ -141,7 +136,7 @@ def _completed(step: Invoke, seconds: float | None, cancel: Cancel) -> Any:
     """Call a function and finish what it gives; async code is run to its end."""
     value = step.function(*step.args, **step.kwargs)
     if not is_async_value(value):
-        return step.finish(value)
+        return step.finish(value, step.max_bytes)
     from multiturn.tools.background_loop import in_background
 
     begin = partial(finished, value, step.finish, step.max_bytes)

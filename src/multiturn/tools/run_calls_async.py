@@ -19,7 +19,6 @@ from multiturn.tools.outcome import Outcome, TookTooLong, outcome_of_async
 from multiturn.tools.run_calls import (
     Note,
     all_parts,
-    answered,
     in_order,
     not_begun,
     note_begin,
@@ -46,8 +45,8 @@ async def run_calls_async(
     if toolbox.calling.tool_mode == "concurrent" and len(calls) > 1:
 
         async def run(call: Call) -> Object:
-            steps = answered(toolbox, call, decided, cancel, note)
-            return await _carry_out(steps, limit, cancel, note)
+            steps = in_order(toolbox, (call,), decided, cancel, note)
+            return (await _carry_out(steps, limit, cancel, note))[call.index]
 
         parts = await _at_once(run, calls, toolbox.calling.max_concurrent_calls)
     else:

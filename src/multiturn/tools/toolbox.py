@@ -9,7 +9,8 @@ steps out.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from multiturn.calls import Call, CallRules, result_part
 from multiturn.errors import ArgumentMismatch, InvalidContent, ToolError, UsageError
@@ -31,29 +32,30 @@ Told: TypeAlias = tuple[Object, list[Object]]
 _MESSAGE_CHARACTERS = 2_000
 
 
-def _as_it_is(value: Any) -> Any:
+def _as_it_is(value: Any, max_bytes: int) -> Any:
     return value
 
 
-class Invoke(NamedTuple):
+@dataclass(slots=True)
+class Invoke:
     """A piece of the user's code that has to run; async code is awaited.
 
     Attributes:
         function: What to call.
         args: With these.
         kwargs: And these.
-        finish: Makes the outcome of what the function gave; runs where it ran, since
-            reading an iterator runs the function's code.
-        max_bytes: How much an async iterator that it gives may yield, about.
+        finish: Makes the outcome of what the function gave, and of ``max_bytes``; runs
+            where it ran, since reading an iterator runs the function's code.
+        max_bytes: How much of a result is read, about.
         call: The call, if it is the function that the model called: the session's time
             limit holds for it, and the journal notes that it has begun.
         is_async: Whether calling it gives async code, as far as is known before.
     """
 
     function: Callable[..., Any]
-    args: Sequence[Any] = ()
-    kwargs: Mapping[str, Any] = {}
-    finish: Callable[[Any], Any] = _as_it_is
+    args: Sequence[Any]
+    kwargs: Mapping[str, Any]
+    finish: Callable[[Any, int], Any] = _as_it_is
     max_bytes: int = 2**20
     call: Call | None = None
     is_async: bool = False
@@ -101,6 +103,12 @@ class Toolbox:
         session: ChatSession | None = None,
     ) -> None:
         self.functions, self.calling, self.session = functions, calling, session
+        # Names of the functions of which each call is decided on.
+        self._guarded = {
+            name
+            for name, function in functions.items()
+            if function.requires_approval or calling.approve is not None
+        }
         for name, function in functions.items():
             missing = function.demanded - calling.injected.keys()
             if missing:
@@ -129,26 +137,18 @@ class Toolbox:
         decided: dict[int, bool | str] = {}
         for call in calls:
             verdict: Any = decisions.get(call.index)
-            if verdict is None:
-                verdict = self._verdict(call)
-            if verdict is None and self.calling.approve is not None:
+            if verdict is None and call.name not in self._guarded:
+                verdict = True  # an unknown name runs nothing; it is answered with an error
+            elif verdict is None and self.calling.approve is not None:
                 verdict = yield from self._asked(call, self.calling.approve)
             if verdict is None:
                 return None
             decided[call.index] = verdict
         return decided
 
-    def _verdict(self, call: Call) -> bool | None:
-        """Return what needs nobody's decision."""
-        function = self.functions.get(call.name)
-        if function is None:
-            return True  # an unknown name runs nothing; it is answered with an error
-        is_free = self.calling.approve is None and not function.requires_approval
-        return True if is_free else None
-
     @staticmethod
     def _asked(call: Call, approve: Callable[[Call], Any]) -> Generator[Invoke, Any, Any]:
-        verdict = yield _hook(approve, call)
+        verdict = yield _hook(approve, (call,))
         if verdict is None or isinstance(verdict, bool | str):
             return verdict
         raise InvalidContent("$.approve(…)", verdict, "True, False, a reason not to, or None")
@@ -161,7 +161,9 @@ class Toolbox:
         """
         made, failure = call, None
         try:
-            function = self._admitted(call, verdict)
+            function = self.functions.get(call.name)
+            if verdict is not True or function is None or not isinstance(call.args, dict):
+                raise self._declined(call, verdict)
             if self.calling.before_call is not None:
                 made = yield from self._changed_before(call, self.calling.before_call)
             told: Told = yield self._invocation(made, function)
@@ -172,7 +174,8 @@ class Toolbox:
         if self.calling.after_call is not None:
             seen = (made, copy_json(told[0]))
             try:
-                changed = yield _hook(self.calling.after_call, *seen, finish=self._changed)
+                limit = self.calling.max_result_bytes
+                changed = yield _hook(self.calling.after_call, seen, _changed, limit)
                 told = told if changed is None else (changed[0], [*told[1], *changed[1]])
             except Exception as error:
                 told, failure = (_error_of(error), []), error
@@ -182,18 +185,15 @@ class Toolbox:
             raise ToolError(call, reason, part) from failure
         return part
 
-    def _admitted(self, call: Call, verdict: bool | str) -> ToolFunction:
-        """Return what is to be called."""
+    def _declined(self, call: Call, verdict: bool | str) -> Declined:
+        """Return why a call is not made."""
         if verdict is not True:
-            raise Declined("Refused", verdict or "the user did not allow it")
-        function = self.functions.get(call.name)
-        if function is None:
+            return Declined("Refused", verdict or "the user did not allow it")
+        if call.name not in self.functions:
             known = ", ".join(sorted(self.functions)) or "none"
-            raise Declined("UnknownFunction", f"no function {call.name!r}; there are: {known}")
-        if not isinstance(call.args, dict):
-            mismatch = ArgumentMismatch("$", call.args, "an object with the arguments by name")
-            raise Declined("ArgumentMismatch", str(mismatch))
-        return function
+            return Declined("UnknownFunction", f"no function {call.name!r}; there are: {known}")
+        mismatch = ArgumentMismatch("$", call.args, "an object with the arguments by name")
+        return Declined("ArgumentMismatch", str(mismatch))
 
     @staticmethod
     def _changed_before(
@@ -201,7 +201,7 @@ class Toolbox:
     ) -> Generator[Invoke, Any, Call]:
         """Return the call with the arguments that the hook leaves."""
         seen = call._replace(args=copy_json(call.args))
-        changed = yield _hook(before_call, seen)
+        changed = yield _hook(before_call, (seen,))
         if isinstance(changed, Refusal):
             raise Declined("Refused", changed.reason)
         if changed is not None and not isinstance(changed, Mapping):
@@ -210,24 +210,19 @@ class Toolbox:
 
     def _invocation(self, call: Call, function: ToolFunction) -> Invoke:
         """Return the call with the function's own arguments."""
-        injected = self.calling.injected
+        calling, args = self.calling, call.args
+        injected = calling.injected
         if function.wants_call or function.wants_session:
             own = dict.fromkeys(function.wants_call, call)
             injected = {**own, **dict.fromkeys(function.wants_session, self.session), **injected}
-        # The function may change what it is given, and others see the call, too.
-        is_seen = self.calling.after_call is not None or function.wants_call
+        if function.wants_call or calling.after_call is not None:
+            args = copy_json(args)  # the function may change what it is given; others see it, too
         try:
-            args, kwargs = function.bind(copy_json(call.args) if is_seen else call.args, injected)
+            values, named = function.bind(args, injected)
         except ArgumentMismatch as mismatch:
             raise Declined("ArgumentMismatch", str(mismatch)) from None
-        limit = self.calling.max_result_bytes
-        return Invoke(function.function, args, kwargs, self._told, limit, call, function.is_async)
-
-    def _told(self, value: Any) -> Told:
-        return tool_result(value, self.calling.max_result_bytes)
-
-    def _changed(self, value: Any) -> Told | None:
-        return None if value is None else self._told(value)
+        limit, is_async = calling.max_result_bytes, function.is_async
+        return Invoke(function.function, values, named, tool_result, limit, call, is_async)
 
     def unknown(self, call: Call) -> Object:
         """Return the part that answers a call whose end an earlier try did not see."""
@@ -237,8 +232,17 @@ class Toolbox:
         return result_part(call, _error("OutcomeUnknown", message))
 
 
-def _hook(hook: Callable[..., Any], *args: Any, finish: Callable[[Any], Any] = _as_it_is) -> Invoke:
-    return Invoke(hook, args, finish=finish, is_async=is_async_function(hook))
+def _hook(
+    hook: Callable[..., Any],
+    args: tuple[Any, ...],
+    finish: Callable[[Any, int], Any] = _as_it_is,
+    max_bytes: int = 2**20,
+) -> Invoke:
+    return Invoke(hook, args, {}, finish, max_bytes, is_async=is_async_function(hook))
+
+
+def _changed(value: Any, max_bytes: int) -> Told | None:
+    return None if value is None else tool_result(value, max_bytes)
 
 
 def _error(kind: str, message: str) -> Object:
