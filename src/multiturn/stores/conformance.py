@@ -97,6 +97,17 @@ class StoreContract(SearchContract, RetentionContract, WholeContract):
         store.vacuum()
         assert {} == store.blobs([name])
 
+    def test_bytes_that_were_noted_on_the_way_go_when_it_is_answered(self, store: Store) -> None:
+        attempt, data = new_attempt(), b"b"
+        state = store.begin(store.open("ada"), attempt, EMPTY)
+        name = hashlib.sha256(data).hexdigest()
+        store.note(state, Record(b"{}", {name: data}))
+        assert {name: data} == store.blobs([name])
+        turn, blobs = turn_after(state, attempt, [{"parts": [{"text": "a"}]}])
+        store.commit(state, [turn], blobs)
+        store.vacuum()
+        assert {} == store.blobs([name])
+
     def test_a_session_under_way_is_busy_for_others(self, store: Store) -> None:
         state = store.open("ada")
         held = store.begin(state, new_attempt(), EMPTY)

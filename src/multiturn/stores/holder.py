@@ -16,8 +16,9 @@ _PROC = Path("/proc")
 _ENDED = ("Z", "X", "x")
 
 
-# The attempts of this process; of its own it knows which are over, whatever a store says.
-under_way: set[str] = set()
+# The attempts of this process, and whether bytes are kept for them; of its own it knows
+# which are over, whatever a store says.
+under_way: dict[str, bool] = {}
 
 
 def lives(attempt: str, holder: str, until: float, now: float) -> bool:

@@ -31,6 +31,8 @@ from multiturn.stores.rows import FREE, SESSION, key_of, session_of
 
 # How often a change is tried again when another came first, before it is called a conflict.
 _TRIES = 20
+# What a commit changes in a session's row.
+_MOVED = f"head = (SELECT number FROM turns WHERE id = ?), redo = '', {FREE}"
 
 
 class SqlStore(SqlReader):
@@ -155,19 +157,22 @@ class SqlStore(SqlReader):
     ) -> SessionState | None:
         """Lease a session if it is still as it was read; None if it is not."""
         now, until = time.time(), self._now(execute) + self.lease_seconds
-        # What may change without its version is read again.
+        # RETURNING would cost SQLite half as much again; so what may change without the
+        # version is compared too.
         leased = execute(
             "UPDATE sessions SET attempt = ?, holder = ?, expires_at = ?, began = version + 1, "
             "record = ?, version = version + 1, changed_at = ? WHERE key = ? AND version = ? "
-            "RETURNING name, version, (SELECT total FROM erasures)",
-            (attempt, this_process(), until, record.body, now, row.key, row.version),
-        ).fetchone()
-        if leased is None:
+            "AND name = ? AND (SELECT total FROM erasures) = ?",
+            (
+                *(attempt, this_process(), until, record.body, now),
+                *(row.key, row.version, row.name, row.erasures),
+            ),
+        )
+        if leased.rowcount != 1:
             return None
-        under_way.add(attempt)
+        under_way[attempt] = bool(record.blobs)
         self._use(execute, key_of(attempt), record.blobs)
-        name, version, erasures = leased
-        return row._replace(name=name, version=version, attempt=attempt, erasures=erasures)
+        return row._replace(version=row.version + 1, attempt=attempt)
 
     def note(self, state: SessionState, record: Record) -> None:
         """Record how far the attempt of ``state`` has come; nothing if it has ended."""
@@ -190,22 +195,28 @@ class SqlStore(SqlReader):
         """Add turns and move the head to the last, if nothing happened since ``begin``."""
         head = turns[-1]
         with self._transaction() as execute:
-            number, depth = self._place(execute, turns[0].parent)
-            for turn in turns:
-                depth += 1
-                number = self._insert(execute, state, turn, (number, depth), blobs)
-                if number is None:
+            first = self._depth_after(execute, state, turns[0].parent)
+            for depth, turn in enumerate(turns, first):
+                if not self._insert(execute, state, turn, depth, blobs):
                     return self._done_before(execute, state, head)
-            if not self._set(execute, state, f"head = ?, redo = '', {FREE}", number):
+            if not self._set(execute, state, _MOVED, key_of(head.id)):
                 raise Conflict(
                     state.name, "the turn's lease was lost while it was asked", store=self.address
                 )
             # Also where the turn has none: what had arrived of another reply may have had some.
-            execute("DELETE FROM uses WHERE owner = ?", (key_of(state.attempt),))
-        under_way.discard(state.attempt)
+            if under_way.get(state.attempt, True):
+                execute("DELETE FROM uses WHERE owner = ?", (key_of(state.attempt),))
+        under_way.pop(state.attempt, None)
+        n_turns = first + len(turns)
         return state._replace(
-            head=head.id, turns=depth + 1, version=state.version + 1, redo=(), attempt=""
+            head=head.id, turns=n_turns, version=state.version + 1, redo=(), attempt=""
         )
+
+    def _depth_after(self, execute: Execute, state: SessionState, parent: str | None) -> int:
+        """Return how many turns precede one that follows ``parent``."""
+        if parent == state.head:
+            return state.turns
+        return self._place(execute, parent)[1] + 1
 
     def _done_before(self, execute: Execute, state: SessionState, head: StoredTurn) -> SessionState:
         if execute("SELECT 1 FROM turns WHERE id = ?", (key_of(head.id),)).fetchone() is None:
@@ -218,24 +229,26 @@ class SqlStore(SqlReader):
         execute: Execute,
         state: SessionState,
         turn: StoredTurn,
-        place: tuple[int | None, int],
+        depth: int,
         blobs: Blobs,
-    ) -> int | None:
-        """Add a turn; return its number, None if it is there."""
-        values = (key_of(turn.id), *place, state.key, state.version + 1, turn.body)
-        row = execute(
+    ) -> bool:
+        """Add a turn that so many precede; return whether it was not there before."""
+        key, parent = key_of(turn.id), key_of(turn.parent) if turn.parent else None
+        inserted = execute(
             "INSERT INTO turns (id, parent, depth, session, place, body) "
-            "VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING RETURNING number",
-            values,
-        ).fetchone()
-        if row is None:
-            return None
-        self._use(execute, values[0], {name: blobs[name] for name in turn.blobs})
-        return row[0]  # type: ignore[no-any-return]
+            "VALUES (?, (SELECT number FROM turns WHERE id = ?), ?, ?, ?, ?) "
+            "ON CONFLICT (id) DO NOTHING",
+            (key, parent, depth, state.key, state.version + 1, turn.body),
+        )
+        if inserted.rowcount != 1:
+            return False
+        if turn.blobs:
+            self._use(execute, key, {name: blobs[name] for name in turn.blobs})
+        return True
 
     def settle(self, state: SessionState, outcome: str, record: Record) -> None:
         """Note how the attempt of ``state`` ended, which became no turn; the first note stays."""
-        under_way.discard(state.attempt)
+        under_way.pop(state.attempt, None)
         with self._transaction(is_durable=outcome == "paused") as execute:
             if self._write(execute, state, record):
                 row = self._row(execute, state)
@@ -320,7 +333,9 @@ class SqlStore(SqlReader):
             "UPDATE sessions SET record = ?, expires_at = ? WHERE key = ? AND attempt = ?",
             (record.body, self._now(execute) + self.lease_seconds, state.key, state.attempt),
         )
-        if changed.rowcount:
+        if changed.rowcount and record.blobs:
+            if state.attempt in under_way:
+                under_way[state.attempt] = True
             self._use(execute, key_of(state.attempt), record.blobs)
         return bool(changed.rowcount)
 

@@ -24,22 +24,19 @@ def restore(store: SqlStore, name: str, whole: WholeSession) -> SessionState:
         if begun.rowcount != 1:
             raise SessionExists(name, store=store.address)
         state = store._state(execute, "WHERE s.name = ?", name)
-        places: dict[str | None, tuple[int | None, int]] = {None: (None, -1)}
+        depths: dict[str | None, int] = {None: -1}
         for turn in whole.turns:
-            number, depth = places[turn.parent]
-            at, depth = state._replace(version=turn.place - 1), depth + 1
-            number = store._insert(execute, at, turn, (number, depth), whole.blobs)
-            if number is None:
+            at, depth = state._replace(version=turn.place - 1), depths[turn.parent] + 1
+            if not store._insert(execute, at, turn, depth, whole.blobs):
                 raise Conflict(name, "the store has turns of this identity", store=store.address)
-            places[turn.id] = number, depth
+            depths[turn.id] = depth
         for attempt in whole.attempts:
-            base = places[attempt.base][0]
-            _add_attempt(execute, state.key, attempt, base)
+            _add_attempt(execute, state.key, attempt, store._number(execute, attempt.base))
             blobs = {one: whole.blobs[one] for one in whole.attempt_blobs.get(attempt.id, ())}
             store._use(execute, key_of(attempt.id), blobs)
         execute(
             "UPDATE sessions SET head = ?, redo = ? WHERE key = ?",
-            (places[whole.head][0], " ".join(whole.redo), state.key),
+            (store._number(execute, whole.head), " ".join(whole.redo), state.key),
         )
         return store._state(execute, "WHERE s.name = ?", name)
 
