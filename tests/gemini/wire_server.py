@@ -63,12 +63,14 @@ class WireServer:
         requests: What arrived, in order.
     """
 
-    def __init__(self, *script: Answer | Callable[[Received], Answer]) -> None:
+    def __init__(
+        self, *script: Answer | Callable[[Received], Answer], host: str = "127.0.0.1"
+    ) -> None:
         self.script = list(script)
         self.requests: list[Received] = []
         self.connections = 0
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
-        self.port: int = self._listener.getsockname()[1]
+        self._listener = socket.create_server((host, 0), backlog=2048)
+        self.host, self.port = self._listener.getsockname()
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
         self._stopped = threading.Event()
@@ -76,7 +78,7 @@ class WireServer:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.host}:{self.port}"
 
     def model(self, name: str = "gemini-test", **options: Any) -> GenerativeModel:
         """Return a model that talks to this server, with a key of its own."""
