@@ -85,7 +85,6 @@ def island(monkeypatch: pytest.MonkeyPatch) -> Iterator[Island]:
         pytest.skip("a network namespace is made by the administrator of a Linux, with 'ip'")
     island = Island()
     monkeypatch.setattr(liveness, "_OPTIONS", QUICK)
-    monkeypatch.setattr(gemini_backend, "CONNECT_SECONDS", 0.3)
     monkeypatch.setenv("no_proxy", "*")
     try:
         try:
@@ -122,12 +121,13 @@ async def test_a_server_that_vanishes_within_a_stream_is_noticed(way: Way, islan
 
 
 async def test_a_server_that_vanished_between_two_messages_is_noticed(
-    way: Way, island: Island
+    way: Way, island: Island, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with island.server(answers()) as server:
         chat = server.model(retry=Retry(attempts=1)).start_chat()
         await way.send(chat, "Hi")
         island.cut()
+        monkeypatch.setattr(gemini_backend, "CONNECT_SECONDS", 0.3)
         with pytest.raises((ConnectionFailed, TimedOut), match="no connection to"):
             await way.send(chat, "Hi", request_options={"timeout": DEADLINE_SECONDS})
         assert 2 == len(chat.history)
