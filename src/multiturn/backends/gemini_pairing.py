@@ -20,12 +20,12 @@ class State(NamedTuple):
     """What stays open behind a content.
 
     Attributes:
-        calls: Names of the calls that the last step made, in order.
+        calls: The calls that the last step made, in order.
         results: How many of them have a result.
         problem: The first thing that the service would refuse, None if there is none.
     """
 
-    calls: tuple[str, ...] = ()
+    calls: tuple[Object, ...] = ()
     results: int = 0
     problem: Problem | None = None
 
@@ -50,9 +50,9 @@ def paired(state: State, content: Object, index: int) -> State:
     if state.problem is not None:
         return state
     if content.get("role") == "model":
-        calls = _named(parts, "functionCall")
+        calls = _found(parts, "functionCall")
         return _called(state, calls, index) if calls or state.calls else NOTHING_OPEN
-    results = _named(parts, "functionResponse")
+    results = _found(parts, "functionResponse")
     if results:
         return _answered(state, results, index)
     if state.waits:
@@ -64,7 +64,7 @@ def _refused(index: int, value: object, expected: str) -> State:
     return State(problem=(f"$.contents[{index}]", value, expected))
 
 
-def _called(state: State, calls: tuple[str, ...], index: int) -> State:
+def _called(state: State, calls: tuple[Object, ...], index: int) -> State:
     if calls and index == 0:
         return _refused(
             index, f"a call of {_list(calls)}", "what a user said first: nobody has asked for it"
@@ -73,10 +73,10 @@ def _called(state: State, calls: tuple[str, ...], index: int) -> State:
         if state.waits:
             return _refused(index, "the model's next content", _missing(state))
         return State(calls) if calls else NOTHING_OPEN
-    return state._replace(calls=(*state.calls, *calls))
+    return State((*state.calls, *calls))
 
 
-def _answered(state: State, results: tuple[str, ...], index: int) -> State:
+def _answered(state: State, results: tuple[Object, ...], index: int) -> State:
     total = state.results + len(results)
     if not state.calls:
         return _refused(
@@ -88,10 +88,10 @@ def _answered(state: State, results: tuple[str, ...], index: int) -> State:
     if total > len(state.calls):
         return _refused(
             index,
-            f"{total} results, the last of {results[-1]}()",
+            f"{total} results, the last of {_list(results[-1:])}",
             f"{len(state.calls)}, one for each call of {_list(state.calls)}",
         )
-    return state._replace(results=total)
+    return State(state.calls, total)
 
 
 def _missing(state: State) -> str:
@@ -100,19 +100,22 @@ def _missing(state: State) -> str:
     if state.results:
         told = f"{told} ({state.results} of {len(calls)} are there)"
     return (
-        f"{told}; send them first, as {{'function_response': {{'name': {calls[-1]!r}, "
+        f"{told}; send them first, as {{'function_response': {{'name': {_name(calls[-1])!r}, "
         "'response': {…}}}, or take the call off with chat.rewind()"
     )
 
 
-def _named(parts: object, kind: str) -> tuple[str, ...]:
+def _found(parts: object, kind: str) -> tuple[Object, ...]:
     listed: list[Object] = parts if isinstance(parts, list) else []
-    found = [part[kind] for part in listed if isinstance(part.get(kind), dict)]
-    return tuple(str(one.get("name") or "?") for one in found)
+    return tuple([one for part in listed if isinstance(one := part.get(kind), dict)])
 
 
-def _list(names: tuple[str, ...]) -> str:
-    return ", ".join(f"{name}()" for name in names)
+def _list(named: tuple[Object, ...]) -> str:
+    return ", ".join([f"{_name(one)}()" for one in named])
+
+
+def _name(named: Object) -> str:
+    return str(named.get("name") or "?")
 
 
 def _words(parts: object) -> str:
