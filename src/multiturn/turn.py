@@ -8,8 +8,8 @@ outcome back or throws the error in.  No I/O happens here, and no clock is read.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from collections.abc import Callable, Generator, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
 from multiturn.calls import Call, CallRules, calls_of, forced_first, is_models, with_mode
 from multiturn.errors import (
@@ -28,6 +28,8 @@ from multiturn.request import Request
 
 if TYPE_CHECKING:
     from multiturn.retry import RetryRule
+
+T = TypeVar("T")
 
 # Reasons for which an answer is whole: it said all, or as much as it was allowed.
 _WHOLE = (
@@ -132,7 +134,8 @@ def turn(
         if not calls:
             rounds += 1
             asked = _round(request, said, rounds, rules)
-            said = (*said, (yield from _answered(asked, retry, rules)))
+            content = yield from ask(asked, retry, judged, rules.malformed_retries if rules else 0)
+            said = (*said, content)
             calls = calls_of(said[-1])
             if not calls or rules is None or not rules.can_run(calls):
                 yield Commit(said)
@@ -166,47 +169,47 @@ def _round(
     return request._replace(tool_config=tool_config)
 
 
-def _answered(
-    request: Request, retry: RetryRule, rules: CallRules | None
-) -> Generator[Step, Any, Content]:
-    """Ask until the answer is one that a history can hold; malformed calls are asked anew."""
-    tries = 1 + (rules.malformed_retries if rules else 0)
-    while True:
-        tries -= 1
-        reply = yield from ask(request, retry)
-        try:
-            content = judged(reply)
-            require_names(content, reply)
-            return content
-        except (StopCandidateException, NamelessCall) as error:
-            was_shown = request.stream and reply.text
-            if not tries or was_shown or not is_malformed_call(error):
-                raise
-
-
 def answer(request: Request, retry: RetryRule) -> Steps:
     """Ask once, outside a conversation; whatever ended is given to the caller."""
-    reply = yield from ask(request, retry)
-    whole = reply.whole()
-    require_end(whole)
+    whole = yield from ask(request, retry, _ended)
     # Not streamed, the caller sees it in the response; from an empty iteration nobody would.
     if request.stream and _is_blocked(whole):
         response = _response(whole)
         raise BlockedPromptException(response, response)
 
 
-def ask(request: Request, retry: RetryRule) -> Generator[Step, Any, Reply]:
-    """Ask until an answer begins; once a piece of it was shown, nothing is asked again."""
+def _ended(reply: Reply) -> Object:
+    whole = reply.whole()
+    require_end(whole)
+    return whole
+
+
+def ask(
+    request: Request, retry: RetryRule, judge: Callable[[Reply], T], malformed_retries: int = 0
+) -> Generator[Step, Any, T]:
+    """Ask until there is an answer; once a piece of it was shown, nothing is asked again.
+
+    Args:
+        request: What is asked.
+        retry: When to ask again after an error.
+        judge: Returns what is wanted of the reply, or raises.
+        malformed_retries: How often to ask anew if a call in the answer was malformed.
+    """
     attempt = 0
     while True:
         attempt += 1
         step = AskModel(request, Reply())
+        wait = None
         try:
-            reply: Reply = yield step
-            return reply
+            return judge((yield step))
         except TurnCancelled as error:
             error.partial_text = step.reply.text
             raise
+        except (StopCandidateException, NamelessCall) as error:
+            was_shown = request.stream and step.reply.text
+            if not malformed_retries or was_shown or not is_malformed_call(error):
+                raise
+            malformed_retries, attempt = malformed_retries - 1, 0
         except BackendError as error:
             error.attempts = attempt
             error.partial_text = error.partial_text or step.reply.text
@@ -214,7 +217,8 @@ def ask(request: Request, retry: RetryRule) -> Generator[Step, Any, Reply]:
             if pause is None:
                 raise
             wait = Wait(pause, error, retry.total_seconds)
-        yield wait
+        if wait is not None:
+            yield wait
 
 
 def judged(reply: Reply) -> Content:
@@ -230,8 +234,14 @@ def judged(reply: Reply) -> Content:
     if reason != "STOP" and Candidate.view(candidates[0]).finish_reason not in _WHOLE:
         response = _response(whole)
         raise StopCandidateException(response.candidates[0], response)
-    content = candidates[0].get("content") or {}
-    return Content.view({"parts": content.get("parts") or [], "role": "model"}, frozen=True)
+    parts = (candidates[0].get("content") or {}).get("parts") or []
+    for part in parts:
+        if "functionCall" in part and not part["functionCall"].get("name"):
+            raise NamelessCall(
+                "the model called a function without saying which; send the message again",
+                _response(whole),
+            )
+    return Content.view({"parts": parts, "role": "model"}, frozen=True)
 
 
 def require_end(whole: Object) -> None:
@@ -262,16 +272,6 @@ def _response(whole: Object) -> GenerateContentResponse:
 
 class NamelessCall(BrokenResponseError):
     """A call does not say what is to be called, and no result could be told to it."""
-
-
-def require_names(content: Content, reply: Reply) -> None:
-    """Raise NamelessCall if a call has no name."""
-    for part in content.json_object["parts"]:
-        if "functionCall" in part and not part["functionCall"].get("name"):
-            raise NamelessCall(
-                "the model called a function without saying which; send the message again",
-                _response(reply.whole()),
-            )
 
 
 def kept(contents: tuple[Content, ...], received: Object | None) -> tuple[Content, ...] | None:
