@@ -14,6 +14,8 @@ from multiturn import (
     InvalidContent,
     UnknownName,
     UsageError,
+    WeightsBroken,
+    WeightsMissing,
 )
 from multiturn.testing import ScriptedBackend
 
@@ -34,8 +36,8 @@ NEARLY = {
 KNOWN = [
     "gemini-pro", "gemini-4-argon", "models/anything", "tunedModels/mine", "learnlm-1",
     "publishers/google/models/x", "projects/p/locations/l/endpoints/7", "gemini/anything",
-    "smollm2", "SmolLM2", "embedded/smollm2", "hf:owner/repository", "later.gguf",
-    "embedded/later.gguf", "openai/anything", "any/bedrock/anything", "",
+    "smollm2", "SmolLM2", "embedded/smollm2", "hf:owner/repository", "owner/repository/later.gguf",
+    "openai/anything", "any/bedrock/anything", "",
 ]  # fmt: skip
 
 
@@ -54,6 +56,37 @@ def test_a_file_may_have_any_name(tmp_path: Path) -> None:
     file = tmp_path / "weights"
     file.touch()
     GenerativeModel(str(file))
+
+
+@pytest.mark.parametrize("name", ["later.gguf", "embedded/later.gguf", "./later", "/later", "~/l"])
+def test_a_file_that_is_not_there_is_refused_when_the_model_is_made(name: str) -> None:
+    with pytest.raises(WeightsMissing, match="there is no such file; check the path"):
+        GenerativeModel(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["./models/", "./models", "models/", "some/models", "embedded/./models"]
+)
+def test_a_folder_is_refused_when_the_model_is_made(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in ("models", "some/models"):
+        Path(folder).mkdir(parents=True)
+        Path(folder, "weights.gguf").touch()
+    with pytest.raises(WeightsBroken, match=r"it is a folder; name a file in it, as '.*models/w"):
+        GenerativeModel(name)
+
+
+def test_a_folder_beside_does_not_hide_a_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("gemini-pro", "smollm2", "ollama/qwen3"):
+        Path(name).mkdir(parents=True)
+    names = "gemini-pro", "smollm2", "ollama/qwen3"
+    backends = [GenerativeModel(name).backend.name for name in names]
+    assert ["gemini", "embedded", "ollama"] == backends
 
 
 def test_with_a_backend_of_its_own_a_model_may_have_any_name() -> None:

@@ -50,7 +50,7 @@ def backend_for(model_name: str | None) -> tuple[Backend, str]:
         UnknownName: Nobody is called so; the nearest name is suggested.
     """
     name = model_name or os.environ.get("MULTITURN_MODEL")
-    if not name or _is_file(name):
+    if not name or _is_path(name):
         return _embedded(name)
     provider, slash, rest = name.partition("/")
     if slash and rest and provider in ("gemini", "embedded"):
@@ -68,21 +68,39 @@ def require_known(name: str) -> None:
 
     Raises:
         UnknownName: As ``backend_for``.
+        WeightsMissing, WeightsBroken: No file lies at the path that it is.
     """
-    if not name or _is_file(name) or name.startswith(_GEMINI):
-        return
     provider, slash, rest = name.partition("/")
-    if not slash or not rest:
-        _require_embedded(name)
-    elif provider == "embedded":
-        if not _is_file(rest):
-            _require_embedded(rest)
-    elif provider not in ("gemini", "any") and not _is_provider(provider):
+    if provider == "embedded" and rest:
+        name, slash = rest, ""
+    if _is_path(name):
+        _require_file(name)
+    elif name and not (name.startswith(_GEMINI) and name not in _GEMINI):
+        try:
+            _require_served(name) if slash and rest else _require_embedded(name)
+        except UnknownName:
+            if os.path.isdir(name):
+                _require_file(name)
+            raise
+
+
+def _is_path(name: str) -> bool:
+    """Whether a name means a file, which may be on the Hugging Face hub."""
+    begins = name.startswith(("hf:", "/", "./", "../", "~"))
+    return begins or name.endswith(".gguf") or os.path.isfile(name)
+
+
+def _require_file(name: str) -> None:
+    from multiturn.weights import require_file
+
+    require_file(name)
+
+
+def _require_served(name: str) -> None:
+    """Refuse a name before whose slash stands nobody that we know."""
+    provider, _, rest = name.partition("/")
+    if provider not in ("gemini", "any") and not _is_provider(provider):
         raise _unknown_provider(provider, rest)
-
-
-def _is_file(name: str) -> bool:
-    return name.endswith(".gguf") or name.startswith("hf:") or os.path.exists(name)
 
 
 def _is_provider(name: str) -> bool:

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from multiturn.errors import WeightsError, WeightsMissing
+from multiturn.errors import WeightsBroken, WeightsError, WeightsMissing
 from multiturn.weights import catalogue
 from multiturn.weights.catalogue import DEFAULT_MODEL, MODELS, Model, find
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DEFAULT_MODEL", "MODELS", "Model", "StoredWeights",
-    "find", "locate", "on_disk", "pull", "remove", "verify",
+    "find", "locate", "on_disk", "pull", "remove", "require_file", "verify",
 ]  # fmt: skip
 
 
@@ -105,6 +105,27 @@ def verify(path: str | os.PathLike[str], *, full: bool = True) -> None:
             store.check(model, path, full=full)
             return
     hub.check(path, full=full)
+
+
+def require_file(name: str) -> None:
+    """Refuse a path at which no file lies; what it holds is looked at when it is needed.
+
+    Args:
+        name: A path, or a file of the Hugging Face hub, which may still be fetched.
+
+    Raises:
+        WeightsMissing: There is no such file.
+        WeightsBroken: It is a folder.
+    """
+    from multiturn.weights import hub
+
+    path = Path(name).expanduser()
+    if path.is_dir():
+        found = sorted(path.glob("*.gguf"))
+        advice = f"name a file in it, as {str(found[0] if found else path / 'model.gguf')!r}"
+        raise WeightsBroken(path, "it is a folder", advice)
+    if not hub.looks_like_reference(name):
+        _existing(path)
 
 
 def on_disk() -> list[StoredWeights]:
