@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from multiturn.errors import UnknownName, UsageError
+from multiturn.errors import InvalidContent, UnknownName, UsageError
 
 if TYPE_CHECKING:
     from multiturn.stores.protocol import SessionState, Store
@@ -115,14 +115,12 @@ class Place:
 def _on_server(address: str) -> Store:
     from multiturn.stores.postgres import PostgresStore
 
-    store = PostgresStore(address)
     try:
-        _ = store.address
-    except Exception:  # one of psycopg's, whose words may have the password in them
+        return PostgresStore(address)
+    except InvalidContent:
         raise UsageError(
             "the address of the store cannot be read as postgresql://USER@HOST:PORT/DATABASE"
         ) from None
-    return store
 
 
 @contextmanager
