@@ -8,7 +8,7 @@ import threading
 import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from multiturn.backends import Backend
 from multiturn.cancel import Cancel
@@ -25,6 +25,9 @@ from multiturn.messages.content import Content
 from multiturn.messages.message import Object
 from multiturn.reply import Reply
 from multiturn.turn import AskModel, RunCalls, Steps
+
+if TYPE_CHECKING:
+    from multiturn.gate import Gate
 
 
 def outcome_of(error: BaseException | None) -> Outcome:
@@ -90,27 +93,30 @@ class Exchange:
         earlier_usages: The wire's UsageMetadata of each ask before that one.
         outcome: "open" until it has ended.
         error: What ended it, None while open or answered.
-        runner: The thread and task that last advanced it.
+        gate: What it holds until it has ended, None if nothing.
     """
 
     __slots__ = (
         "__weakref__",
         "_generator",
+        "_task",
+        "_thread",
         "cancel",
         "earlier_usages",
         "error",
+        "gate",
         "outcome",
         "process_id",
         "reply",
-        "runner",
     )
 
     def __init__(self) -> None:
+        self.gate: Gate | None = None
         self.cancel = Cancel()
         self.reply = _NOTHING
         self.earlier_usages: Sequence[Object] = ()
         self.error: BaseException | None = None
-        self.runner = runner()
+        self._thread, self._task = runner()
         self.process_id = _process_id
         # Weak, since the generator refers to this object: a reply that nobody holds any
         # more must vanish at once, not at the next run of the cycle collector.
@@ -181,6 +187,18 @@ class Exchange:
         """Note how the call ended; the first note stays."""
         if self.outcome == "open":
             self.error, self.outcome = error, outcome
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Leave the gate; again, when dropped, if an interrupt fell into the first time."""
+        if self.gate is not None:
+            self.gate.leave()
+            self.gate = None
+
+    @property
+    def runner(self) -> tuple[threading.Thread, Any]:
+        """The thread and task that last advanced it."""
+        return self._thread, self._task
 
     @property
     def is_running(self) -> bool:
@@ -202,17 +220,15 @@ class Exchange:
 
         What a thread began outside its event loop is also its tasks' own.
         """
-        thread, task = self.runner
         here, current = runner()
-        return thread is here and task in (None, current)
+        return self._thread is here and self._task in (None, current)
 
     @property
     def is_orphaned(self) -> bool:
         """Whether nobody is left who could advance it."""
-        thread, task = self.runner
         if self.process_id != os.getpid() or self._has_run_out:
             return True
-        return task.done() if task is not None else not thread.is_alive()
+        return not self._thread.is_alive() if self._task is None else bool(self._task.done())
 
     def abandon(self, reason: str, error: BaseException | None = None) -> None:
         """End the call without an answer; does nothing if it has ended.
@@ -240,10 +256,9 @@ class Exchange:
 
     def _close_in_loop(self, generator: AsyncGenerator[Object]) -> None:
         """Have the reply's own event loop close it; nobody else may."""
-        task = self.runner[1]
-        if task is None:
+        if self._task is None:
             return
-        loop = task.get_loop()
+        loop = self._task.get_loop()
 
         def close() -> None:
             closing = loop.create_task(_closed(generator))
@@ -255,7 +270,7 @@ class Exchange:
 
     def note_runner(self) -> None:
         """Note who reads on; refuse a process that was forked off: the bytes are its parent's."""
-        self.runner = runner()
+        self._thread, self._task = runner()
         if self.process_id != _process_id:
             raise BrokenResponseError(
                 f"this reply belongs to process {self.process_id}, from which this one "
@@ -265,3 +280,5 @@ class Exchange:
     def __del__(self) -> None:
         if getattr(self, "outcome", None) == "open":
             self.abandon("the reply was dropped before it was read to its end")
+        elif getattr(self, "gate", None) is not None:
+            self._let_go()

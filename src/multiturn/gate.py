@@ -103,7 +103,6 @@ class Gate:
             yield
         finally:
             exchange.settle("answered")
-            self.leave()
 
     def _admit(self, exchange: Exchange, wake: Wake | None, busy: Busy) -> bool:
         """Let in and return True, or queue ``wake`` if there is one and return False."""
@@ -111,7 +110,7 @@ class Gate:
             with self._lock:
                 holder = self.holder
                 if holder is None and (not self._waiting or self._waiting[0] == wake):
-                    self._open = weakref.ref(exchange, self._dropped)
+                    exchange.gate, self._open = self, weakref.ref(exchange)
                     return True
                 left = holder is not None and self._is_left(holder)
                 if not left and busy == "raise":
@@ -167,9 +166,6 @@ class Gate:
                     self._waiting.remove(wake)
             else:
                 return
-
-    def _dropped(self, _: object) -> None:
-        self.leave()
 
 
 def _wait_seconds(deadline: float, timeout_seconds: float) -> float:

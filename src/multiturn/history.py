@@ -43,7 +43,7 @@ Outcome: TypeAlias = Literal[
 ]
 # What is known of a turn beside its contents: rounds, as they were or written down in an
 # object, or what reads such an object.
-Told: TypeAlias = "list[Any] | Object | Callable[[], Object | None] | None"
+Told: TypeAlias = "tuple[Any, ...] | Object | Callable[[], Object | None] | None"
 S = TypeVar("S")
 
 # A request with fewer bytes is sent as one copy.

@@ -53,7 +53,7 @@ def written(told: Told) -> Object | None:
     """Return what pickle takes along of a turn; what only its store knows stays there."""
     if callable(told):
         return None
-    if isinstance(told, list):
+    if isinstance(told, tuple):
         from multiturn.provenance import told_object
 
         return told_object(told) if told else None

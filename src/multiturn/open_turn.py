@@ -97,7 +97,9 @@ class OpenTurn(Exchange):
         self._turn: Turn | None = None
         self._toolbox: Toolbox | None = None
         self._response: weakref.ref[BaseGenerateContentResponse[Any]] | None = None
-        self._rounds: list[Asked | Object] = [*pending.told.get("rounds", ())] if pending else []
+        self._rounds: tuple[Asked | Object, ...] = ()
+        if pending is not None:
+            self._rounds = tuple(pending.told.get("rounds", ()))
         self._asked: AskModel | None = None
         self._asked_at, self._attempts = 0.0, 1
         super().__init__()
@@ -133,13 +135,12 @@ class OpenTurn(Exchange):
 
     async def ask_async(self, session: ChatSession) -> AsyncGenerateContentResponse:
         """The same without blocking the event loop."""
-        from multiturn import async_response
+        from multiturn.async_response import AsyncGenerateContentResponse
 
-        begin = async_response.AsyncGenerateContentResponse.begin
         try:
             await session._gate.enter_async(self, session._busy, self.wait_seconds)
             chunks = self.run_async(await self.begin_async(session), session.model.backend)
-            return await begin(self, chunks, stream=self._stream)
+            return await AsyncGenerateContentResponse.begin(self, chunks, stream=self._stream)
         except BaseException as error:
             self.abandon("the call was interrupted", error)
             raise
@@ -162,8 +163,10 @@ class OpenTurn(Exchange):
         known = self._pending.results if self._pending else {}
         steps = turn(request, self._said, retry, rules, self._decisions, known)
         self._session = session
-        self._entry = JournalEntry(*self._said, parent=parent, results=known)
-        session._journal.append(self._entry)
+        entry = JournalEntry(parent=parent, results=known)
+        entry.contents = self._said
+        self._entry = entry
+        session._journal.append(entry)
         session._pending = None
         return steps
 
@@ -197,7 +200,7 @@ class OpenTurn(Exchange):
         """Keep what is told of a round, if one was asked for."""
         self._rounds, self._asked, self._attempts = self._told_rounds(), None, 1
 
-    def _told_rounds(self) -> list[Asked | Object]:
+    def _told_rounds(self) -> tuple[Asked | Object, ...]:
         """Return what is told of each round, the one that is under way included."""
         if self._asked is None:
             return self._rounds
@@ -220,7 +223,7 @@ class OpenTurn(Exchange):
             monotonic(),
             time(),
         )
-        return [*self._rounds, asked]
+        return (*self._rounds, asked)
 
     def _told(self) -> Object:
         """Return what is known of the turn beside its contents, to be written down."""
@@ -339,4 +342,3 @@ class OpenTurn(Exchange):
         if response is not None and session._arriving is self._response:
             session._last, session._arriving = response, None
         super().settle(outcome, error)
-        session._gate.leave()

@@ -116,7 +116,7 @@ class Provenance(NamedTuple):
 def provenance_of(told: Told, outcome: Outcome) -> Provenance | None:
     """Return what is known of a turn as people read it; None if nobody was asked."""
     known = told() if callable(told) else told
-    members = told_object(known) if isinstance(known, list) else known or {}
+    members = told_object(known) if isinstance(known, tuple) else known or {}
     rounds = tuple(_round(each) for each in members.get("rounds") or ())
     return Provenance(outcome, members.get("at", 0.0), rounds) if rounds else None
 
