@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Literal, NamedTuple, TypeAlias, TypedDict
 
 from multiturn.calls import Call, OnLimit
@@ -88,13 +89,29 @@ _OF_CHATS = (
 )  # fmt: skip
 
 
-_CHOICES: dict[str, tuple[str, ...]] = {
-    "tool_mode": ("sequential", "concurrent"),
-    "on_round_limit": ("raise", "answer"),
-    "on_tool_error": ("result", "raise"),
+def _hook(name: str, value: object) -> None:
+    if value is not None and not callable(value):
+        raise InvalidContent(name, value, "a function, or None")
+
+
+def _by_names(name: str, value: object) -> None:
+    if not isinstance(value, Mapping):
+        raise InvalidContent(name, value, "values by names of parameters")
+
+
+_CHECKS: dict[str, Callable[[str, Any], object]] = {
+    "tool_mode": partial(one_of, choices=("sequential", "concurrent")),
+    "max_concurrent_calls": whole,
+    "max_rounds": whole,
+    "on_round_limit": partial(one_of, choices=("raise", "answer")),
+    "on_tool_error": partial(one_of, choices=("result", "raise")),
+    "tool_timeout_seconds": partial(seconds, or_none=True),
+    "max_result_bytes": whole,
+    "before_call": _hook,
+    "after_call": _hook,
+    "approve": _hook,
+    "injected": _by_names,
 }
-_HOOKS = ("before_call", "after_call", "approve")
-_COUNTS = ("max_concurrent_calls", "max_rounds", "max_result_bytes")
 
 
 def calling_of(options: CallingOptions) -> Calling:
@@ -104,19 +121,8 @@ def calling_of(options: CallingOptions) -> Calling:
         InvalidContent: An option is not known, or its value is none of the choices, no
             count, or cannot be called.
     """
-    for name in options:
-        if name not in Calling._fields:
-            raise unknown(name, options.get(name), (*_OF_CHATS, *Calling._fields))
-    calling = Calling(**options)
-    for name, choices in _CHOICES.items():
-        one_of(name, getattr(calling, name), choices)
-    for name in _COUNTS:
-        whole(name, getattr(calling, name))
-    for name in _HOOKS:
-        value = getattr(calling, name)
-        if value is not None and not callable(value):
-            raise InvalidContent(name, value, "a function, or None")
-    seconds("tool_timeout_seconds", calling.tool_timeout_seconds, or_none=True)
-    if not isinstance(calling.injected, Mapping):
-        raise InvalidContent("injected", calling.injected, "values by names of parameters")
-    return calling
+    for name, value in options.items():
+        if name not in _CHECKS:
+            raise unknown(name, value, (*_OF_CHATS, *_CHECKS))
+        _CHECKS[name](name, value)
+    return Calling(**options)
