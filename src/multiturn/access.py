@@ -10,10 +10,15 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from multiturn.errors import InvalidContent, UsageError
+from multiturn.errors import InvalidContent, UnknownName, UsageError
 
 # Headers whose values are never shown.
 _SECRET_HEADERS = ("x-goog-api-key", "authorization", "proxy-authorization", "api-key", "cookie")
+# Options of google.api_core's clients that say nothing here.
+_PASSED_OVER = (
+    "api_audience", "client_cert_source", "client_encrypted_cert_source", "scopes",
+    "universe_domain",
+)  # fmt: skip
 _TRANSPORTS = (None, "rest", "grpc", "grpc_asyncio")
 
 
@@ -92,17 +97,20 @@ class Access:
         project: str | None = None,
         location: str | None = None,
         quota_project: str | None = None,
-        headers: Iterable[tuple[str, str]] | Mapping[str, str] = (),
+        headers: Iterable[tuple[str, str | Secret]] | Mapping[str, str] = (),
         user_agent: str | None = None,
         http_client: Any = None,
     ) -> None:
         self.api_key = _secret(api_key)
         self.credentials, self.http_client = _open(credentials), _open(http_client)
-        self.endpoint, self.api_version = _text(endpoint, "api_endpoint"), api_version
+        self.endpoint = _text(endpoint, "api_endpoint")
+        self.api_version = _text(api_version, "api_version")
+        if vertexai is not None and not isinstance(vertexai, bool):
+            raise InvalidContent("vertexai", vertexai, "True, False or None")
         self.vertexai = vertexai
         self.project, self.location = _text(project, "project"), _text(location, "location")
         self.quota_project = quota_project
-        self.headers = _pairs(headers)
+        self.headers = _pairs(headers, "headers")
         self.user_agent = user_agent
 
     def over(self, other: Access) -> Access:
@@ -153,7 +161,8 @@ def configure(
     that exist already too.  Nothing is checked with the server.
 
     Args:
-        api_key: None takes GEMINI_API_KEY, else GOOGLE_API_KEY, of the environment.
+        api_key: None, or an empty one, takes GEMINI_API_KEY, else GOOGLE_API_KEY, of the
+            environment.
         credentials: Of google-auth, instead of a key; or the dict of a service account.
         transport: "rest", "grpc" or "grpc_asyncio", as before; all travel over HTTP.
         client_options: A dict or an object with ``api_endpoint`` (host, with or without
@@ -171,14 +180,16 @@ def configure(
     Raises:
         UsageError: Two arguments contradict each other, or one has no known form.
     """
-    global _configured
+    global _configured, _key_was_empty
     if transport not in _TRANSPORTS:
-        raise InvalidContent("$.transport", transport, '"rest", "grpc" or "grpc_asyncio"')
+        raise InvalidContent("transport", transport, '"rest", "grpc" or "grpc_asyncio"')
     options = _client_options(client_options)
     if api_key and options.get("api_key"):
         raise UsageError("api_key is given twice: as api_key and in client_options; give it once")
-    _configured = Access(
-        api_key=api_key or options.get("api_key"),
+    keys = [key for key in (api_key, options.get("api_key")) if key is not None]
+    # google.generativeai 0.8.6 took an empty key for none, and looked at the environment.
+    access = Access(
+        api_key=next(filter(_is_said, keys), None),
         credentials=credentials or _from_file(options.get("credentials_file")),
         endpoint=options.get("api_endpoint"),
         api_version=api_version,
@@ -186,18 +197,27 @@ def configure(
         project=project,
         location=location,
         quota_project=options.get("quota_project_id"),
-        headers=default_metadata,
+        headers=_pairs(default_metadata, "default_metadata"),
         user_agent=getattr(client_info, "user_agent", None),
         http_client=http_client,
     )
-    if _configured.api_key is not None and _configured.credentials is not None:
-        _configured = Access()
+    if access.api_key is not None and access.credentials is not None:
         raise UsageError("api_key and credentials are both given; give one of them")
+    _configured, _key_was_empty = access, bool(keys) and access.api_key is None
 
 
 def configured() -> Access:
     """Return what ``configure()`` said; the same object until it is called again."""
     return _configured
+
+
+def key_was_empty() -> bool:
+    """Whether ``configure()`` was given a key that is empty, as an unset variable makes it."""
+    return _key_was_empty
+
+
+def _is_said(key: Any) -> bool:
+    return not isinstance(key, str) or bool(key.strip())
 
 
 # What is looked at for each request; the last three matter on Vertex AI only.
@@ -253,9 +273,12 @@ def _client_options(options: Any) -> dict[str, Any]:
     if options is None:
         return {}
     if isinstance(options, Mapping):
+        for name in options:
+            if name not in names and name not in _PASSED_OVER:
+                raise UnknownName("client option", str(name), names)
         return {name: options[name] for name in names if name in options}
     if not any(hasattr(options, name) for name in names):
-        raise InvalidContent("$.client_options", options, "a dict or a ClientOptions")
+        raise InvalidContent("client_options", options, "a dict or a ClientOptions")
     return {name: getattr(options, name, None) for name in names}
 
 
@@ -277,7 +300,7 @@ def guarded(options: Mapping[str, Any]) -> dict[str, Any]:
     if kept.get("api_key") is not None:
         kept["api_key"] = _secret(kept["api_key"])
     if kept.get("metadata") is not None:
-        kept["metadata"] = _pairs(kept["metadata"])
+        kept["metadata"] = _pairs(kept["metadata"], "metadata")
     for name in ("credentials", "http_client"):
         if kept.get(name) is not None and not isinstance(kept[name], Secret):
             kept[name] = Secret(kept[name])
@@ -292,27 +315,30 @@ def _secret(key: str | Secret | None) -> Secret | None:
     if key is None or isinstance(key, Secret):
         return key
     if not isinstance(key, str):
-        raise InvalidContent("$.api_key", f"of type {type(key).__name__}", "a string")
+        raise InvalidContent("api_key", f"of type {type(key).__name__}", "a string")
     key = key.strip()
     if not key:
-        return None
+        expected = "a key (is the variable set from which it comes?), or None for no key of its own"
+        raise InvalidContent("api_key", key, expected)
     if not key.isascii() or not key.isprintable() or " " in key:
-        raise InvalidContent("$.api_key", "a text (not shown)", "a key without spaces, in ASCII")
+        raise InvalidContent("api_key", "a text (not shown)", "a key without spaces, in ASCII")
     return Secret(key)
 
 
 def _text(value: Any, name: str) -> str | None:
     if value is not None and not isinstance(value, str):
-        raise InvalidContent(f"$.{name}", value, "a string")
+        raise InvalidContent(name, value, "a string")
     return value or None
 
 
-def _pairs(headers: Any) -> tuple[tuple[str, str | Secret], ...]:
+def _pairs(headers: Any, argument: str) -> tuple[tuple[str, str | Secret], ...]:
     items = headers.items() if isinstance(headers, Mapping) else headers or ()
+    if not isinstance(items, Iterable):
+        raise InvalidContent(argument, headers, "pairs of strings")
     pairs: list[tuple[str, str | Secret]] = []
     for item in items:
         if not (isinstance(item, tuple | list) and len(item) == 2):
-            raise InvalidContent("$.metadata", item, "pairs of strings")
+            raise InvalidContent(argument, item, "pairs of strings")
         name, value = item
         if value is None:  # a secret that pickle left behind
             continue
@@ -324,7 +350,7 @@ def _pairs(headers: Any) -> tuple[tuple[str, str | Secret], ...]:
 
             value = b64encode(value).decode("ascii")
         if not isinstance(name, str) or not isinstance(value, str) or not _is_token(name):
-            raise InvalidContent("$.metadata", name, "a header's name with a string")
+            raise InvalidContent(argument, name, "a header's name with a string")
         pairs.append((name, Secret(value) if name.lower() in _SECRET_HEADERS else value))
     return tuple(pairs)
 
@@ -335,4 +361,4 @@ def _is_token(name: str) -> bool:
     )
 
 
-_configured = Access()
+_configured, _key_was_empty = Access(), False

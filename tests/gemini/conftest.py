@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 import multiturn
+from gemini.asking import NAMES
 from gemini.token_server import Tokens
 from gemini.wire_server import Pause, WireServer, answers
 
@@ -36,3 +37,13 @@ def silent() -> Iterator[WireServer]:
     """A server of tokens that answers nobody."""
     with WireServer([Pause(60)]) as server:
         yield server
+
+
+@pytest.fixture
+def nothing_said(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Neither the environment nor ``configure()`` says how the server is reached."""
+    for name in NAMES:
+        monkeypatch.delenv(name, raising=False)
+    multiturn.configure()
+    yield
+    multiturn.configure()

@@ -9,56 +9,23 @@ import logging
 import pickle
 import traceback
 import weakref
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 import multiturn as genai
+from gemini.asking import asked, header
 from gemini.canned import Canned
 from gemini.wire_server import Reset, WireServer, answers, error, reply, whole
 from multiturn import InvalidContent, MissingKey, Retry, UsageError, access
-from multiturn.access import Access, Secret
+from multiturn.access import Access
 from multiturn.backends import gemini_address
 from multiturn.backends.gemini_backend import Gemini
 from multiturn.options import RequestOptions
 from ways import Way
 
 KEY = "AIzaSentinel-0123456789-abcdefghij"
-NAMES = [
-    "GEMINI_API_KEY",
-    "GOOGLE_API_KEY",
-    "GOOGLE_GENAI_USE_VERTEXAI",
-    "GOOGLE_GEMINI_BASE_URL",
-    "GOOGLE_VERTEX_BASE_URL",
-    "GOOGLE_CLOUD_PROJECT",
-    "GOOGLE_CLOUD_LOCATION",
-    "GOOGLE_APPLICATION_CREDENTIALS",
-]
-
-
-@pytest.fixture(autouse=True)
-def _nothing_said(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for name in NAMES:
-        monkeypatch.delenv(name, raising=False)
-    genai.configure()
-    yield
-    genai.configure()
-
-
-def asked(**said: Any) -> Any:
-    """Ask a model that follows what was said; return the request as it would be sent."""
-    client = Canned(json.dumps(reply()).encode())
-    genai.configure(**said, http_client=client)
-    genai.GenerativeModel("gemini-x").generate_content("Hi")
-    return client.requests[0]
-
-
-def header(request: Any, name: str) -> str | None:
-    found = [value for given, value in request.headers if given.lower() == name.lower()]
-    assert len(found) <= 1
-    value = found[0] if found else None
-    return value.reveal() if isinstance(value, Secret) else value
+pytestmark = pytest.mark.usefixtures("nothing_said")
 
 
 # -- keys ------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
-from multiturn.access import Access, Secret, configured, from_environment
+from multiturn.access import Access, Secret, configured, from_environment, key_was_empty
 from multiturn.backends import gemini, gemini_address, google_auth
 from multiturn.backends.gemini_reply import ReplyReader
 from multiturn.backends.redaction import redact
@@ -218,9 +218,10 @@ class MethodCall:
             return names_a_file and gemini_address.is_vertex(access)
         if names_a_file or gemini_address.is_vertex(access):
             return True
+        empty = "configure() was given an empty one; " if key_was_empty() else ""
         raise MissingKey(
             f"there is no API key for the Gemini API, which was to be asked for "
-            f"{self.request.model!r}: set GEMINI_API_KEY or call "
+            f"{self.request.model!r}: {empty}set GEMINI_API_KEY or call "
             "multiturn.configure(api_key=…); multiturn.GenerativeModel() without a name is "
             "the model embedded in this process and needs none"
         )
