@@ -5,8 +5,9 @@ And what one call says instead of its model, from which the answer to "how" is m
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 
 from multiturn.checks import unknown
 from multiturn.history import Path, empty_path
@@ -18,6 +19,31 @@ if TYPE_CHECKING:
     from multiturn.options import RequestOptionsLike
     from multiturn.retry import RetryRule
     from multiturn.safety import SafetySettingsLike
+
+T = TypeVar("T")
+
+
+class Tools(tuple[Object, ...]):
+    """Objects of the wire's Tool that nobody changes; what is made of them is made once."""
+
+    @cached_property
+    def _made(self) -> dict[Callable[..., Any], Any]:
+        return {}
+
+    def made(self, make: Callable[[Sequence[Object]], T]) -> T:
+        """Return what a pure function makes of all of them; not to be changed."""
+        if make not in self._made:
+            self._made[make] = make(self)
+        made: T = self._made[make]
+        return made
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Tools, (tuple(self),)
+
+
+def made_of(tools: Sequence[Object], make: Callable[[Sequence[Object]], T]) -> T:
+    """Return what a pure function makes of tools, from where it is kept if it is."""
+    return tools.made(make) if isinstance(tools, Tools) else make(tools)
 
 
 class Request(NamedTuple):

@@ -7,6 +7,7 @@ streamGenerateContent and countTokens) and its guide to thought signatures.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Literal, TypeAlias
 
@@ -17,7 +18,7 @@ from multiturn.errors import InvalidContent
 from multiturn.history import Fold
 from multiturn.messages.content import Content
 from multiturn.messages.message import Object
-from multiturn.request import Request
+from multiturn.request import Request, made_of
 
 # What the API's guide names for a function call that no Gemini model made: plain text
 # in the place of a signature, not base64.
@@ -77,8 +78,6 @@ def _members(request: Request, more: Object | None = None) -> bytes:
     cached = "cachedContent" in request.more or "cachedContent" in (more or {})
     if request.system_instruction is not None and not cached:
         members["systemInstruction"] = _system(request.system_instruction)
-    if request.tools and not cached:
-        members["tools"] = [_plain(tool) for tool in request.tools]
     if request.tool_config and not cached:
         members["toolConfig"] = _plain(request.tool_config)
     if request.safety_settings:
@@ -87,7 +86,12 @@ def _members(request: Request, more: Object | None = None) -> bytes:
         members["generationConfig"] = request.generation_config
     members.update(request.more)
     members.update(more or {})
-    return b"]," + _bytes(members, "$")[1:] if members else b"]}"
+    tools = made_of(request.tools, _tools) if request.tools and not cached else b""
+    return b"]%s,%s" % (tools, _bytes(members, "$")[1:]) if members else b"]%s}" % tools
+
+
+def _tools(tools: Sequence[Object]) -> bytes:
+    return b',"tools":' + _bytes([_plain(tool) for tool in tools], "$.tools")
 
 
 def count_body(request: Request) -> bytes:

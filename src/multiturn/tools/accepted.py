@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 from multiturn.errors import InvalidContent, UnknownName
-from multiturn.messages.message import Object
+from multiturn.messages.message import Object, copy_json
 from multiturn.messages.tool_messages import CallingMode, FunctionCallingConfig, ToolConfig
+from multiturn.request import Tools
 from multiturn.tools.function_library import ToolsLike, to_function_library
 
 CallingModeLike: TypeAlias = CallingMode | str | int
@@ -15,12 +16,12 @@ CallingConfigLike: TypeAlias = CallingModeLike | Mapping[str, Any] | FunctionCal
 ToolConfigLike: TypeAlias = ToolConfig | Mapping[str, Any] | CallingModeLike | None
 
 
-def tool_objects(tools: ToolsLike) -> tuple[Object, ...]:
+def tool_objects(tools: ToolsLike) -> Tools:
     """Return tools of any form as objects of the wire's Tool; empty ones are left out."""
     library = to_function_library(tools)
     if library is None:
-        return ()
-    return tuple(tool.json_object for tool in library.to_proto() if tool.json_object)
+        return Tools()
+    return Tools(copy_json(tool.json_object) for tool in library.to_proto() if tool.json_object)
 
 
 def tool_config_object(tool_config: ToolConfigLike) -> Object | None:

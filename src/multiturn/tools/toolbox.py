@@ -8,13 +8,14 @@ steps out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from multiturn.calls import Call, CallRules, result_part
 from multiturn.errors import ArgumentMismatch, InvalidContent, ToolError, UsageError
 from multiturn.messages.message import Object, copy_json
+from multiturn.request import made_of
 from multiturn.tools.async_values import is_async_function
 from multiturn.tools.calling import Calling, CallingOptions, Refusal, calling_of
 from multiturn.tools.functions import ToolFunction, functions_in
@@ -118,16 +119,11 @@ class Toolbox:
                     f"with injected={{{sorted(missing)[0]!r}: …}}"
                 )
 
-    def rules(self, tools: Iterable[Object]) -> CallRules:
+    def rules(self, tools: Sequence[Object]) -> CallRules:
         """Return what a turn may do about calls, given the tools the model is told of."""
-        declared = {
-            str(declaration.get("name"))
-            for tool in tools
-            for declaration in tool.get("functionDeclarations") or ()
-        }
         return CallRules(
             runnable=frozenset(self.functions),
-            declared=frozenset(declared | self.functions.keys()),
+            declared=made_of(tools, _declared_names) | self.functions.keys(),
             max_rounds=self.calling.max_rounds,
             on_limit=self.calling.on_round_limit,
         )
@@ -230,6 +226,16 @@ class Toolbox:
             "an earlier try of this call was interrupted, and whether it took effect is not known"
         )
         return result_part(call, _error("OutcomeUnknown", message))
+
+
+def _declared_names(tools: Sequence[Object]) -> frozenset[str]:
+    return frozenset(
+        [
+            str(declaration.get("name"))
+            for tool in tools
+            for declaration in tool.get("functionDeclarations") or ()
+        ]
+    )
 
 
 def _hook(
