@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -25,8 +25,8 @@ class Keeper(Protocol):
 
     cancel: Cancel
 
-    def asked(self, step: AskModel) -> None:
-        """Take note of what is asked, and of the reply that is about to arrive."""
+    def asked(self, step: AskModel) -> Callable[[Object], None]:
+        """Take note of what is asked; return what takes in the chunks of its reply."""
 
     def run_calls(self, step: RunCalls) -> list[Object] | None:
         """Run functions; return their results as parts, None if one waits for approval."""
@@ -70,12 +70,12 @@ def drive(steps: Steps, backend: Backend, keeper: Keeper) -> Iterator[Object]:
             outcome = failure = None
             try:
                 if isinstance(step, AskModel):
-                    keeper.asked(step)
+                    take = keeper.asked(step)
                     _require_go(cancel)
                     chunks: Any = backend.stream(clock.timed(step.request), cancel)
                     try:
                         for chunk in chunks:
-                            step.reply.add(chunk)
+                            take(chunk)
                             yield chunk
                             if cancel.reason is not None:
                                 break
@@ -109,12 +109,12 @@ async def drive_async(steps: Steps, backend: Backend, keeper: Keeper) -> AsyncIt
             outcome = failure = None
             try:
                 if isinstance(step, AskModel):
-                    keeper.asked(step)
+                    take = keeper.asked(step)
                     _require_go(cancel)
                     chunks: Any = backend.stream_async(clock.timed(step.request), cancel)
                     try:
                         async for chunk in chunks:
-                            step.reply.add(chunk)
+                            take(chunk)
                             yield chunk
                             if cancel.reason is not None:
                                 break

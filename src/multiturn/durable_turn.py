@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import random
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 from multiturn.calls import Call, calls_of
 from multiturn.durable_calls import CallNotes, noted
@@ -18,7 +18,7 @@ from multiturn.open_turn import OpenTurn
 from multiturn.recorded_overrides import overrides_object
 from multiturn.stored_session import StoredSession, row_of
 from multiturn.stores.errors import Conflict
-from multiturn.stores.protocol import SessionState, StoredTurn
+from multiturn.stores.protocol import Blobs, SessionState, StoredTurn
 from multiturn.stores.record import Record, recorded
 from multiturn.turn import AskModel, RunCalls, Steps, judged
 from multiturn.worker import result_of
@@ -26,11 +26,9 @@ from multiturn.worker import result_of
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-    from multiturn.backends import Backend
-    from multiturn.cancel import Cancel
     from multiturn.chat import ChatSession
     from multiturn.pending import PendingTurn
-    from multiturn.request import Overrides, Request
+    from multiturn.request import Overrides
 
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.001, 0.05
 # What has arrived is recorded no more often, and costs no more than this share of the time.
@@ -85,11 +83,12 @@ class DurableTurn(OpenTurn):
     def begin(self, session: ChatSession) -> Steps:
         """Lease the session, waiting for a turn of another process, then as ``OpenTurn``."""
         self._worker.catch_up()
-        lease, pauses = self._lease(session), self._pauses(session)
+        record, pauses = self._named(), None
         while True:
             try:
-                return self._begun(session, *lease())
+                return self._begun(session, *self._lease(session, record))
             except SessionBusy:
+                pauses = pauses or self._pauses(session)
                 if (pause := next(pauses, None)) is None:
                     raise
             time.sleep(pause)
@@ -98,33 +97,33 @@ class DurableTurn(OpenTurn):
         """The same without blocking the event loop."""
         import asyncio
 
-        lease, pauses = self._lease(session), self._pauses(session)
+        record, pauses = self._named(), None
         while True:
             try:
-                return self._begun(session, *await result_of(self._worker.submit(lease)))
+                lease = self._worker.submit(lambda: self._lease(session, record))
+                return self._begun(session, *await result_of(lease))
             except SessionBusy:
+                pauses = pauses or self._pauses(session)
                 if (pause := next(pauses, None)) is None:
                     raise
             await asyncio.sleep(pause)
 
-    def _lease(self, session: ChatSession) -> Callable[[], tuple[SessionState, Turn | None]]:
-        stored, attempt, record = self._stored, os.urandom(16).hex(), self._record()
-        self._attempt, self._held = attempt, stored.state._replace(attempt=attempt)
-        pending = self._pending
-        keeps = session._unfinished == "keep" and pending is None
+    def _named(self) -> Record:
+        """Give the attempt its name, and return what is known of it."""
+        self._attempt = os.urandom(16).hex()
+        return self._record()
 
-        def lease() -> tuple[SessionState, Turn | None]:
-            if keeps:
+    def _lease(self, session: ChatSession, record: Record) -> tuple[SessionState, Turn | None]:
+        stored, attempt, pending = self._stored, self._attempt, self._pending
+        if pending is not None:
+            from multiturn.stored_pending import begin_again
+
+            state = begin_again(stored, pending, attempt, record)
+        else:
+            if session._unfinished == "keep":
                 stored.keep_what_died()
-            if pending is not None:
-                from multiturn.stored_pending import begin_again
-
-                state = begin_again(stored, pending, attempt, record)
-            else:
-                state = stored.store.begin(stored.state, attempt, record)
-            return state, stored.head_of(state)
-
-        return lease
+            state = stored.store.begin(stored.state, attempt, record)
+        return state, stored.head_of(state)
 
     def _pauses(self, session: ChatSession) -> Iterator[float]:
         """Give the pauses after tries in vain, none if the session is not to wait."""
@@ -147,22 +146,16 @@ class DurableTurn(OpenTurn):
 
     # -- while it runs -------------------------------------------------------------------
 
-    def run(self, steps: Steps, backend: Backend) -> Iterator[Object]:
-        """Carry the steps out, and watch what the model says."""
-        return super().run(steps, _watched(backend, self))
-
-    def run_async(self, steps: Steps, backend: Backend) -> AsyncIterator[Object]:
-        """The same for an event loop."""
-        return super().run_async(steps, _watched(backend, self))
-
-    def asked(self, step: AskModel) -> None:
-        """Take note of what is asked, and of the reply that is about to arrive."""
+    def asked(self, step: AskModel) -> Callable[[Object], None]:
+        """Take note of what is asked; return what takes in the chunks of its reply."""
         super().asked(step)
         self._so_far, self._results = step.request.contents.more, {}
         self._next_note = self._asked_at + _NOTE_SECONDS
+        return self._arrived
 
-    def arrived(self) -> None:
-        """Now and then, record what there is."""
+    def _arrived(self, chunk: Object) -> None:
+        """Take a chunk in; now and then, record what there is."""
+        self.reply.add(chunk)
         now = time.monotonic()
         if now >= self._next_note:
             self._on_their_way = [self._note_later()]
@@ -203,41 +196,35 @@ class DurableTurn(OpenTurn):
     def save(self, contents: tuple[Content, ...]) -> None:
         """Commit the turn; it is durable when this returns."""
         if self.outcome == "open":
-            self._keep(contents, self._commit(contents)())
+            row, blobs = self._row_of(contents)
+            self._keep(contents, row, self._commit(row, blobs))
 
     async def save_async(self, contents: tuple[Content, ...]) -> None:
         """The same without blocking the event loop; a commit begun is never cancelled."""
         if self.outcome != "open":
             return
-        future = self._worker.submit(self._commit(contents))
+        row, blobs = self._row_of(contents)
+        future = self._worker.submit(lambda: self._commit(row, blobs))
         try:
             await result_of(future)
         finally:
             if future.done() and future.exception() is None:
-                self._keep(contents, future.result())
+                self._keep(contents, row, future.result())
 
-    def _commit(
-        self, contents: tuple[Content, ...]
-    ) -> Callable[[], tuple[StoredTurn, SessionState]]:
-        store, state = self._stored.store, self._held
+    def _row_of(self, contents: tuple[Content, ...]) -> tuple[StoredTurn, Blobs]:
         record = recorded({"contents": [c.json_object for c in contents], **self._told()})
-        row = self._row(record)
-        self._is_committing = True
+        row, self._is_committing = self._row(record), True
+        return row, record.blobs
 
-        def commit() -> tuple[StoredTurn, SessionState]:
-            return row, store.commit(state, [row], record.blobs)
-
-        return commit
+    def _commit(self, row: StoredTurn, blobs: Blobs) -> SessionState:
+        return self._stored.store.commit(self._held, [row], blobs)
 
     def _row(self, record: Record) -> StoredTurn:
         parent = self._entry.parent if self._entry else None
         number = parent.number + 1 if parent else 0
         return row_of(parent.id if parent else None, number, record)
 
-    def _keep(
-        self, contents: tuple[Content, ...], committed: tuple[StoredTurn, SessionState]
-    ) -> None:
-        row, state = committed
+    def _keep(self, contents: tuple[Content, ...], row: StoredTurn, state: SessionState) -> None:
         self._stored.become(state)
         assert self._session is not None
         assert self._entry is not None
@@ -282,6 +269,8 @@ class DurableTurn(OpenTurn):
         super().settle(outcome, error)
         if not self._attempt or self.process_id != os.getpid():
             return
+        if self._held.attempt != self._attempt:  # whether the store took note of it is not known
+            self._held = self._stored.state._replace(attempt=self._attempt)
         if self._turn is not None:
             self._worker.leases.pop(self._attempt, None)
             return
@@ -317,41 +306,9 @@ class DurableTurn(OpenTurn):
             members["received"] = received
         if error is not None:
             members["error"] = f"{type(error).__name__}: {error}"
-        return {**members, **self._told()}
+        return members | self._told()
 
     def _told(self) -> Object:
-        return {"attempt": self._attempt, **super()._told()}
-
-
-def _watched(backend: Backend, turn: DurableTurn) -> Any:
-    return _Watched(backend, turn)
-
-
-class _Watched:
-    """A backend that tells a turn when a chunk has been taken."""
-
-    def __init__(self, backend: Backend, turn: DurableTurn) -> None:
-        self._backend, self._turn = backend, turn
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._backend, name)
-
-    def stream(self, request: Request, cancel: Cancel) -> Iterator[Object]:
-        chunks = self._backend.stream(request, cancel)
-        try:
-            for chunk in chunks:
-                yield chunk
-                self._turn.arrived()
-        finally:
-            if isinstance(chunks, Generator):
-                chunks.close()
-
-    async def stream_async(self, request: Request, cancel: Cancel) -> AsyncIterator[Object]:
-        chunks = self._backend.stream_async(request, cancel)
-        try:
-            async for chunk in chunks:
-                yield chunk
-                self._turn.arrived()
-        finally:
-            if isinstance(chunks, AsyncGenerator):
-                await chunks.aclose()
+        told: Object = {"attempt": self._attempt}
+        # Before anybody was asked there is nothing more to tell.
+        return told | super()._told() if self._asked or self._rounds else told

@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 import weakref
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -145,10 +145,11 @@ class Exchange:
     def shown_as(self, response: object) -> None:
         """Take note of the reply that the user gets."""
 
-    def asked(self, step: AskModel) -> None:
-        """Take note of what is asked, and of the reply that is about to arrive."""
+    def asked(self, step: AskModel) -> Callable[[Object], None]:
+        """Take note of what is asked; return what takes in the chunks of its reply."""
         self.earlier_usages = self.usages
         self.reply = step.reply
+        return step.reply.add
 
     @property
     def usages(self) -> list[Object]:

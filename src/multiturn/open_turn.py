@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Callable
 from time import monotonic, time
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -186,7 +187,7 @@ class OpenTurn(Exchange):
         assert self._session is not None
         self._response = self._session._arriving = weakref.ref(response)
 
-    def asked(self, step: AskModel) -> None:
+    def asked(self, step: AskModel) -> Callable[[Object], None]:
         """Take note of what is asked, and when; asked again, it is the same round."""
         if self.reply.chunks:
             self.earlier_usages = self.usages
@@ -195,6 +196,7 @@ class OpenTurn(Exchange):
         self._asked, self.reply = step, step.reply
         step.reply.clock = monotonic
         self._asked_at = monotonic()
+        return step.reply.add
 
     def _end_round(self) -> None:
         """Keep what is told of a round, if one was asked for."""

@@ -225,7 +225,8 @@ class StoredSession:
 
     def become(self, state: SessionState) -> None:
         """Take in the row as a change of ours left it; what others erased, the next look sees."""
-        self.state = state._replace(erasures=self.state.erasures)
+        erasures = self.state.erasures
+        self.state = state if state.erasures == erasures else state._replace(erasures=erasures)
 
     def move(self, head: Turn | None, left: Sequence[Turn] = ()) -> None:
         """Point the session at another turn."""
