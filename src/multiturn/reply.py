@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
+from typing import SupportsIndex
 
 from multiturn.errors import MalformedReply, shown
 from multiturn.messages.message import Object
 
 # Members of a candidate whose lists grow from chunk to chunk.
 _GROWING_LISTS = ("topCandidates", "chosenCandidates")
+_NO_OBJECT: Object = {}
 
 
 class Reply:
@@ -47,9 +49,11 @@ class Reply:
             for name, value in chunk.items():
                 if name == "candidates":
                     for candidate in value or ():
-                        self._add_candidate(candidate)
+                        index = candidate.get("index") or 0
+                        answer = self._candidates.get(index) if type(index) is int else None
+                        (answer or self._begun(index)).add(candidate)
                 elif name == "usageMetadata" and isinstance(value, dict):
-                    self._object[name] = {**self._object.get(name, {}), **value}
+                    self._object[name] = self._object.get(name, _NO_OBJECT) | value
                 elif value is not None:
                     self._object[name] = value
         except (AttributeError, TypeError) as error:
@@ -59,16 +63,15 @@ class Reply:
         finally:
             self.chunks += 1  # last: what another thread reads meanwhile is not the whole
 
-    def _add_candidate(self, candidate: Object) -> None:
-        index = candidate.get("index") or 0
-        if type(index) is not int:
-            index = operator.index(index)
+    def _begun(self, index: SupportsIndex) -> _Answer:
+        """Return the answer of an index that was not met before, or is of another type."""
+        index = operator.index(index)
         answer = self._candidates.get(index)
         if answer is None:
             answer = self._candidates[index] = _Answer()
             if self.clock is not None and not self.first_at:
                 self.first_at = self.clock()
-        answer.add(candidate)
+        return answer
 
     @property
     def usage(self) -> Object:
@@ -141,7 +144,7 @@ class _Answer:
         if text is None or len(part) > (1 if thought is None else 2):
             self._close_text()
             self.parts.append(part)
-        elif self.pieces is not None and bool(thought) == bool(self.thought):
+        elif self.pieces is not None and (not thought) is (not self.thought):
             self.pieces.append(text)
         elif text:
             self._close_text()

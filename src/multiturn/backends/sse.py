@@ -74,10 +74,11 @@ class SseDecoder:
     def _take(self, lines: list[bytes], events: list[bytes]) -> None:
         event = self._event
         for line in lines:
-            if line[:6] == b"data: ":
-                event.append(line[6:])
-            elif line:
-                self._take_other(line)
+            if line:
+                if line[:6] == b"data: ":
+                    event.append(line[6:])
+                else:
+                    self._take_other(line)
             elif event:
                 events.append(event[0] if len(event) == 1 else b"\n".join(event))
                 event.clear()

@@ -18,8 +18,9 @@ _SHAPES = bytes(
     ord("0") if byte in b"0123456789+" else ord("e") if byte in b"eE" else ord(".")
     for byte in range(256)
 )
-# What a number beyond all doubles has one of: an exponent, or hundreds of digits.
-_EXPONENT, _DIGITS = b"0e0", b"0" * 64
+# What a number beyond all doubles has one of: three digits of exponent (or a sign and two),
+# or, with a smaller one, hundreds before it.
+_EXPONENT, _DIGITS = b"0e000", b"0" * 64
 
 
 def compact_encoder(*, allow_nan: bool = False) -> Callable[[Any], Iterable[str]]:
