@@ -12,6 +12,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from multiturn import history
 from multiturn.history import Path, Turn, empty_path, head_from, path_of, turns_of
 from multiturn.messages.content import Content
 
@@ -237,7 +238,7 @@ def test_an_encoder_that_fails_spoils_nothing() -> None:
 def test_an_interrupt_at_any_line_of_encoding_spoils_nothing() -> None:
     n = 0
     fold = Joined()
-    works = (Path.folded, Path._grown, Path._stepped_on)
+    works = (Path.folded, Path._grown, history._stepped)
     while True:
         n += 1
         path = turn(turn(None, "a"), "b").path.plus(content("x"))

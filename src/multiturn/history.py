@@ -45,6 +45,8 @@ Outcome: TypeAlias = Literal[
 # object, or what reads such an object.
 Told: TypeAlias = "tuple[Any, ...] | Object | Callable[[], Object | None] | None"
 S = TypeVar("S")
+_Ahead: TypeAlias = "tuple[int, Sequence[Content], Sequence[bytes], Sequence[S]]"
+_NOTHING_AHEAD: _Ahead[Any] = 0, (), (), ()
 
 # A request with fewer bytes is sent as one copy.
 _COPIED_BYTES = 32_768
@@ -81,8 +83,8 @@ class _Folded(Generic[S]):
         buffer: The bytes of all contents so far.
         ends: Where each content ends in it.
         states: The state behind each content.
-        ahead: By index, what was sent behind the last of them, the state before it, and
-            what it gave: most often it becomes the next turn, and is not encoded again.
+        ahead: What was sent behind them, from which index on, and what each gave: most
+            often it becomes the next turn, and is not encoded again.
     """
 
     __slots__ = ("ahead", "buffer", "ends", "states")
@@ -91,7 +93,7 @@ class _Folded(Generic[S]):
         self.buffer = bytearray()
         self.ends: list[int] = []
         self.states: list[S] = []
-        self.ahead: dict[int, tuple[Content, S, bytes, S]] = {}
+        self.ahead: _Ahead[S] = _NOTHING_AHEAD
 
 
 class Branch:
@@ -211,13 +213,16 @@ class Path(Sequence[Content]):
         """
         end = self._end
         if not end:
-            return self._stepped_on(fold, fold.start, None)
+            pieces, states = _stepped(fold, fold.start, self._more, 0)
+            return [*pieces], states[-1] if states else fold.start
         with self._branch.lock:
             known = self._grown(fold)
             size, buffer = known.ends[end - 1], known.buffer
             said = memoryview(buffer)[:size] if size > _COPIED_BYTES else bytes(buffer[:size])
-            more, state = self._stepped_on(fold, known.states[end - 1], known)
-        return [said, *more], state
+            pieces, states = _stepped(fold, known.states[end - 1], self._more, end, known.ahead)
+            if len(known.ends) == end:
+                known.ahead = end, self._more, pieces, states
+        return [said, *pieces], states[-1] if states else known.states[end - 1]
 
     def _grown(self, fold: Fold[S]) -> _Folded[S]:
         """Return what the branch keeps of a fold, up to here; the caller holds its lock."""
@@ -230,40 +235,16 @@ class Path(Sequence[Content]):
             return known
         del states[index:]  # what an interrupted call left
         state = states[-1] if states else fold.start
-        size = known_size = ends[-1] if ends else 0
-        pieces, new_ends, new_states = [], [], []
-        for content in branch.contents[index : self._end]:
-            piece, state = _stepped(fold, state, content, index, known.ahead)
-            index, size = index + 1, size + len(piece)
-            pieces.append(piece)
-            new_ends.append(size)
-            new_states.append(state)
-        known.buffer = _longer(known.buffer, known_size, b"".join(pieces))
-        states += new_states
-        ends += new_ends
+        size = ends[-1] if ends else 0
+        pieces, behind = _stepped(
+            fold, state, branch.contents[index : self._end], index, known.ahead
+        )
+        known.buffer = _longer(known.buffer, size, b"".join(pieces))
+        states += behind
+        for piece in pieces:
+            size += len(piece)
+            ends.append(size)
         return known
-
-    def _stepped_on(
-        self, fold: Fold[S], state: S, known: _Folded[S] | None
-    ) -> tuple[list[bytes | memoryview], S]:
-        """Return what the contents behind the branch add, and the state behind all.
-
-        Args:
-            fold: As in ``folded``.
-            state: The state behind the branch.
-            known: What the branch keeps; the caller holds its lock.  None keeps nothing.
-        """
-        before = known.ahead if known is not None else {}
-        pieces: list[bytes | memoryview] = []
-        ahead: dict[int, tuple[Content, S, bytes, S]] = {}
-        for index, content in enumerate(self._more, self._end):
-            piece, behind = _stepped(fold, state, content, index, before)
-            ahead[index] = content, state, piece, behind
-            pieces.append(piece)
-            state = behind
-        if known is not None and len(known.ends) == self._end:
-            known.ahead = ahead
-        return pieces, state
 
     @overload
     def __getitem__(self, index: int) -> Content: ...
@@ -295,15 +276,24 @@ _EMPTY = Path(Branch(), 0)
 def _stepped(
     fold: Fold[S],
     state: S,
-    content: Content,
+    contents: Sequence[Content],
     index: int,
-    ahead: dict[int, tuple[Content, S, bytes, S]],
-) -> tuple[bytes, S]:
-    """Step over a content, unless that was done ahead."""
-    made = ahead.get(index)
-    if made is not None and made[0] is content and made[1] == state:
-        return made[2], made[3]
-    return fold.step(state, content, index)
+    ahead: _Ahead[S] = _NOTHING_AHEAD,
+) -> tuple[list[bytes], list[S]]:
+    """Return what contents add, and the state behind each; over what was ahead we stepped then."""
+    pieces: list[bytes] = []
+    states: list[S] = []
+    if ahead[0] == index:
+        for content, known, piece, behind in zip(contents, *ahead[1:], strict=False):
+            if content is not known:
+                break
+            pieces.append(piece)
+            states.append(behind)
+    for content in contents[len(pieces) :]:
+        piece, state = fold.step(states[-1] if states else state, content, index + len(pieces))
+        pieces.append(piece)
+        states.append(state)
+    return pieces, states
 
 
 def _longer(buffer: bytearray, size: int, piece: bytes) -> bytearray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
+from multiturn.backends import is_backend
 from multiturn.config import GenerationConfigLike, merged_config
 from multiturn.errors import InvalidContent, safe_repr
 from multiturn.exchange import Exchange
@@ -72,11 +73,13 @@ class GenerativeModel:
         request_options: RequestOptionsLike = None,
         api_key: str | None = None,
     ) -> None:
+        from multiturn.options import rule_of
+
         if api_key is not None:
             request_options = {**(request_options or {}), "api_key": api_key}
         if model_name is not None and not isinstance(model_name, str):
-            if not isinstance(model_name, Sequence):
-                raise InvalidContent("$.model_name", model_name, "a name, a list of names, or None")
+            if not isinstance(model_name, Sequence) or isinstance(model_name, bytes):
+                raise InvalidContent("model_name", model_name, "a name, a list of names, or None")
             from multiturn.fallback import fallback_for
 
             backend, model_name = fallback_for(model_name, backend)
@@ -84,11 +87,13 @@ class GenerativeModel:
             from multiturn.backends.registry import require_known
 
             require_known(model_name)
+        if backend is not None and not is_backend(backend):
+            raise InvalidContent("backend", backend, "a backend, as EmbeddedBackend(), or None")
         self._name = model_name
         self._backend = backend
         self._found: tuple[Backend, str] | None = None
         defaults = Overrides(request_options=request_options)
-        self._retry = defaults.retry(_retry_rule(retry))
+        self._retry = defaults.retry(rule_of("retry", retry))
         self._timeout_seconds, self._access = defaults.timeout_seconds, defaults.access({})
         self._safety_settings = Overrides(safety_settings=safety_settings).safety(())
         self._generation_config = merged_config(generation_config)
@@ -186,18 +191,18 @@ class GenerativeModel:
 
             tools = tools if overrides.tools is None else tool_objects(overrides.tools)
             tool_config = tool_config_object(overrides.tool_config) or tool_config
-        return Request(
-            model=self.model_name,
-            contents=contents,
-            system_instruction=self._system_instruction,
-            generation_config=config,
-            safety_settings=overrides.safety(self._safety_settings),
-            tools=tools,
-            tool_config=tool_config,
-            timeout_seconds=overrides.timeout_seconds or self._timeout_seconds,
-            stream=stream,
-            more={"cachedContent": self._cached_content} if self._cached_content else {},
-            options=overrides.access(self._access),
+        return Request(  # in the order of its members: by name takes twice the time
+            self.model_name,
+            contents,
+            self._system_instruction,
+            config,
+            overrides.safety(self._safety_settings),
+            tools,
+            tool_config,
+            overrides.timeout_seconds or self._timeout_seconds,
+            stream,
+            {"cachedContent": self._cached_content} if self._cached_content else {},
+            overrides.access(self._access),
         )
 
     def tools_for(self, overrides: Overrides) -> Any:
@@ -387,13 +392,3 @@ class GenerativeModel:
         return f"genai.GenerativeModel({shown}\n)"
 
     __str__ = __repr__
-
-
-def _retry_rule(retry: Retry | Literal[False] | None) -> RetryRule:
-    if retry is None:
-        from multiturn.retry import Retry
-
-        return Retry()
-    from multiturn.options import rule_of
-
-    return rule_of("retry", retry)
