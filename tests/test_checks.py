@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,18 @@ import pytest
 from multiturn import (
     ChatSession,
     EmbeddedBackend,
+    FallbackBackend,
     GenerativeModel,
     InvalidContent,
     McpTools,
     MemoryStore,
+    OpenAIBackend,
     Retry,
     SQLiteStore,
+    caching,
+    delete_file,
+    embed_content,
+    types,
 )
 from multiturn.testing import ScriptedBackend
 from ways import Way, conversation
@@ -175,3 +182,53 @@ def test_a_model_without_retries_asks_once() -> None:
 
 def test_an_embedded_backend_without_a_name_has_the_default_model() -> None:
     assert "smollm2" == GenerativeModel(backend=EmbeddedBackend(threads=1)).model_name
+
+
+@pytest.mark.parametrize("backend", [3, "gemini", EmbeddedBackend])
+def test_what_cannot_be_asked_is_no_backend(backend: Any) -> None:
+    with pytest.raises(InvalidContent, match=r"^backend is .*EmbeddedBackend\(\), or None"):
+        GenerativeModel(backend=backend)
+
+
+@pytest.mark.parametrize("model", ["gemini-pro", 3, None])
+async def test_what_is_no_model_is_refused_before_anything_is_sent(way: Way, model: Any) -> None:
+    chat = ChatSession(model)
+    with pytest.raises(InvalidContent, match=r"^chat\.model is .*genai\.GenerativeModel\("):
+        await way.send(chat, "Hi")
+    assert [] == chat.history
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: GenerativeModel(b"gemini-pro"), "model_name is b'gemini-pro'; expected a name"),
+        (lambda: FallbackBackend(3), "models is 3; expected a list"),
+        (lambda: FallbackBackend("smollm2"), "models is 'smollm2'; expected a list"),
+        (lambda: FallbackBackend(["smollm2", 3]), "models[1] is 3; expected a model's name, or"),
+        (lambda: FallbackBackend([("x", "y")]), "models[0] is ('x', 'y'); expected a model's"),
+        (lambda: OpenAIBackend("x"), "base_url is 'x'; expected an http:// or https:// URL"),
+        (lambda: OpenAIBackend("http://h:99999"), "base_url is 'http://h:99999'; expected"),
+        (lambda: OpenAIBackend("http://h", headers=3), "headers is 3; expected pairs"),
+        (lambda: OpenAIBackend("http://h", headers={"a": 3}), "headers is 'a'; expected"),
+        (lambda: OpenAIBackend("http://h", more=3), "more is 3; expected members"),
+        (lambda: OpenAIBackend("http://h", unsendable="x"), "unsendable is 'x'; expected 'raise'"),
+        (lambda: delete_file(3), "name is 3; expected a file's name"),
+        (lambda: caching.CachedContent.get(3), "name is 3; expected a name as 'cached"),
+        (lambda: embed_content(3, "Hi"), "model is 3; expected a model's name"),
+        (
+            lambda: embed_content("models/x", "Hi", output_dimensionality=1.5),
+            "output_dimensionality is 1.5; expected a whole number, at least 0",
+        ),
+        (lambda: types.Tool(function_declarations=3), "function_declarations is 3; expected a"),
+        (lambda: MemoryStore().sessions(prefix=3), "prefix is 3; expected a string"),
+        (lambda: MemoryStore().search("x", limit=0), "limit is 0; expected a whole number"),
+        (lambda: MemoryStore().prune(older_than_seconds=-1), "older_than_seconds is -1; expected"),
+        (lambda: MemoryStore().prune(before=1e12), "before is 1000000000000.0; expected seconds"),
+        (lambda: MemoryStore().prune(), "before and older_than_seconds is (None, None); expected"),
+    ],
+)
+def test_what_is_wrong_is_told_by_the_name_that_was_written(
+    make: Callable[[], object], said: str
+) -> None:
+    with pytest.raises(InvalidContent, match="^" + re.escape(said)):
+        make()

@@ -72,7 +72,7 @@ class CachedContent:
 
         if display_name and len(display_name) > _NAME_CHARACTERS:
             raise InvalidContent(
-                "$.display_name", display_name, f"at most {_NAME_CHARACTERS} characters"
+                "display_name", display_name, f"at most {_NAME_CHARACTERS} characters"
             )
         listed = [content.json_object for content in to_contents(contents, path="$.contents")]
         if listed and not listed[-1].get("role"):
@@ -99,6 +99,8 @@ class CachedContent:
         """Look one up."""
         from multiturn.backends.gemini_service import ask
 
+        if not isinstance(name, str) or not name:
+            raise InvalidContent("name", name, "a name as 'cachedContents/my-cache'")
         full = name if name.startswith("cachedContents/") else f"cachedContents/{name}"
         return cls._of(ask("GET", full))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
 
+from multiturn.checks import whole
 from multiturn.errors import InvalidContent, MalformedReply, UnknownName
 from multiturn.messages import resources
 from multiturn.messages.bodies import TaskType
@@ -104,14 +105,13 @@ class _Asked:
         title: str | None,
         output_dimensionality: int | None,
     ) -> None:
-        self._model = make_model_name(model)
+        self._model = make_model_name(model, "model")
         task = None if not task_type else to_task_type(task_type)
         if title and task is not TaskType.RETRIEVAL_DOCUMENT:
             raise InvalidContent(
-                "$.task_type", task_type, "'retrieval_document', since a title is given"
+                "task_type", task_type, "'retrieval_document', since a title is given"
             )
-        if output_dimensionality is not None and output_dimensionality < 0:
-            raise InvalidContent("$.output_dimensionality", output_dimensionality, "0 or more")
+        whole("output_dimensionality", output_dimensionality, 0, or_none=True)
         self._members: Object = {"model": self._model}
         if task is not None:
             self._members["taskType"] = task.wire

@@ -6,11 +6,12 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import aclosing, closing
 from typing import Any
 
-from multiturn.backends import Backend
+from multiturn.backends import Backend, is_backend
 from multiturn.cancel import Cancel
 from multiturn.errors import (
     BackendError,
     ConnectionFailed,
+    InvalidContent,
     MissingKey,
     MultiturnError,
     StatusError,
@@ -23,6 +24,7 @@ from multiturn.request import Request
 # Statuses with which a server says that it is down, overloaded, or will not answer this
 # account for now: 402 is an empty purse, 429 a quota.
 _UNAVAILABLE = (402, 408, 429)
+_FORMS = "a model's name, or a pair of a backend and the name by which it knows the model"
 
 
 class FallbackBackend:
@@ -41,8 +43,13 @@ class FallbackBackend:
     name = "fallback"
 
     def __init__(self, models: Sequence[str | tuple[Backend, str]]) -> None:
+        if not isinstance(models, Sequence) or isinstance(models, str | bytes):
+            raise InvalidContent("models", models, "a list")
         if not models:
             raise UsageError("the list of models is empty; name at least one")
+        for index, model in enumerate(models):
+            if not isinstance(model, str) and not _is_pair(model):
+                raise InvalidContent(f"models[{index}]", model, _FORMS)
         self.models = tuple(models)
 
     def __repr__(self) -> str:
@@ -110,6 +117,11 @@ class FallbackBackend:
                     raise
                 failed.append((watch.name, error))
         raise _last(failed)
+
+
+def _is_pair(model: Any) -> bool:
+    is_pair = isinstance(model, tuple) and len(model) == 2
+    return is_pair and is_backend(model[0]) and isinstance(model[1], str)
 
 
 class _Watch:

@@ -55,18 +55,18 @@ def upload_file(
     """
     if not isinstance(path, str | os.PathLike):
         if not hasattr(path, "seek"):
-            raise InvalidContent("$.path", path, "a path, or a binary file-like object")
+            raise InvalidContent("path", path, "a path, or a binary file-like object")
         if mime_type is None:
             raise InvalidContent(
-                "$.mime_type", None, "a type as 'image/png': a file-like object does not have one"
+                "mime_type", None, "a type as 'image/png': a file-like object does not have one"
             )
         return _uploaded(path, mime_type, name, display_name, resumable, progress, request_options)
     local = Path(os.fspath(path))
     if not local.is_file():
-        raise InvalidContent("$.path", str(local), "a regular file that exists")
+        raise InvalidContent("path", str(local), "a regular file that exists")
     kind = mime_type or _MIME_TYPES.get(local.suffix.lower()) or mimetypes.guess_type(local)[0]
     if kind is None:
-        raise InvalidContent("$.path", str(local), "a path with a known ending, or mime_type=…")
+        raise InvalidContent("path", str(local), "a path with a known ending, or mime_type=…")
     display_name = local.name if display_name is None else display_name
     with local.open("rb") as source:
         return _uploaded(source, kind, name, display_name, resumable, progress, request_options)
@@ -100,13 +100,13 @@ def delete_file(
     """Have the server forget a file."""
     from multiturn.backends.gemini_service import ask
 
-    full = _full_name(name if isinstance(name, str) else name.name)
+    full = _full_name(getattr(name, "name", name))
     ask("DELETE", full, options=request_options)
 
 
-def _full_name(name: str) -> str:
+def _full_name(name: Any) -> str:
     if not isinstance(name, str) or not name:
-        raise InvalidContent("$.name", name, "a file's name as 'files/my-file'")
+        raise InvalidContent("name", name, "a file's name as 'files/my-file'")
     return name if "/" in name else f"files/{name}"
 
 
@@ -202,7 +202,7 @@ class _Upload:
         self._source.seek(self._start + self._sent_bytes)
         piece = self._source.read(count)
         if len(piece) != count:
-            raise InvalidContent("$.path", f"{len(piece)} bytes", f"{count} bytes: it has shrunk")
+            raise InvalidContent("path", f"{len(piece)} bytes", f"{count} bytes: it has shrunk")
         command = "upload, finalize" if count == rest else "upload"
         said = (
             ("X-Goog-Upload-Command", command),

@@ -34,7 +34,7 @@ def get_base_model(
 
     full = make_model_name(name)
     if not full.startswith("models/"):
-        raise InvalidContent("$.name", full, "a name that begins with 'models/'")
+        raise InvalidContent("name", full, "a name that begins with 'models/'")
     return Model.from_object(ask("GET", full, options=request_options))
 
 

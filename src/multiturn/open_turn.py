@@ -116,8 +116,9 @@ class OpenTurn(Exchange):
         made = self._made
         if made is None or made[0] is not session.model or made[1] is not parent:
             model, overrides = session.model, self._overrides
-            if model is None or isinstance(model, str):
-                raise InvalidContent("chat.model", model, f"genai.GenerativeModel({model!r})")
+            if not hasattr(model, "request"):
+                name = repr(model) if isinstance(model, str) else ""
+                raise InvalidContent("chat.model", model, f"genai.GenerativeModel({name})")
             contents = path_of(parent, self._said)
             request = model.request(contents, overrides, stream=self._stream)
             _require_one_answer(request)

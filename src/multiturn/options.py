@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 from multiturn.checks import LONGEST_SECONDS, seconds
 from multiturn.errors import InvalidContent, UnknownName
-from multiturn.retry import NO_RETRY, RetryRule
+from multiturn.retry import NO_RETRY, Retry, RetryRule
 
 # How the server is reached, for backends that have one.
 _ACCESS_NAMES = (
@@ -89,7 +89,9 @@ def retry_of(options: RequestOptionsLike, default: RetryRule) -> RetryRule:
 
 
 def rule_of(name: str, retry: Any) -> RetryRule:
-    """Return when to make a request again, in any form but None; ``name`` is the argument's."""
+    """Return when to make a request again, as ``retry_of``; ``name`` is the argument's."""
+    if retry is None:
+        return Retry()
     if retry is False:
         return NO_RETRY
     if callable(getattr(retry, "pause_seconds", None)):

@@ -12,6 +12,12 @@ if TYPE_CHECKING:
     from multiturn.request import Request
 
 
+def is_backend(value: object) -> bool:
+    """Whether something can be asked, at least in one of the two ways; a class cannot."""
+    has_a_way = hasattr(value, "stream") or hasattr(value, "stream_async")
+    return has_a_way and not isinstance(value, type)
+
+
 @runtime_checkable
 class Backend(Protocol):
     """Something that answers requests, shared by any number of sessions and threads.

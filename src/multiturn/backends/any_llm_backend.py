@@ -23,7 +23,8 @@ from multiturn.backends.openai_errors import error_in
 from multiturn.backends.openai_reply import ReplyReader
 from multiturn.backends.redaction import redact
 from multiturn.cancel import Cancel
-from multiturn.errors import BackendError, UsageError
+from multiturn.checks import one_of
+from multiturn.errors import BackendError, InvalidContent, UsageError
 from multiturn.google_errors import MethodNotImplemented, as_google
 from multiturn.http import TOTAL_SECONDS
 from multiturn.messages.message import Object
@@ -63,6 +64,9 @@ class AnyLlmBackend:
         unsendable: Unsendable = "raise",
         more: Mapping[str, Any] | None = None,
     ) -> None:
+        one_of("unsendable", unsendable, ("raise", "note"))
+        if more is not None and not isinstance(more, Mapping):
+            raise InvalidContent("more", more, "arguments of any-llm by name")
         self._access = Access(api_key=api_key, endpoint=base_url)
         self._style = Style(unsendable=unsendable)
         self._more = dict(more or {})

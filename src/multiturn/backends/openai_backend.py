@@ -14,6 +14,7 @@ from multiturn.backends.openai_reply import ReplyReader
 from multiturn.backends.providers import PROVIDERS, base_url_of, key_of
 from multiturn.backends.wire_json import parsed
 from multiturn.cancel import Cancel
+from multiturn.checks import one_of
 from multiturn.errors import InvalidContent, MalformedReply, MissingKey, UsageError
 from multiturn.google_errors import MethodNotImplemented
 from multiturn.http import TOTAL_SECONDS, Body, HttpHead
@@ -65,15 +66,10 @@ class OpenAIBackend:
         send_reasoning: bool = False,
         more: Mapping[str, Any] | None = None,
     ) -> None:
-        if not isinstance(base_url, str):
-            raise InvalidContent("$.base_url", base_url, "an http:// or https:// URL")
-        if unsendable not in ("raise", "note"):
-            raise InvalidContent("$.unsendable", unsendable, '"raise" or "note"')
-        if "@" in base_url:
-            raise InvalidContent(
-                "$.base_url", "an address with a login (not shown)", "api_key or headers for it"
-            )
-        split(base_url)
+        _require_address(base_url)
+        one_of("unsendable", unsendable, ("raise", "note"))
+        if more is not None and not isinstance(more, Mapping):
+            raise InvalidContent("more", more, "members of a request by name")
         self.name = name
         self._access = Access(
             api_key=api_key, endpoint=base_url, headers=headers, http_client=http_client
@@ -260,3 +256,17 @@ def backend_named(name: str) -> OpenAIBackend:
     if place not in _named:
         _named[place] = OpenAIBackend(place[1], name=name)
     return _named[place]
+
+
+def _require_address(base_url: object) -> None:
+    """Refuse what is no address; a login in one is not shown."""
+    expected = "an http:// or https:// URL"
+    if not isinstance(base_url, str):
+        raise InvalidContent("base_url", base_url, expected)
+    if "@" in base_url:
+        login = "an address with a login (not shown)"
+        raise InvalidContent("base_url", login, "api_key or headers for it")
+    try:
+        split(base_url)
+    except InvalidContent as error:
+        raise InvalidContent("base_url", error.value, expected) from None

@@ -33,7 +33,7 @@ def as_http_client(client: Any) -> HttpClient:
         return client  # type: ignore[no-any-return]
     if hasattr(client, "build_request") and hasattr(client, "send"):
         return Httpx(client)
-    raise InvalidContent("$.http_client", client, "a multiturn.http.HttpClient, or one of httpx")
+    raise InvalidContent("http_client", client, "a multiturn.http.HttpClient, or one of httpx")
 
 
 class Httpx:

@@ -315,14 +315,14 @@ def require_store(store: object) -> None:
     """Raise InvalidContent unless something is a store; a path is none."""
     if isinstance(store, type) or not callable(getattr(store, "begin", None)):
         path = str(store) if isinstance(store, str | os.PathLike) else "chats.db"
-        raise InvalidContent("$.store", store, f"a store, as SQLiteStore({path!r})")
+        raise InvalidContent("store", store, f"a store, as SQLiteStore({path!r})")
 
 
 def require_name(name: object) -> str:
     """Return a session's name; raise InvalidContent unless it can be one."""
     expected = f"a name of 1 to {_NAME_CHARACTERS} printable characters, as 'ada/planning'"
     if not isinstance(name, str) or not 1 <= len(name) <= _NAME_CHARACTERS:
-        raise InvalidContent("$.session", name, expected)
+        raise InvalidContent("session", name, expected)
     if not name.isprintable() or name != name.strip():
-        raise InvalidContent("$.session", name, expected)
+        raise InvalidContent("session", name, expected)
     return name

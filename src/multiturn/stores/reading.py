@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any
 
+from multiturn.checks import whole
 from multiturn.errors import InvalidContent
 from multiturn.stores.holder import lives
 from multiturn.stores.protocol import Found, SessionState, StoredAttempt, StoredTurn, require_name
@@ -94,9 +95,8 @@ class SqlReader(ABC):
     def search(self, query: str, prefix: str = "", limit: int = 20) -> list[Found]:
         """Return the messages in which all words of a query occur, newest first."""
         if not isinstance(query, str):
-            raise InvalidContent("$.query", query, "a string")
-        if not isinstance(limit, int) or limit < 1:
-            raise InvalidContent("$.limit", limit, "a number of messages, at least 1")
+            raise InvalidContent("query", query, "a string")
+        whole("limit", limit)
         return search(self, query, prefix, limit)
 
     # -- turns ---------------------------------------------------------------------------

@@ -51,17 +51,18 @@ def _delete_session(execute: Any, key: int, version: int, attempt: str) -> bool:
 
 def moment(before: float | None, older_than_seconds: float | None) -> float:
     """Return the moment, in seconds since 1970, that both ways of saying it mean."""
-    given = {"before": before, "older_than_seconds": older_than_seconds}
-    values = [value for value in given.values() if value is not None]
-    if len(values) != 1 or isinstance(values[0], bool) or not isinstance(values[0], int | float):
-        expected = "one of before=seconds since 1970 and older_than_seconds=seconds"
-        raise InvalidContent("$", given, expected)
+    if (before is None) == (older_than_seconds is None):
+        both = "before and older_than_seconds"
+        raise InvalidContent(both, (before, older_than_seconds), "one of them")
+    value: Any = older_than_seconds if before is None else before
     # What lies ahead would delete sessions that were changed a moment ago: a slip.
-    now, value = time.time(), values[0]
-    if not math.isfinite(value) or value < 0 or (before is not None and value > now):
-        expected = "a number of seconds, at least 0; before= is no later than now"
-        raise InvalidContent("$", given, expected)
-    return float(before) if before is not None else now - value
+    now, is_number = time.time(), isinstance(value, int | float) and not isinstance(value, bool)
+    longest = now if before is not None else math.inf
+    if not is_number or not math.isfinite(value) or not 0 <= value <= longest:
+        if before is None:
+            raise InvalidContent("older_than_seconds", value, "seconds, at least 0")
+        raise InvalidContent("before", value, "seconds since 1970, not later than now")
+    return float(value) if before is not None else now - value
 
 
 def prune(store: SqlReader, before: float, prefix: str) -> int:

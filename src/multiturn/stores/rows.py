@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from multiturn.errors import InvalidContent
 from multiturn.stores.protocol import SessionState, StoredAttempt, StoredTurn
 
 SESSION = """
@@ -35,6 +36,8 @@ def hex_of(value: bytes | None) -> str:
 
 def names_from(prefix: str) -> tuple[str, str]:
     """Return the first name that begins so, and the first after those that do."""
+    if not isinstance(prefix, str):
+        raise InvalidContent("prefix", prefix, "a string with which names of sessions begin")
     return prefix, prefix + "\U0010ffff"
 
 

@@ -64,10 +64,10 @@ class Tool:
         code_execution: CodeExecution | Mapping[str, Any] | None = None,
         **server_tools: Any,
     ) -> None:
-        path = "$.function_declarations"
+        path = "function_declarations"
         self._declarations = [
             to_declaration(given, f"{path}[{i}]")
-            for i, given in enumerate(function_declarations or ())
+            for i, given in enumerate(_iterable(path, function_declarations))
         ]
         self._by_name = _by_name(self._declarations)
         self._search = (
@@ -157,6 +157,12 @@ def to_function_library(lib: ToolsLike) -> FunctionLibrary | None:
     if lib is None or isinstance(lib, FunctionLibrary):
         return lib
     return FunctionLibrary(tools=lib)
+
+
+def _iterable(path: str, given: Any) -> Iterable[Any]:
+    if given is not None and (isinstance(given, str | Mapping) or not isinstance(given, Iterable)):
+        raise InvalidContent(path, given, "a list of functions and declarations")
+    return given or ()
 
 
 def _by_name(declarations: Iterable[Declaration]) -> dict[str, Declaration]:

@@ -38,7 +38,7 @@ def to_optional_ttl(ttl: TTLTypes | None) -> TTL | None:
         return ttl
     if isinstance(ttl, int) and not isinstance(ttl, bool):
         return {"seconds": ttl, "nanos": 0}
-    raise InvalidContent("$.ttl", ttl, "a timedelta, or whole seconds")
+    raise InvalidContent("ttl", ttl, "a timedelta, or whole seconds")
 
 
 def to_optional_expire_time(expire_time: ExpireTimeTypes | None) -> ExpireTime | None:
@@ -52,4 +52,4 @@ def to_optional_expire_time(expire_time: ExpireTimeTypes | None) -> ExpireTime |
         return expire_time
     if isinstance(expire_time, int) and not isinstance(expire_time, bool):
         return {"seconds": expire_time, "nanos": 0}
-    raise InvalidContent("$.expire_time", expire_time, "a datetime, or seconds since 1970")
+    raise InvalidContent("expire_time", expire_time, "a datetime, or seconds since 1970")

@@ -66,8 +66,12 @@ ModelNameOptions = AnyModelNameOptions
 ModelsIterable = Iterable[Model]
 
 
-def make_model_name(name: AnyModelNameOptions) -> str:
+def make_model_name(name: AnyModelNameOptions, argument: str = "name") -> str:
     """Return a model's full name: ``gemini-x`` is ``models/gemini-x``.
+
+    Args:
+        name: In any form.
+        argument: What the caller called it.
 
     Raises:
         ValueError, TypeError: It is no name of a model.
@@ -76,5 +80,5 @@ def make_model_name(name: AnyModelNameOptions) -> str:
     if isinstance(given, str) and given and "/" not in given:
         return f"models/{given}"
     if not isinstance(given, str) or not given.startswith(("models/", "tunedModels/")):
-        raise InvalidContent("$.name", given, "a model's name as 'models/gemini-…', or a Model")
+        raise InvalidContent(argument, given, "a model's name as 'models/gemini-…', or a Model")
     return given
