@@ -16,7 +16,7 @@ import sys
 import time
 import tracemalloc
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 from multiturn.backends.wire_json import parsed
 
@@ -44,11 +44,14 @@ def readers() -> dict[str, tuple[str, Callable[[bytes], Any]]]:
     """Return, by its name, what each reader imports and how it reads."""
     from jiter import from_json
 
+    def jiter(kept: Literal["all", "keys", "none"]) -> Callable[[bytes], Any]:
+        return lambda data: from_json(data, allow_inf_nan=False, cache_mode=kept)
+
     found: dict[str, tuple[str, Callable[[bytes], Any]]] = {
         "json": ("json", json.loads),
-        "jiter, all strings kept": ("jiter", from_json),
-        "jiter, names kept": ("jiter", lambda data: from_json(data, cache_mode="keys")),
-        "jiter, none kept": ("jiter", lambda data: from_json(data, cache_mode="none")),
+        "jiter, all strings kept": ("jiter", jiter("all")),
+        "jiter, names kept": ("jiter", jiter("keys")),
+        "jiter, none kept": ("jiter", jiter("none")),
         "ours": ("jiter", parsed),
     }
     if importlib.util.find_spec("orjson"):
