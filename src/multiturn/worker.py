@@ -39,7 +39,6 @@ class Worker:
         self.leases: dict[str, SessionState] = {}
         self._store = weakref.ref(store)
         self._every_seconds = getattr(store, "lease_seconds", _DEFAULT_LEASE_SECONDS) / 3
-        self._process_id = os.getpid()
         self._unfinished: set[Future[Any]] = set()
         self._jobs: queue.SimpleQueue[Callable[[], object] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="multiturn-store", daemon=True)
@@ -72,11 +71,6 @@ class Worker:
             for future in list(self._unfinished):
                 future.exception()
 
-    @property
-    def is_mine(self) -> bool:
-        """Whether its thread is in this process, not in the one this was forked from."""
-        return self._process_id == os.getpid()
-
     def _work(self) -> None:
         renews_at = time.monotonic() + self._every_seconds
         while True:
@@ -98,18 +92,17 @@ class Worker:
 
     def finish(self) -> None:
         """Do what is left, and end."""
-        if self.is_mine:
-            self._jobs.put(None)
-            self._thread.join(_EXIT_SECONDS)
+        self._jobs.put(None)
+        self._thread.join(_EXIT_SECONDS)
 
 
 def worker_of(store: Store) -> Worker:
     """Return the one worker of a store in this process."""
     worker = _workers.get(store)
-    if worker is None or not worker.is_mine:
+    if worker is None:
         with _making:
             worker = _workers.get(store)
-            if worker is None or not worker.is_mine:
+            if worker is None:
                 worker = _workers[store] = Worker(store)
     return worker
 
@@ -137,8 +130,9 @@ def _finish_all() -> None:
 
 
 def _after_fork_in_child() -> None:
-    global _making
-    _making = threading.Lock()
+    """Forget the parent's threads, which are not here."""
+    global _making, _workers
+    _making, _workers = threading.Lock(), weakref.WeakKeyDictionary()
 
 
 atexit.register(_finish_all)

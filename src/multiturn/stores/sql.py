@@ -172,7 +172,11 @@ class SqlStore(SqlReader):
             return None
         under_way[attempt] = bool(record.blobs)
         self._use(execute, key_of(attempt), record.blobs)
-        return row._replace(version=row.version + 1, attempt=attempt)
+        # Made anew: _replace() takes six times as long.
+        return SessionState(
+            *(row.key, row.name, row.head, row.turns, row.version + 1, row.redo),
+            *(attempt, row.changed_at, row.erasures),
+        )
 
     def note(self, state: SessionState, record: Record) -> None:
         """Record how far the attempt of ``state`` has come; nothing if it has ended."""
@@ -207,9 +211,9 @@ class SqlStore(SqlReader):
             if under_way.get(state.attempt, True):
                 execute("DELETE FROM uses WHERE owner = ?", (key_of(state.attempt),))
         under_way.pop(state.attempt, None)
-        n_turns = first + len(turns)
-        return state._replace(
-            head=head.id, turns=n_turns, version=state.version + 1, redo=(), attempt=""
+        return SessionState(
+            *(state.key, state.name, head.id, first + len(turns), state.version + 1, ()),
+            *("", state.changed_at, state.erasures),
         )
 
     def _depth_after(self, execute: Execute, state: SessionState, parent: str | None) -> int:

@@ -106,28 +106,36 @@ class SQLiteStore(SqlStore):
 
     @contextmanager
     def _transaction(self, *, is_durable: bool = True) -> Iterator[Execute]:
-        with self._lock, _Translated(self):
-            database = self._connected()
-            with self._writers:
-                self._sync(database, self.synchronous if is_durable else "NORMAL")
-                database.execute("BEGIN IMMEDIATE")
-                try:
-                    yield database.execute
-                    database.execute("COMMIT")
-                finally:
-                    if database.in_transaction:
-                        database.execute("ROLLBACK")
+        with self._lock:
+            try:
+                database = self._connected()
+                with self._writers:
+                    self._sync(database, self.synchronous if is_durable else "NORMAL")
+                    database.execute("BEGIN IMMEDIATE")
+                    try:
+                        yield database.execute
+                        database.execute("COMMIT")
+                    finally:
+                        if database.in_transaction:
+                            database.execute("ROLLBACK")
+            except (sqlite3.Error, OSError) as error:
+                self._raise_ours(error)
+                raise
 
     @contextmanager
     def _reading(self) -> Iterator[Execute]:
-        with self._lock, _Translated(self):
-            database = self._connected()
-            database.execute("BEGIN")
+        with self._lock:
             try:
-                yield database.execute
-            finally:
-                if database.in_transaction:
-                    database.execute("ROLLBACK")
+                database = self._connected()
+                database.execute("BEGIN")
+                try:
+                    yield database.execute
+                finally:
+                    if database.in_transaction:
+                        database.execute("ROLLBACK")
+            except (sqlite3.Error, OSError) as error:
+                self._raise_ours(error)
+                raise
 
     def _scrub(self) -> None:
         merge(self._transaction)
@@ -138,12 +146,16 @@ class SQLiteStore(SqlStore):
         self._outside_transaction("VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)")
 
     def _outside_transaction(self, *statements: str) -> None:
-        with self._lock, _Translated(self):
-            database = self._connected()
-            with self._writers:
-                self._sync(database, self.synchronous)
-                for statement in statements:
-                    database.execute(statement).fetchall()
+        with self._lock:
+            try:
+                database = self._connected()
+                with self._writers:
+                    self._sync(database, self.synchronous)
+                    for statement in statements:
+                        database.execute(statement).fetchall()
+            except (sqlite3.Error, OSError) as error:
+                self._raise_ours(error)
+                raise
 
     def _raise_ours(self, error: BaseException) -> None:
         """Raise our error for SQLite's and the system's; begin anew if that leaves doubt."""
@@ -291,22 +303,6 @@ class SQLiteStore(SqlStore):
             _inherited.append(self._database)
         self._writers.close()
         self._reset()
-
-
-class _Translated:
-    """Within it errors of SQLite and of the system become the store's."""
-
-    __slots__ = ("_store",)
-
-    def __init__(self, store: SQLiteStore) -> None:
-        self._store = store
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        if error is not None:
-            self._store._raise_ours(error)
 
 
 def _after_fork_in_child() -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import random
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from multiturn.stores.errors import StoreBusy
@@ -44,30 +45,29 @@ class WriteLock:
         if fcntl is not None:
             if self._descriptor is None:
                 self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
-            self._take(self._descriptor)
+            try:
+                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                self._wait_for(self._descriptor)
 
     def __exit__(self, *_: object) -> None:
         if fcntl is not None and self._descriptor is not None:
             # Said aloud: a forked child may hold a copy of the descriptor.
             fcntl.flock(self._descriptor, fcntl.LOCK_UN)
 
-    def _take(self, descriptor: int) -> None:
+    def _wait_for(self, descriptor: int) -> None:
         assert fcntl is not None
         deadline, pause = time.monotonic() + self._timeout_seconds, _FIRST_WAIT_SECONDS
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise StoreBusy(
-                        f"others were writing to {self._path} for {self._timeout_seconds:g} "
-                        "seconds; call again, or see whether a process holds it and hangs",
-                        store=str(self._path),
-                    ) from None
-                time.sleep(pause * random.uniform(0.5, 1.5))
-                pause = min(2 * pause, _LONGEST_WAIT_SECONDS)
-            else:
-                return
+        while time.monotonic() <= deadline:
+            time.sleep(pause * random.uniform(0.5, 1.5))
+            pause = min(2 * pause, _LONGEST_WAIT_SECONDS)
+            with suppress(BlockingIOError):
+                return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        raise StoreBusy(
+            f"others were writing to {self._path} for {self._timeout_seconds:g} "
+            "seconds; call again, or see whether a process holds it and hangs",
+            store=str(self._path),
+        )
 
     def close(self) -> None:
         """Let go of the file; the next use opens it again."""
