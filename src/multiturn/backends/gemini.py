@@ -133,10 +133,10 @@ class Contents:
         place: Literal["words", "results"] = "words"
         has_calls = _has_calls(said)
         if has_calls:
-            if self._is_signed:
-                parts = _signed(parts)
             if all("functionResponse" in part for part in parts):
                 place = "results"
+            elif self._is_signed:
+                parts = _signed(parts)
         if has_calls or waiting is not NOTHING_OPEN:
             waiting = paired(waiting, said, index)
         told = _WORDS if place == "words" and waiting is NOTHING_OPEN else (place, waiting)
@@ -185,7 +185,7 @@ def _signed(parts: list[Object]) -> list[Object]:
         return parts
     signature, kept = NO_SIGNATURE, list(parts)
     for i, part in enumerate(parts[first + 1 :], first + 1):
-        if part.get("text") == "" and "thoughtSignature" in part:
+        if "thoughtSignature" in part and part.get("text") == "":
             signature = part["thoughtSignature"]
             del kept[i]
             break

@@ -51,7 +51,7 @@ def to_json(value: Any, *, size_limit: int = SIZE_LIMIT) -> Any:
         InvalidResult: JSON cannot hold the value, or it is too large or endless.
     """
     try:
-        return _Writer(size_limit).write(value)
+        return _WRITERS.get(type(value), _other)(_Writer(size_limit), value)
     except Mismatch as mismatch:
         path = mismatch.path
         shown_path = path if len(path) <= _PATH_CHARACTERS else f"{path[:_PATH_CHARACTERS]}…"
@@ -68,7 +68,7 @@ class _Writer:
         self._open: dict[int, None] = {}
 
     def write(self, value: Any) -> Any:
-        return _WRITERS.get(type(value), _Writer._other)(self, value)
+        return _WRITERS.get(type(value), _other)(self, value)
 
     def _other(self, value: Any) -> Any:
         if isinstance(value, str) and not isinstance(value, enum.Enum):
@@ -128,13 +128,12 @@ class _Writer:
         self._left -= 2
         if self._left < 0:
             raise self._too_large()
-        written = self._members(value, type(value))
+        kind = type(value)
+        written = self._object(value.items()) if kind is dict else self._members(value, kind)
         del self._open[identity]
         return written
 
     def _members(self, value: Any, kind: type) -> Any:
-        if kind is dict:
-            return self._object(value.items())
         if kind is list or kind is tuple:
             return self._list(value)
         if isinstance(value, Mapping):
@@ -158,14 +157,14 @@ class _Writer:
 
     def _object(self, members: Iterable[tuple[Any, Any]]) -> dict[str, Any]:
         out: dict[str, Any] = {}
-        writer_of, other = _WRITERS.get, _Writer._other
         for key, member in members:
             name = key if type(key) is str else self._key(key)
             if name in out:
                 raise Mismatch(key, f"one key only that is written {name!r}")
             self._left -= len(name) + 4  # whether it was too much is seen at the member
+            write = _WRITERS.get(type(member), _other)
             try:
-                out[name] = writer_of(type(member), other)(self, member)
+                out[name] = write(self, member)
             except Mismatch as mismatch:
                 raise mismatch.inside(name) from None
         return out
@@ -185,7 +184,7 @@ class _Writer:
             if self._left < 0:
                 raise self._too_large()
             try:
-                out.append(_WRITERS.get(type(item), _Writer._other)(self, item))
+                out.append(_WRITERS.get(type(item), _other)(self, item))
             except Mismatch as mismatch:
                 raise mismatch.inside(len(out)) from None
         return out
@@ -200,6 +199,7 @@ _WRITERS: dict[type, Callable[[_Writer, Any], Any]] = {
     dict: _Writer._container,
     list: _Writer._container,
 }
+_other = _Writer._other
 _ANYTHING = "a value that JSON can hold, as a dict, a list, a dataclass or text"
 
 

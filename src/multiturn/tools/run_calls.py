@@ -57,7 +57,8 @@ def run_calls(step: RunCalls, toolbox: Toolbox, cancel: Cancel, note: Note) -> l
 
 def not_begun(step: RunCalls) -> Sequence[Call]:
     """Return the calls that no earlier try has begun."""
-    return [call for call in step.calls if call.index not in step.results]
+    begun = step.results
+    return [call for call in step.calls if call.index not in begun] if begun else step.calls
 
 
 def all_parts(step: RunCalls, toolbox: Toolbox, parts: Mapping[int, Object]) -> list[Object]:

@@ -155,28 +155,28 @@ class Toolbox:
         Raises:
             ToolError: The function failed, and the session wants to know.
         """
-        made, failure = call, None
+        made, failure, calling = call, None, self.calling
         try:
             function = self.functions.get(call.name)
             if verdict is not True or function is None or not isinstance(call.args, dict):
                 raise self._declined(call, verdict)
-            if self.calling.before_call is not None:
-                made = yield from self._changed_before(call, self.calling.before_call)
+            if calling.before_call is not None:
+                made = yield from self._changed_before(call, calling.before_call)
             told: Told = yield self._invocation(made, function)
         except Declined as declined:
             told = declined.told
         except Exception as error:
             told, failure = (_error_of(error), []), error
-        if self.calling.after_call is not None:
+        if calling.after_call is not None:
             seen = (made, copy_json(told[0]))
             try:
-                limit = self.calling.max_result_bytes
-                changed = yield _hook(self.calling.after_call, seen, _changed, limit)
+                limit = calling.max_result_bytes
+                changed = yield _hook(calling.after_call, seen, _changed, limit)
                 told = told if changed is None else (changed[0], [*told[1], *changed[1]])
             except Exception as error:
                 told, failure = (_error_of(error), []), error
-        part = result_part(call, *told)
-        if failure is not None and self.calling.on_tool_error == "raise":
+        part = result_part(call, told[0], told[1])
+        if failure is not None and calling.on_tool_error == "raise":
             reason = f"{type(failure).__name__}: {_message_of(failure)}"
             raise ToolError(call, reason, part) from failure
         return part
@@ -208,10 +208,11 @@ class Toolbox:
         """Return the call with the function's own arguments."""
         calling, args = self.calling, call.args
         injected = calling.injected
-        if function.wants_call or function.wants_session:
-            own = dict.fromkeys(function.wants_call, call)
+        wants_call = function.wants_call
+        if wants_call or function.wants_session:
+            own = dict.fromkeys(wants_call, call)
             injected = {**own, **dict.fromkeys(function.wants_session, self.session), **injected}
-        if function.wants_call or calling.after_call is not None:
+        if wants_call or calling.after_call is not None:
             args = copy_json(args)  # the function may change what it is given; others see it, too
         try:
             values, named = function.bind(args, injected)
