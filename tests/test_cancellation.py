@@ -11,8 +11,8 @@ import pytest
 
 from multiturn import ChatSession, GenerativeModel
 from multiturn.cancel import Cancel
-from multiturn.errors import BackendError
-from multiturn.testing import Pause, ScriptedBackend
+from multiturn.errors import BackendError, BrokenResponseError
+from multiturn.testing import Pause, ScriptedBackend, ScriptedReply
 from ways import AT_ONCE, conversation, said, text_chunk, until
 
 BEFORE = [{"role": "user", "parts": ["q"]}, {"role": "model", "parts": ["a"]}]
@@ -277,3 +277,18 @@ def test_a_reply_whose_loop_is_over_is_replaced_from_anywhere() -> None:
     asyncio.run(main())
     chat.send_message("c")
     assert (["c", "Fine."], 0) == (said(chat), backend.open_streams)
+
+
+def test_a_reply_that_outlives_its_event_loop_says_so() -> None:
+    chat, _ = conversation(ScriptedReply(("a", "b", "c")))
+
+    async def begun() -> Any:
+        return await chat.send_message_async("Hi", stream=True)
+
+    async def read(response: Any) -> None:
+        await response.resolve()
+
+    response = asyncio.run(begun())
+    with pytest.raises(BrokenResponseError, match="not read to its end when its loop ended"):
+        asyncio.run(read(response))
+    assert ([], "abandoned") == (chat.history, chat.journal[0].outcome)

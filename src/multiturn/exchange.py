@@ -140,7 +140,10 @@ class Exchange:
         """Note how the call ended; what was cancelled before it was left, was cancelled."""
         if isinstance(error, GeneratorExit) and self.cancel.reason is not None:
             error = TurnCancelled(self.cancel.reason)
-        self.settle(outcome_of(error), error)
+        outcome = outcome_of(error)
+        if isinstance(error, GeneratorExit):  # told to whoever reads on, in another loop
+            error = BrokenResponseError("the reply was not read to its end when its loop ended")
+        self.settle(outcome, error)
 
     def shown_as(self, response: object) -> None:
         """Take note of the reply that the user gets."""
