@@ -17,6 +17,7 @@ from multiturn.messages.message import Object
 # Members of a candidate whose lists grow from chunk to chunk.
 _GROWING_LISTS = ("topCandidates", "chosenCandidates")
 _NO_OBJECT: Object = {}
+_NOTHING_YET: tuple[int, Object] = 0, {}
 
 
 class Reply:
@@ -37,7 +38,7 @@ class Reply:
         self._object: Object = {}
         self._candidates: dict[int, _Answer] = {}
         # Until how many chunks it is the whole, and what it was then.
-        self._whole: tuple[int, Object] = 0, {}
+        self._whole = _NOTHING_YET
 
     def add(self, chunk: Object) -> None:
         """Take a chunk in; it is kept, and must not change any more.

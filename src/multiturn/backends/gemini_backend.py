@@ -57,9 +57,8 @@ class Server:
     __slots__ = ("_headers", "access", "client")
 
     def __init__(self, access: Access) -> None:
-        client = access.http_client
-        self.access = access
-        self.client: Any = _http if client is None else as_http_client(client)
+        self.access, own = access, access.http_client
+        self.client: Any = _http if own is None else as_http_client(own)
         self._headers: dict[bool, Headers] = {}
 
     def headers(self, is_stream: bool, token: Secret | None = None) -> Headers:
@@ -73,10 +72,9 @@ class Server:
         return headers
 
     def _made(self, is_stream: bool, identity: Headers) -> Headers:
-        access = self.access
-        if access.quota_project:
-            identity = (*identity, ("x-goog-user-project", access.quota_project))
-        return (*_base_headers(access.user_agent, is_stream), *identity, *access.headers)
+        base, project = _base_headers(self.access.user_agent, is_stream), self.access.quota_project
+        billed: Headers = (("x-goog-user-project", project),) if project else ()
+        return (*base, *identity, *billed, *self.access.headers)
 
 
 class Gemini:
@@ -151,26 +149,28 @@ class MethodCall:
 
     Attributes:
         server: Where it is sent, and as whom.
-        goes_on: Whether there is something to send.
-        head: How the answer began.
+        goes_on: Whether something is to be sent.
+        head: How the answer began, None until it has.
+        reader: What reads its body from then on.
+        counts: Tokens of the requests before the one that is under way.
     """
 
     verb = "POST"
     method = ""
     query = ""
+    goes_on = True
+    head: HttpHead | None = None
+    reader: ReplyReader | None = None
+    counts: Mapping[str, int] | None = None
+    _shown: Secret | None = None
+    _refused: Secret | None = None
 
     def __init__(self, backend: Gemini, request: Request, cancel: Cancel) -> None:
         self._backend, self.request, self.cancel = backend, request, cancel
         self.server = backend.server(request.options)
         seconds = request.timeout_seconds or backend.default_timeout_seconds
         self._deadline = time.monotonic() + seconds
-        self.goes_on = True
-        self._shown: Secret | None = None
-        self._refused: Secret | None = None
-        self.head: HttpHead | None = None
         self._error_body = bytearray()
-        self.reader: ReplyReader  # of the request that is under way
-        self.counts: Mapping[str, int] | None = None  # tokens of the requests before it
 
     # -- what is sent --------------------------------------------------------------------
 
@@ -183,8 +183,7 @@ class MethodCall:
 
     def next(self, token: Secret | None) -> HttpRequest:
         """Return the next request, with an access token if it needs one."""
-        self.head, self.goes_on = None, False
-        self.reader = ReplyReader(bool(self.query), _error_in, self.counts)
+        self.head, self.reader, self.goes_on = None, None, False
         return HttpRequest(
             self.verb,
             self.url(),
@@ -242,7 +241,8 @@ class MethodCall:
         """Take in what an exchange gives; return the chunks that it completes, lazily."""
         if isinstance(event, HttpHead):
             self.head = event
-        elif self.head is None:
+            self.reader = ReplyReader(bool(self.query), _error_in, self.counts)
+        elif self.head is None or self.reader is None:
             raise MalformedReply("the HTTP client gave a body without a head")
         elif self.head.status == 200:
             return self.reader.feed(event)
@@ -255,7 +255,7 @@ class MethodCall:
         if self.cancel.is_set():
             self.goes_on = False
             return []
-        if self.head is None:
+        if self.head is None or self.reader is None:
             raise MalformedReply("the HTTP client gave no answer")
         if self.head.status != 200:
             from multiturn.backends.gemini_errors import error_from
@@ -300,11 +300,11 @@ class _Generating(MethodCall):
         self._body = []
 
     def go_on(self) -> None:
-        token = self.reader.continuation_token
-        if token is not None:
+        reader = self.reader
+        if reader is not None and (token := reader.continuation_token) is not None:
             if token == self._token:
                 raise MalformedReply("the server asks twice to go on with the same token", token)
-            self.counts = self.reader.counts()
+            self.counts = reader.counts()
             self._token, self.goes_on = token, True
             self._body = gemini.body(self.request, {"continuationToken": token})
 
