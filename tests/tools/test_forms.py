@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from typing import Any
 
 import pytest
@@ -9,6 +11,7 @@ import pytest
 import multiturn as genai
 from multiturn import protos
 from multiturn.errors import InvalidContent, UnknownName
+from multiturn.request import made_of
 from multiturn.tools.accepted import tool_config_object, tool_objects
 from multiturn.tools.function_library import FunctionLibrary, to_function_library
 
@@ -139,3 +142,31 @@ def test_a_library_finds_and_runs_functions_by_name() -> None:
     assert None is library(protos.FunctionCall(name="door"))
     with pytest.raises(KeyError):
         library["window"]
+
+
+def test_what_is_made_of_tools_is_made_once() -> None:
+    asked: list[Any] = []
+
+    def make(tools: Any) -> str:
+        asked.append(tools)
+        return str(tools)
+
+    tools = tool_objects([weather])
+    assert tools.made(make) is tools.made(make) is made_of(tools, make)
+    assert [tools] == asked
+    assert str([CLOCK]) == made_of([CLOCK], make)  # what others made may change
+    assert made_of([CLOCK], make) is not made_of([CLOCK], make)
+
+
+def test_tools_are_copied_and_pickled_without_what_was_made_of_them() -> None:
+    tools = tool_objects([weather, clock])
+    assert 2 == tools.made(lambda given: len(given[0]["functionDeclarations"]))
+    for again in (pickle.loads(pickle.dumps(tools)), copy.deepcopy(tools)):
+        assert (tools, type(tools)) == (again, type(again))
+
+
+def test_a_message_that_changes_later_does_not_change_what_a_model_may_call() -> None:
+    declared = protos.Tool(function_declarations=[BY_HAND])
+    tools = tool_objects([declared])
+    declared.function_declarations[0].name = "climate"
+    assert "weather" == tools[0]["functionDeclarations"][0]["name"]
