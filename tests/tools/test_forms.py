@@ -166,7 +166,7 @@ def test_tools_are_copied_and_pickled_without_what_was_made_of_them() -> None:
 
 
 def test_a_message_that_changes_later_does_not_change_what_a_model_may_call() -> None:
-    declared = protos.Tool(function_declarations=[BY_HAND])
-    tools = tool_objects([declared])
-    declared.function_declarations[0].name = "climate"
+    library = FunctionLibrary([BY_HAND])
+    tools = tool_objects(library)
+    library.to_proto()[0].function_declarations[0].name = "climate"
     assert "weather" == tools[0]["functionDeclarations"][0]["name"]
