@@ -232,3 +232,29 @@ def test_what_is_wrong_is_told_by_the_name_that_was_written(
 ) -> None:
     with pytest.raises(InvalidContent, match="^" + re.escape(said)):
         make()
+
+
+@pytest.mark.parametrize("options", [{"timeout": -1}, {"timeout": NAN}, {"retry": 3}])
+def test_request_options_are_looked_at_where_they_are_given(options: dict[str, Any]) -> None:
+    ((name, value),) = options.items()
+    said = rf"request_options\.{name} is {value!r}; expected "
+    with pytest.raises(InvalidContent, match=said):
+        types.RequestOptions(**options)
+    with pytest.raises(InvalidContent, match=said):
+        _chat(request_options=options)
+    with pytest.raises(InvalidContent, match=said):
+        GenerativeModel(request_options=options)
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: McpTools([3]), "command is [3]; expected a list"),
+        (lambda: McpTools(url="nonsense"), "url is 'nonsense'; expected an http"),
+        (lambda: McpTools(url=3), "url is 3; expected an http"),
+        (lambda: ScriptedBackend("Hi", 3), "lines[1] is 3; expected a reply"),
+    ],
+)
+def test_what_is_no_server_or_no_script_is_refused(make: Callable[[], object], said: str) -> None:
+    with pytest.raises(InvalidContent, match="^" + re.escape(said)):
+        make()

@@ -42,6 +42,7 @@ class RequestOptions(Mapping[str, Any]):
 
     def __init__(self, *, retry: Any = None, timeout: float | None = None, **access: Any) -> None:
         self._given = _checked({"retry": retry, "timeout": timeout, **access})
+        _require_values(self._given)
 
     def __getattr__(self, name: str) -> Any:
         if name in _NAMES:
@@ -118,7 +119,14 @@ def guarded_options(options: RequestOptionsLike) -> dict[str, Any]:
         return {}
     from multiturn.access import guarded
 
+    _require_values(options)
     return guarded(_checked(options))
+
+
+def _require_values(options: Mapping[str, Any]) -> None:
+    """Refuse a time limit or a rule that is none."""
+    timeout_seconds_of(options)
+    retry_of(options, NO_RETRY)
 
 
 def merged_options(options: RequestOptionsLike, over: RequestOptionsLike) -> RequestOptionsLike:

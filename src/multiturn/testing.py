@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, cast
 
 from multiturn.cancel import Cancel
+from multiturn.errors import InvalidContent
 from multiturn.messages.message import Object, copy_json
 from multiturn.request import Request
 
@@ -85,12 +86,16 @@ class ScriptedBackend:
     def __init__(self, *lines: Line, repeat: bool = False) -> None:
         self.requests: list[Request] = []
         self.open_streams = 0
-        self._lines: deque[Line] = deque(lines)
+        self._lines: deque[Line] = deque()
         self._repeat = repeat
         self._lock = threading.Lock()
+        self.add(*lines)
 
     def add(self, *lines: Line) -> None:
         """Put replies at the end of the script."""
+        for index, line in enumerate(lines):
+            if not isinstance(line, Iterable | ScriptedReply | BaseException | Pause | Callable):
+                raise InvalidContent(f"lines[{index}]", line, "a reply, as a string or a list")
         with self._lock:
             self._lines.extend(lines)
 

@@ -22,7 +22,6 @@ from multiturn.stores.errors import (
     SchemaTooNew,
     StoreBusy,
     StoreCorrupt,
-    StoreError,
     StoreReadOnly,
 )
 from multiturn.stores.sqlite import APPLICATION_ID, SQLiteStore
@@ -77,7 +76,7 @@ def test_a_file_that_is_no_database_is_left_as_it_is(tmp_path: Path) -> None:
     with pytest.raises(ForeignFile, match="no SQLite database"):
         SQLiteStore(path).sessions()
     assert "Dear Ada, " * 500 == path.read_text()
-    with pytest.raises(StoreError):
+    with pytest.raises(ForeignFile, match=r"is a folder; name a file in it, as .*chats.db"):
         SQLiteStore(tmp_path).sessions()
     with pytest.raises(ForeignFile, match="does not exist"):
         SQLiteStore(tmp_path / "no" / "chats.db").sessions()

@@ -200,6 +200,11 @@ class SQLiteStore(SqlStore):
 
     def _require_file(self) -> None:
         """Make the file if there is none, for its owner only, and make its name durable."""
+        if self.path.is_dir():
+            raise ForeignFile(
+                f"{self.path} is a folder; name a file in it, as {self.path / 'chats.db'}",
+                store=self.address,
+            )
         if self.path.exists():
             if not os.access(self.path, os.W_OK):
                 raise not_writable(self.path)

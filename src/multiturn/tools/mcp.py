@@ -78,6 +78,10 @@ class McpTools(FunctionSource):
             raise UsageError("give either command=[…] or url=…, of the MCP server")
         if isinstance(command, str) or (command is not None and not len(command)):
             raise InvalidContent("command", command, "a list: the program and its arguments")
+        if not all(isinstance(word, str | os.PathLike) for word in command or ()):
+            raise InvalidContent("command", command, "a list: the program and its arguments")
+        if url is not None and not (isinstance(url, str) and urlsplit(url).netloc):
+            raise InvalidContent("url", url, "an http:// or https:// URL")
         seconds("timeout_seconds", timeout_seconds)
         self._command = [os.fspath(word) for word in command] if command else None
         self._url, self._env, self._headers = url, dict(env or {}), dict(headers or {})
