@@ -69,8 +69,7 @@ def calls_of(content: Content) -> tuple[Call, ...]:
     calls: list[Call] = []
     if said.get("role") == "model":
         for part in said.get("parts") or ():
-            asked = part.get("functionCall")
-            if isinstance(asked, dict):
+            if isinstance(asked := part.get("functionCall"), dict):
                 name, call_id = str(asked.get("name") or ""), str(asked.get("id") or "")
                 args = copy_json(asked.get("args") or {})
                 calls.append(Call(len(calls), name, args, call_id))
