@@ -132,7 +132,11 @@ def told_object(rounds: Sequence[Asked | Object]) -> Object:
 
 
 def _round_object(asked: Asked) -> Object:
-    told: Object = {"model": asked.model, "stream": asked.stream, "attempts": asked.attempts}
+    told: Object = {"model": asked.model}
+    if asked.stream:
+        told["stream"] = True
+    if asked.attempts > 1:
+        told["attempts"] = asked.attempts
     # round() of a part of a second takes ten times as long.
     told["seconds"] = round((asked.ended_at - asked.asked_at) * 1e6) / 1e6
     if asked.first_at:

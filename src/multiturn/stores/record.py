@@ -53,7 +53,7 @@ def recorded(members: Object) -> Record:
     """
     blobs: dict[str, bytes] = {}
     body = _written(members)
-    if _MARK in body:  # seldom, and seen here at once
+    if len(body) > _BLOB_CHARACTERS and _MARK in body:  # seldom, and seen here at once
         places: list[list[Any]] = []
         lean = _without_blobs(members, [], places, blobs)
         if places:
