@@ -21,9 +21,11 @@ from multiturn import (
     OpenAIBackend,
     Retry,
     SQLiteStore,
+    UnknownName,
     caching,
     delete_file,
     embed_content,
+    protos,
     types,
 )
 from multiturn.testing import ScriptedBackend
@@ -258,3 +260,8 @@ def test_request_options_are_looked_at_where_they_are_given(options: dict[str, A
 def test_what_is_no_server_or_no_script_is_refused(make: Callable[[], object], said: str) -> None:
     with pytest.raises(InvalidContent, match="^" + re.escape(said)):
         make()
+
+
+def test_a_member_that_a_message_has_not_is_told_without_a_place_that_nobody_wrote() -> None:
+    with pytest.raises(UnknownName, match=r"^no member of Content is named 'prts'; did you mean"):
+        protos.Content(prts=[])

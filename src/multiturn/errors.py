@@ -113,10 +113,10 @@ class UsageError(MultiturnError, ValueError):
 
 
 class InvalidContent(UsageError, TypeError):
-    """A value cannot become what the model is sent.
+    """A value cannot be taken, or cannot become what the model is sent.
 
     Attributes:
-        path: Where it stands, as ``$.contents[0].parts[1].text``.
+        path: The argument's name, or a place in it as ``$.contents[0].parts[1].text``.
         value: The value itself.
         expected: What would have been accepted, in words.
     """

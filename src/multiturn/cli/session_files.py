@@ -78,7 +78,7 @@ def import_sessions(
     try:
         found = _chosen(read(source, format=format), title)
     except InvalidContent as error:
-        if error.path != "$.source":
+        if error.path != "source":
             raise
         raise UsageError(
             f"{file} is no conversation in any of the formats {', '.join(NAMES)}; if it is one "

@@ -101,10 +101,10 @@ def opened(path: Path | None, data: bytes | None) -> Iterator[sqlite3.Connection
             database.text_factory = lambda raw: raw.decode("utf-8", "replace")
             if not names(database) & {"responses", "threads"}:
                 raise InvalidContent(
-                    "$.source", path and str(path), "a database of the llm command's logs"
+                    "source", path and str(path), "a database of the llm command's logs"
                 )
             yield database
     except sqlite3.Error as error:
         raise InvalidContent(
-            "$.source", path and str(path), f"a database that can be read ({error})"
+            "source", path and str(path), f"a database that can be read ({error})"
         ) from error

@@ -102,7 +102,7 @@ def _one(found: list[Conversation], title: str | None) -> Conversation:
     if title is None and len(found) == 1:
         return found[0]
     if not found:
-        raise InvalidContent("$.source", found, "a conversation; there is none in it")
+        raise InvalidContent("source", found, "a conversation; there is none in it")
     titles = [one.title for one in found]
     named = [one for one in found if one.title == title]
     if len(named) != 1:

@@ -73,7 +73,7 @@ def read_as(source: Source, name: str | None) -> list[Conversation]:
     if name is None:
         forms = source.path, source.text, source.value, source.data
         given = next((one for one in forms if one is not None), None)
-        raise InvalidContent("$.source", given, f"a conversation as {', '.join(NAMES)}")
+        raise InvalidContent("source", given, f"a conversation as {', '.join(NAMES)}")
     report = Report()
     try:
         found = format_named(name).read(source, report)

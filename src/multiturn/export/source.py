@@ -66,7 +66,7 @@ class Source:
             raise self._unreadable(error) from error
 
     def _unreadable(self, error: OSError) -> InvalidContent:
-        return InvalidContent("$.source", str(self.path), f"a file that can be read ({error})")
+        return InvalidContent("source", str(self.path), f"a file that can be read ({error})")
 
     @cached_property
     def text(self) -> str | None:
@@ -78,7 +78,7 @@ class Source:
         try:
             return self.data.decode("utf-8-sig")
         except UnicodeDecodeError as error:
-            raise InvalidContent("$.source", self.data, f"text in UTF-8 ({error})") from None
+            raise InvalidContent("source", self.data, f"text in UTF-8 ({error})") from None
 
     @cached_property
     def value(self) -> Any:
@@ -90,7 +90,7 @@ class Source:
         if self.is_database or self.data is not None:
             return None
         if not isinstance(self._given, Iterable):
-            raise InvalidContent("$.source", self._given, _FORMS)
+            raise InvalidContent("source", self._given, _FORMS)
         return [item.json_object if isinstance(item, Message) else item for item in self._given]
 
     @cached_property
@@ -122,5 +122,5 @@ def _unpacked(data: bytes) -> bytes:
             return archive.read(_IN_ARCHIVE)
     except (KeyError, zipfile.BadZipFile) as error:
         raise InvalidContent(
-            "$.source", "an archive", f"an archive that holds {_IN_ARCHIVE} ({error})"
+            "source", "an archive", f"an archive that holds {_IN_ARCHIVE} ({error})"
         ) from None

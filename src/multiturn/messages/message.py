@@ -126,7 +126,8 @@ class Message(metaclass=MessageType):
                     field.clear_siblings(out)
                     out[field.wire] = field.write(value, f"{path}.{name}", unknown)
             elif unknown == "refuse":
-                raise UnknownName(f"member of {cls.__name__} at {path}", str(name), cls.fields)
+                place = "" if path == "$" else f" at {path}"
+                raise UnknownName(f"member of {cls.__name__}{place}", str(name), cls.fields)
             elif unknown == "keep":
                 out[str(name)] = copy_json(value)
         return out
