@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import tracemalloc
 import types
 from collections import Counter
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from gemini.canned import Canned
 from multiturn import ChatSession
 from multiturn.errors import BackendError, MultiturnError
 from multiturn.exchange import Exchange
@@ -191,3 +193,27 @@ async def test_the_journal_does_not_keep_the_callers_variables(way: Way) -> None
     gc.collect()
     assert [] == [o for o in gc.get_objects() if isinstance(o, Big)]
     assert ("no", BackendError) == (str(chat.journal[0].error), type(chat.journal[0].error))
+
+
+async def test_an_answered_turn_leaves_the_collector_little_to_walk(way: Way) -> None:
+    """What stays is what was said and answered, its entry, and who answered at what cost.
+
+    The collector looks at every object again and again, however little memory it takes.
+    """
+    content = {"parts": [{"text": "Hello."}], "role": "model"}
+    answer = {
+        "candidates": [{"content": content, "finishReason": "STOP"}],
+        "usageMetadata": {"totalTokenCount": 3},
+    }
+    canned = Canned(json.dumps(answer).encode())
+    chat = canned.model().start_chat()
+
+    async def counted(turns: int) -> int:
+        for _ in range(turns):
+            await way.send(chat, "Hi.")
+        canned.requests.clear()
+        gc.collect()
+        return len(gc.get_objects())
+
+    before = await counted(20)
+    assert (await counted(100) - before) / 100 < 13
