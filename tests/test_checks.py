@@ -216,6 +216,8 @@ async def test_what_is_no_model_is_refused_before_anything_is_sent(way: Way, mod
         (lambda: OpenAIBackend("http://h", unsendable="x"), "unsendable is 'x'; expected 'raise'"),
         (lambda: delete_file(3), "name is 3; expected a file's name"),
         (lambda: caching.CachedContent.get(3), "name is 3; expected a name as 'cached"),
+        (lambda: caching.CachedContent.create(3), "model is 3; expected a model's name"),
+        (lambda: _chat(history=_chat()), "$.history is ChatSession( model=genai.GenerativeModel("),
         (lambda: embed_content(3, "Hi"), "model is 3; expected a model's name"),
         (
             lambda: embed_content("models/x", "Hi", output_dimensionality=1.5),

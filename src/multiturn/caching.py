@@ -70,7 +70,9 @@ class CachedContent:
         """
         from multiturn.backends.gemini_service import ask
 
-        if display_name and len(display_name) > _NAME_CHARACTERS:
+        if not isinstance(model, str) or not model:
+            raise InvalidContent("model", model, "a model's name as 'models/gemini-…'")
+        if display_name and len(str(display_name)) > _NAME_CHARACTERS:
             raise InvalidContent(
                 "display_name", display_name, f"at most {_NAME_CHARACTERS} characters"
             )

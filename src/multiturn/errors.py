@@ -65,7 +65,7 @@ def safe_repr(value: object) -> str:
 
 def shown(value: object) -> str:
     """Return ``repr(value)`` cut to one readable line, for use in a message."""
-    text = safe_repr(value)
+    text = " ".join(line.strip() for line in safe_repr(value).split("\n"))
     return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"
 
 
