@@ -15,11 +15,12 @@ from multiturn.history import Outcome, Turn
 from multiturn.messages.content import Content
 from multiturn.messages.message import Object
 from multiturn.open_turn import OpenTurn
+from multiturn.provenance import told_object
 from multiturn.recorded_overrides import overrides_object
-from multiturn.stored_session import StoredSession, row_of
 from multiturn.stores.errors import Conflict
 from multiturn.stores.protocol import Blobs, SessionState, StoredTurn
 from multiturn.stores.record import Record, recorded
+from multiturn.stores.rows import row_of
 from multiturn.turn import AskModel, RunCalls, Steps, judged
 from multiturn.worker import result_of
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from multiturn.chat import ChatSession
     from multiturn.pending import PendingTurn
     from multiturn.request import Overrides
+    from multiturn.stored_session import StoredSession
 
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.001, 0.05
 # What has arrived is recorded no more often, and costs no more than this share of the time.
@@ -311,4 +313,4 @@ class DurableTurn(OpenTurn):
     def _told(self) -> Object:
         told: Object = {"attempt": self._attempt}
         # Before anybody was asked there is nothing more to tell.
-        return told | super()._told() if self._asked or self._rounds else told
+        return told | told_object(self._told_rounds()) if self._asked or self._rounds else told

@@ -13,9 +13,10 @@ from multiturn.history import Turn
 from multiturn.messages.content import Content
 from multiturn.pending import PendingTurn
 from multiturn.recorded_overrides import overrides_from
-from multiturn.stored_session import results_in, row_of
+from multiturn.stored_session import results_in
 from multiturn.stores.errors import Conflict, SessionMissing
 from multiturn.stores.record import Record, read, recorded
+from multiturn.stores.rows import row_of
 from multiturn.turn import kept
 
 if TYPE_CHECKING:

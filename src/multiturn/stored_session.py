@@ -9,6 +9,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from multiturn.durable_turn import DurableTurn
 from multiturn.errors import BackendError, UsageError
 from multiturn.history import Outcome, Turn, head_from, turns_of
 from multiturn.journal import JournalEntry
@@ -25,6 +26,7 @@ from multiturn.stores.protocol import (
 )
 from multiturn.stores.recent import RecentTurns, recent_of
 from multiturn.stores.record import Record, read, read_all, recorded, turn_id
+from multiturn.stores.rows import row_of
 from multiturn.worker import Worker, worker_of
 
 if TYPE_CHECKING:
@@ -211,8 +213,6 @@ class StoredSession:
 
     def open_turn(self, *given: Any) -> OpenTurn:
         """Return a turn about to be begun; arguments are those of ``OpenTurn``."""
-        from multiturn.durable_turn import DurableTurn
-
         return DurableTurn(self, *given)
 
     def left(self) -> tuple[Turn, ...]:
@@ -368,9 +368,3 @@ def results_in(members: Object) -> dict[int, Object | None]:
 def wire(turn: Turn) -> list[Object]:
     """Return a turn's contents as JSON objects."""
     return [content.json_object for content in turn.contents]
-
-
-def row_of(parent: str | None, number: int, record: Record) -> StoredTurn:
-    """Return a turn as it is stored."""
-    identity = turn_id(parent, record.body)
-    return StoredTurn(identity, parent, number, 0, record.body, (*record.blobs,))

@@ -7,6 +7,7 @@ from typing import Any
 
 from multiturn.errors import InvalidContent
 from multiturn.stores.protocol import SessionState, StoredAttempt, StoredTurn
+from multiturn.stores.record import Record, turn_id
 
 SESSION = """
 SELECT s.key, s.name, h.id, coalesce(h.depth + 1, 0), s.version, s.redo, s.attempt, s.changed_at,
@@ -46,6 +47,12 @@ def session_of(row: Sequence[Any]) -> SessionState:
     return SessionState(
         key, name, hex_of(head) or None, turns, version, tuple(redo.split()), *others
     )
+
+
+def row_of(parent: str | None, number: int, record: Record) -> StoredTurn:
+    """Return a turn as it is to be stored."""
+    identity = turn_id(parent, record.body)
+    return StoredTurn(identity, parent, number, 0, record.body, (*record.blobs,))
 
 
 def turn_of(row: Sequence[Any]) -> StoredTurn:
