@@ -66,10 +66,14 @@ NUMBERS: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "max_result_bytes": (_chat, (*NO_WHOLE, None)),
     "tool_timeout_seconds": (_chat, (*NO_SECONDS, 0, ENDLESS)),
 }
-WRONG = [(name, make, value) for name, (make, values) in NUMBERS.items() for value in values]
+WRONG = [
+    pytest.param(name, make, value, id=f"{name}-{value!r}")
+    for name, (make, values) in NUMBERS.items()
+    for value in values
+]
 
 
-@pytest.mark.parametrize(("name", "make", "value"), WRONG, ids=lambda x: str(x)[:30])
+@pytest.mark.parametrize(("name", "make", "value"), WRONG)
 def test_a_number_that_cannot_work_is_refused_where_it_is_given(
     name: str, make: Callable[..., Any], value: Any
 ) -> None:
