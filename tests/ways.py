@@ -58,6 +58,9 @@ class Blocking:
     async def idle(self) -> None:
         """Let what is due happen."""
 
+    def let_stop(self) -> None:
+        """Nothing is left of what was interrupted."""
+
     def close(self) -> None:
         pass
 
@@ -106,6 +109,15 @@ class Async:
         """Let the loop run until what is due has happened."""
         for _ in range(10):
             await asyncio.sleep(0)
+
+    def let_stop(self) -> None:
+        """Let the loop stop, as was due when an interrupt outside of its task came before.
+
+        asyncio then leaves the stop in the loop, where it would end the next run too soon.
+        """
+        loop = self._runner.get_loop()
+        loop.call_soon(loop.stop)
+        loop.run_forever()
 
     def close(self) -> None:
         self._runner.close()
