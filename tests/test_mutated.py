@@ -17,7 +17,11 @@ import pytest
 from conftest import EFFORT
 from gemini.wire_server import chunked, event, reply, whole
 from multiturn import BackendError, UsageError
-from multiturn.backends import gemini, gemini_errors, gemini_reply, openai_errors, openai_reply
+from multiturn.backends.gemini import errors as gemini_errors
+from multiturn.backends.gemini import reply as gemini_reply
+from multiturn.backends.gemini.request import unchecked_body
+from multiturn.backends.openai import errors as openai_errors
+from multiturn.backends.openai import reply as openai_reply
 from multiturn.cli.arguments import parser
 from multiturn.history import head_from
 from multiturn.http.message import ResponseReader
@@ -201,7 +205,7 @@ def test_any_history_is_taken_in_and_sent_or_refused() -> None:
             head = head_from(contents)
             if head is not None:
                 path = head.path.plus(Content(role="user", parts=["And?"]).frozen())
-                assert json.loads(gemini.unchecked_body(Request(model="gemini-4", contents=path)))[
+                assert json.loads(unchecked_body(Request(model="gemini-4", contents=path)))[
                     "contents"
                 ]
         except UsageError:

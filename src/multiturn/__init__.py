@@ -46,8 +46,9 @@ from multiturn.model import GenerativeModel
 if TYPE_CHECKING:
     from multiturn import caching, protos, types
     from multiturn.access import configure
-    from multiturn.backends.embedded import EmbeddedBackend
-    from multiturn.backends.openai_backend import OpenAIBackend
+    from multiturn.backends.any_llm.backend import AnyLlmBackend
+    from multiturn.backends.embedded.backend import EmbeddedBackend
+    from multiturn.backends.openai.backend import OpenAIBackend
     from multiturn.embedding import embed_content, embed_content_async
     from multiturn.export import load_chat
     from multiturn.fallback import FallbackBackend
@@ -67,6 +68,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "AnyLlmBackend",
     "ApprovalNeeded",
     "BackendError",
     "BlockedPromptException",
@@ -132,14 +134,15 @@ __all__ = [
 
 # Loaded when first named, since a conversation can do without: name, then its module.
 _LAZY = {
+    "AnyLlmBackend": "multiturn.backends.any_llm.backend",
     "Conflict": "multiturn.stores.errors",
-    "EmbeddedBackend": "multiturn.backends.embedded",
+    "EmbeddedBackend": "multiturn.backends.embedded.backend",
     "FallbackBackend": "multiturn.fallback",
     "GenerationConfig": "multiturn.generation_config",
     "Injected": "multiturn.schema",
     "McpTools": "multiturn.tools.mcp",
     "MemoryStore": "multiturn.stores.memory",
-    "OpenAIBackend": "multiturn.backends.openai_backend",
+    "OpenAIBackend": "multiturn.backends.openai.backend",
     "OutcomeUnknown": "multiturn.stores.errors",
     "PostgresStore": "multiturn.stores.postgres",
     "Refusal": "multiturn.tools.calling",

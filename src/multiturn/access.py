@@ -285,7 +285,7 @@ def _client_options(options: Any) -> dict[str, Any]:
 def _from_file(path: str | None) -> Any:
     if path is None:
         return None
-    from multiturn.backends.google_auth import credentials_in
+    from multiturn.backends.gemini.google_auth import credentials_in
 
     return credentials_in(path)
 

@@ -68,7 +68,7 @@ class CachedContent:
             ttl: How long it is kept; None leaves it to the server.
             expire_time: Until when, instead of ``ttl``.
         """
-        from multiturn.backends.gemini_service import ask
+        from multiturn.backends.gemini.service import ask
 
         if not isinstance(model, str) or not model:
             raise InvalidContent("model", model, "a model's name as 'models/gemini-…'")
@@ -99,7 +99,7 @@ class CachedContent:
     @classmethod
     def get(cls, name: str) -> Self:
         """Look one up."""
-        from multiturn.backends.gemini_service import ask
+        from multiturn.backends.gemini.service import ask
 
         if not isinstance(name, str) or not name:
             raise InvalidContent("name", name, "a name as 'cachedContents/my-cache'")
@@ -109,7 +109,7 @@ class CachedContent:
     @classmethod
     def list(cls, page_size: int | None = 1) -> Iterator[Self]:
         """Give all, asking for pages as they are needed."""
-        from multiturn.backends.gemini_service import listed
+        from multiturn.backends.gemini.service import listed
 
         for found in listed("cachedContents", "cachedContents", page_size=page_size):
             yield cls._of(found)
@@ -118,7 +118,7 @@ class CachedContent:
         self, *, ttl: TTLTypes | None = None, expire_time: ExpireTimeTypes | None = None
     ) -> None:
         """Change how long it is kept; one of the two is given."""
-        from multiturn.backends.gemini_service import ask
+        from multiturn.backends.gemini.service import ask
 
         members = _kept(ttl, expire_time)
         if not members:
@@ -130,7 +130,7 @@ class CachedContent:
 
     def delete(self) -> None:
         """Have the server forget it."""
-        from multiturn.backends.gemini_service import ask
+        from multiturn.backends.gemini.service import ask
 
         ask("DELETE", self.name)
 

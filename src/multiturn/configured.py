@@ -33,7 +33,7 @@ def configured_models() -> Iterator[Model]:
 def configured_providers() -> list[str]:
     """Return the names of the servers and packages that are set up."""
     from multiturn.access import configured, from_environment
-    from multiturn.backends.providers import PROVIDERS, is_configured
+    from multiturn.backends.openai.providers import PROVIDERS, is_configured
     from multiturn.backends.registry import entry_point_names
 
     access = configured().over(from_environment())

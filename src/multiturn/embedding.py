@@ -64,7 +64,7 @@ def embed_content(
     Returns:
         ``{"embedding": […]}``; of several contents, a list of vectors.
     """
-    from multiturn.backends.gemini_service import ask
+    from multiturn.backends.gemini.service import ask
 
     asked = _Asked(model, content, task_type, title, output_dimensionality)
     vectors = [
@@ -84,7 +84,7 @@ async def embed_content_async(
     request_options: RequestOptionsLike = None,
 ) -> dict[str, Any]:
     """Do as ``embed_content``, without blocking the event loop."""
-    from multiturn.backends.gemini_service import ask_async
+    from multiturn.backends.gemini.service import ask_async
 
     asked = _Asked(model, content, task_type, title, output_dimensionality)
     vectors = [

@@ -79,7 +79,7 @@ def get_file(name: str, *, request_options: RequestOptionsLike = None) -> File:
         name: As ``files/my-file``, or without ``files/``.
         request_options: Time limit, retries, and how the server is reached.
     """
-    from multiturn.backends.gemini_service import ask
+    from multiturn.backends.gemini.service import ask
 
     return _file(ask("GET", _full_name(name), options=request_options))
 
@@ -88,7 +88,7 @@ def list_files(
     page_size: int | None = 100, *, request_options: RequestOptionsLike = None
 ) -> Iterator[File]:
     """Give the files that the server holds, asking for pages as they are needed."""
-    from multiturn.backends.gemini_service import listed
+    from multiturn.backends.gemini.service import listed
 
     for found in listed("files", "files", page_size=page_size, options=request_options):
         yield _file(found)
@@ -98,7 +98,7 @@ def delete_file(
     name: str | File | resources.File, *, request_options: RequestOptionsLike = None
 ) -> None:
     """Have the server forget a file."""
-    from multiturn.backends.gemini_service import ask
+    from multiturn.backends.gemini.service import ask
 
     full = _full_name(getattr(name, "name", name))
     ask("DELETE", full, options=request_options)
@@ -169,7 +169,7 @@ class _Upload:
 
     def _begin_step(self) -> None:
         """Give the next step all its tries and its whole time."""
-        from multiturn.backends.gemini_service import attempts_for
+        from multiturn.backends.gemini.service import attempts_for
 
         self._attempts = attempts_for(self._options)
         self.error: BackendError | None = None
@@ -238,7 +238,7 @@ class _Upload:
         self, target: str | None, said: tuple[tuple[str, str], ...], content: Any
     ) -> tuple[dict[str, str], Object] | None:
         """Carry out a step; return None, after a pause, if it may be tried again."""
-        from multiturn.backends.gemini_service import upload_step
+        from multiturn.backends.gemini.service import upload_step
 
         try:
             return upload_step(target, said, content, self._options, self._attempts.seconds_left)

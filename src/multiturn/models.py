@@ -30,7 +30,7 @@ def get_base_model(
     name: AnyModelNameOptions, *, client: Any = None, request_options: RequestOptionsLike = None
 ) -> Model:
     """Do as ``get_model``; tuned models, which are no longer offered, are refused."""
-    from multiturn.backends.gemini_service import ask
+    from multiturn.backends.gemini.service import ask
 
     full = make_model_name(name)
     if not full.startswith("models/"):
@@ -59,7 +59,7 @@ def list_models(
 
         yield from configured_models()
         return
-    from multiturn.backends.gemini_service import listed
+    from multiturn.backends.gemini.service import listed
 
     for found in listed("models", "models", page_size=page_size, options=request_options):
         yield Model.from_object(found)

@@ -13,8 +13,8 @@ from gemini import wire_server as google
 from multiturn import FallbackBackend, GenerativeModel, OpenAIBackend
 from multiturn.access import Access
 from multiturn.backends import Backend
-from multiturn.backends.embedded import backend as embedded_backend
-from multiturn.backends.gemini_backend import Gemini
+from multiturn.backends.embedded.backend import backend as embedded_backend
+from multiturn.backends.gemini.backend import Gemini
 from multiturn.cancel import Cancel
 from multiturn.history import empty_path
 from multiturn.messages.content import Content

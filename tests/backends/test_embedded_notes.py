@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from multiturn import EmbeddedBackend, GenerativeModel
-from multiturn.backends.embedded import messages_of
+from multiturn.backends.embedded.backend import messages_of
 from multiturn.errors import InvalidContent
 from multiturn.history import empty_path
 from multiturn.messages.content import Content

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from multiturn import EmbeddedBackend, GenerativeModel, InvalidContent, TimedOut, TurnCancelled
-from multiturn.backends import embedded
-from multiturn.backends.embedded_deadline import Deadline
+from multiturn.backends.embedded import backend as embedded
+from multiturn.backends.embedded.deadline import Deadline
 from multiturn.cancel import Cancel
 from multiturn.engine import Piece
 from ways import Way

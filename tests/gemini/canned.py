@@ -8,7 +8,7 @@ from typing import Any
 from gemini.wire_server import pieces
 from multiturn import GenerativeModel
 from multiturn.access import Access
-from multiturn.backends.gemini_backend import Gemini
+from multiturn.backends.gemini.backend import Gemini
 from multiturn.cancel import Cancel
 from multiturn.http import HttpHead, HttpRequest
 from multiturn.retry import Retry

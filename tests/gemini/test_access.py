@@ -19,8 +19,8 @@ from gemini.canned import Canned
 from gemini.wire_server import Reset, WireServer, answers, error, reply, whole
 from multiturn import InvalidContent, MissingKey, Retry, UsageError, access
 from multiturn.access import Access
-from multiturn.backends import gemini_address
-from multiturn.backends.gemini_backend import Gemini
+from multiturn.backends.gemini import address
+from multiturn.backends.gemini.backend import Gemini
 from multiturn.options import RequestOptions
 from ways import Way
 
@@ -220,7 +220,7 @@ ADDRESSES = [
 
 @pytest.mark.parametrize(("said", "model", "expected"), ADDRESSES)
 def test_a_method_has_its_address(said: dict[str, Any], model: str, expected: str) -> None:
-    assert expected == gemini_address.url(Access(**said), model, "m")
+    assert expected == address.url(Access(**said), model, "m")
 
 
 def test_the_environment_names_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -324,7 +324,7 @@ def test_an_address_that_is_kept_keeps_no_client_and_no_key() -> None:
     client = Client()
     dropped = weakref.ref(client)
     access = Access(api_key=KEY, http_client=client)
-    gemini_address.url(access, "gemini-x", "generateContent")
+    address.url(access, "gemini-x", "generateContent")
     del client, access
     gc.collect()
     assert dropped() is None

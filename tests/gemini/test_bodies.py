@@ -11,7 +11,8 @@ from gemini.canned import Canned
 from gemini.wire_server import WireServer, answers, error, event, parts, reply, whole
 from multiturn import BrokenResponseError, MalformedReply, StatusError, StopCandidateException
 from multiturn import google_errors as google
-from multiturn.backends import gemini_reply, sse
+from multiturn.backends import sse
+from multiturn.backends.gemini import reply as gemini_reply
 from ways import Way
 
 A, B = reply("In pié", None), reply("ces ✓ 🌍", "STOP")

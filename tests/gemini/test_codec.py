@@ -14,8 +14,10 @@ from conftest import EFFORT
 from gemini.canned import Canned
 from gemini.wire_server import event, parts, reply
 from multiturn import BackendError, InvalidContent, MalformedReply, MultiturnError
-from multiturn.backends import gemini, gemini_reply, wire_json
-from multiturn.backends.gemini_errors import error_from, error_in
+from multiturn.backends import wire_json
+from multiturn.backends.gemini.errors import error_from, error_in
+from multiturn.backends.gemini.reply import ReplyReader
+from multiturn.backends.gemini.request import unchecked_body
 from multiturn.backends.sse import SseDecoder
 from multiturn.history import empty_path, head_from
 from multiturn.messages.content import Content
@@ -28,7 +30,7 @@ def sent(contents: list[dict[str, Any]], model: str = "gemini-2.5-pro", **member
     listed = [Content.view(content, frozen=True) for content in contents]
     head = head_from(listed[:-1])
     path = (head.path if head else empty_path()).plus(listed[-1])
-    return json.loads(gemini.unchecked_body(Request(model=model, contents=path, **members)))
+    return json.loads(unchecked_body(Request(model=model, contents=path, **members)))
 
 
 def user(*listed: Any) -> dict[str, Any]:
@@ -273,7 +275,7 @@ EVENTS = st.lists(
 
 def _read(data: bytes, cuts: list[int]) -> tuple[list[Any], str]:
     """Return the chunks, and the kind of the error that ended them."""
-    reader = gemini_reply.ReplyReader(True, error_in)
+    reader = ReplyReader(True, error_in)
     chunks: list[Any] = []
     points = sorted({0, len(data), *(c % (len(data) + 1) for c in cuts)})
     try:
@@ -318,7 +320,7 @@ def test_any_json_gives_a_reply_or_an_error_of_ours(value: Any) -> None:
     from multiturn.reply import Reply
     from multiturn.turn import judged
 
-    reader, whole = gemini_reply.ReplyReader(False, error_in), Reply()
+    reader, whole = ReplyReader(False, error_in), Reply()
     try:
         list(reader.feed(json.dumps(value).encode()))
         for chunk in reader.end():

@@ -20,7 +20,7 @@ from multiturn import (
     TimedOut,
     TurnCancelled,
 )
-from multiturn.backends import google_auth
+from multiturn.backends.gemini import google_auth
 from multiturn.google_errors import Unauthenticated
 from ways import Way
 

@@ -12,8 +12,7 @@ from gemini.canned import Canned
 from gemini.test_codec import call, result, said, user
 from gemini.wire_server import event, reply
 from multiturn import GenerativeModel, InvalidContent
-from multiturn.backends import gemini
-from multiturn.backends.gemini import Contents
+from multiturn.backends.gemini.request import Contents, body
 from multiturn.history import head_from
 from multiturn.messages.content import Content
 from multiturn.request import Request
@@ -172,5 +171,5 @@ def test_a_content_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert head is not None
     for _ in range(50):
         path = head.path.plus(Content.view(user("And?"), frozen=True))
-        gemini.body(Request(model="gemini-x", contents=path))
+        body(Request(model="gemini-x", contents=path))
     assert 250 == looked

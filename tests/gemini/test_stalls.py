@@ -22,7 +22,7 @@ from gemini.wire_server import (
     whole,
 )
 from multiturn import ConnectionFailed, TimedOut, TurnCancelled
-from multiturn.backends import gemini_backend
+from multiturn.backends.gemini import method_call
 from ways import Way
 
 LIMIT_SECONDS = 0.4
@@ -88,14 +88,14 @@ async def test_a_call_is_over_by_its_time_limit(way: Way, name: str, stream: boo
 async def test_silence_within_an_answer_has_a_limit_of_its_own_and_is_asked_again(
     way: Way, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gemini_backend, "IDLE_SECONDS", 0.1)
+    monkeypatch.setattr(method_call, "IDLE_SECONDS", 0.1)
     with WireServer([WHOLE[:-10], LONG], answers()) as server:
         assert "Hello." == (await way.send(server.model().start_chat(), "Hi")).text
         assert 2 == len(server.requests)
 
 
 async def test_silence_within_a_stream_ends_it(way: Way, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gemini_backend, "IDLE_SECONDS", 0.1)
+    monkeypatch.setattr(method_call, "IDLE_SECONDS", 0.1)
     with WireServer([STREAM_HEAD + chunked(event(reply("Hel", None))), LONG]) as server:
         response = await way.send(server.model().start_chat(), "Hi", stream=True)
         with pytest.raises(TimedOut, match=r"nothing within 0\.1 s"):
@@ -107,7 +107,7 @@ async def test_silence_within_a_stream_ends_it(way: Way, monkeypatch: pytest.Mon
 async def test_a_model_may_think_before_it_answers(
     way: Way, monkeypatch: pytest.MonkeyPatch, begun: bytes
 ) -> None:
-    monkeypatch.setattr(gemini_backend, "IDLE_SECONDS", 0.1)
+    monkeypatch.setattr(method_call, "IDLE_SECONDS", 0.1)
     rest = (STREAM_HEAD + chunked(event(reply("Hello."))) + chunked(b""))[len(begun) :]
     with WireServer([begun, Pause(0.5), rest] if begun else [Pause(0.5), rest]) as server:
         response = await way.send(server.model().start_chat(), "Hi", stream=True)
@@ -128,7 +128,7 @@ async def test_a_server_that_does_not_accept_is_given_up(
 ) -> None:
     import socket
 
-    monkeypatch.setattr(gemini_backend, "CONNECT_SECONDS", 0.15)
+    monkeypatch.setattr(method_call, "CONNECT_SECONDS", 0.15)
     with WireServer(b"") as server, socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
         port = listener.getsockname()[1]
         fillers = []

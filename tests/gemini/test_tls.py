@@ -15,7 +15,7 @@ import pytest
 from gemini.wire_server import WireServer, answers, reply, whole
 from multiturn import ConnectionFailed, Retry, StatusError
 from multiturn.access import Access
-from multiturn.backends.gemini_backend import Gemini
+from multiturn.backends.gemini.backend import Gemini
 from multiturn.http.client import Http
 from multiturn.model import GenerativeModel
 from ways import Way

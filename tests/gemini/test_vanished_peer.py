@@ -20,7 +20,7 @@ import pytest
 
 from gemini.wire_server import STREAM_HEAD, Pause, WireServer, answers, chunked, event, reply
 from multiturn import ConnectionFailed, Retry, TimedOut
-from multiturn.backends import gemini_backend
+from multiturn.backends.gemini import method_call
 from multiturn.http import liveness
 from ways import Way, in_thread
 
@@ -127,7 +127,7 @@ async def test_a_server_that_vanished_between_two_messages_is_noticed(
         chat = server.model(retry=Retry(attempts=1)).start_chat()
         await way.send(chat, "Hi")
         island.cut()
-        monkeypatch.setattr(gemini_backend, "CONNECT_SECONDS", 0.3)
+        monkeypatch.setattr(method_call, "CONNECT_SECONDS", 0.3)
         with pytest.raises((ConnectionFailed, TimedOut), match="no connection to"):
             await way.send(chat, "Hi", request_options={"timeout": DEADLINE_SECONDS})
         assert 2 == len(chat.history)

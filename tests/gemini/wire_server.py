@@ -13,7 +13,7 @@ from typing import Any, Self, TypeAlias
 
 from multiturn import GenerativeModel
 from multiturn.access import Access
-from multiturn.backends.gemini_backend import Gemini
+from multiturn.backends.gemini.backend import Gemini
 from multiturn.retry import Retry
 
 CRLF = b"\r\n"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import multiturn as genai
-from multiturn.backends.any_llm_backend import AnyLlmBackend
+from multiturn.backends.any_llm.backend import AnyLlmBackend
 from multiturn.backends.registry import backend_for
 from multiturn.errors import UnknownName, UsageError
 from ways import Way

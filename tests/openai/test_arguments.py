@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from multiturn.backends.openai_calls import CallAssembler
+from multiturn.backends.openai.function_calls import CallAssembler
 
 
 def called(arguments: str) -> CallAssembler:

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from multiturn import GenerativeModel
-from multiturn.backends import openai
-from multiturn.backends.openai import Style
+from multiturn.backends.openai import request as openai
+from multiturn.backends.openai.request import Style
 from multiturn.config import merged_config
 from multiturn.errors import InvalidContent, UnknownName, UsageError
 from multiturn.history import Turn, empty_path

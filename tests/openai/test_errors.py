@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from multiturn.backends.openai_errors import error_from, is_refused_prompt
+from multiturn.backends.openai.errors import error_from, is_refused_prompt
 from multiturn.errors import ContextTooLong, StatusError
 
 

@@ -8,9 +8,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from multiturn.backends.openai_errors import error_in
-from multiturn.backends.openai_frame import Frame
-from multiturn.backends.openai_reply import ReplyReader
+from multiturn.backends.openai.errors import error_in
+from multiturn.backends.openai.frame import Frame
+from multiturn.backends.openai.reply import ReplyReader
 
 texts = st.one_of(
     st.text(max_size=6),

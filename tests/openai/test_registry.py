@@ -12,7 +12,7 @@ import pytest
 
 import multiturn as genai
 from gemini.wire_server import WireServer, whole
-from multiturn.backends.providers import PROVIDERS
+from multiturn.backends.openai.providers import PROVIDERS
 from multiturn.backends.registry import backend_for
 from multiturn.errors import MissingKey, UnknownName, UsageError
 

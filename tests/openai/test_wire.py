@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from multiturn.backends.openai_errors import error_in
-from multiturn.backends.openai_reply import ReplyReader
+from multiturn.backends.openai.errors import error_in
+from multiturn.backends.openai.reply import ReplyReader
 from multiturn.errors import StatusError
 from multiturn.reply import Reply
 

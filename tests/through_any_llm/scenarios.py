@@ -21,7 +21,7 @@ import pytest
 
 from gemini.wire_server import LAST_CHUNK, STREAM_HEAD, Close, Pause, WireServer, chunked, whole
 from multiturn import GenerativeModel
-from multiturn.backends.any_llm_backend import AnyLlmBackend
+from multiturn.backends.any_llm.backend import AnyLlmBackend
 from multiturn.errors import (
     BlockedPromptException,
     BrokenResponseError,

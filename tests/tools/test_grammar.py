@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from multiturn.backends.embedded import messages_of, sampling_of
-from multiturn.backends.embedded_chunks import chunks_for
-from multiturn.backends.tool_grammar import (
+from multiturn.backends.embedded.backend import messages_of, sampling_of
+from multiturn.backends.embedded.chunks import chunks_for
+from multiturn.backends.embedded.tool_grammar import (
     AnswerReader,
     answer_schema,
     call_text,

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from multiturn import GenerativeModel
-from multiturn.backends.embedded import EmbeddedBackend, messages_of, sampling_of, tools_of
-from multiturn.backends.embedded_chunks import CallChunks, GrammarChunks, chunks_for
+from multiturn.backends.embedded.backend import EmbeddedBackend, messages_of, sampling_of, tools_of
+from multiturn.backends.embedded.chunks import CallChunks, GrammarChunks, chunks_for
 from multiturn.engine import CallSyntax, Piece
 from multiturn.errors import UnknownName, UsageError
 from multiturn.history import empty_path

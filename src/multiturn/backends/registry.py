@@ -104,7 +104,7 @@ def _require_served(name: str) -> None:
 
 
 def _is_provider(name: str) -> bool:
-    from multiturn.backends.providers import PROVIDERS
+    from multiturn.backends.openai.providers import PROVIDERS
 
     return name in PROVIDERS or name in _plugins or name in _entry_points()
 
@@ -113,7 +113,7 @@ def _require_embedded(name: str) -> None:
     """Refuse a name that is not in the catalogue of weights."""
     from difflib import get_close_matches
 
-    from multiturn.backends.providers import PROVIDERS
+    from multiturn.backends.openai.providers import PROVIDERS
     from multiturn.weights import find
 
     near = ""
@@ -133,7 +133,7 @@ def _require_embedded(name: str) -> None:
 
 def provider_names() -> list[str]:
     """Return what may stand before the slash of a model's name."""
-    from multiturn.backends.providers import PROVIDERS
+    from multiturn.backends.openai.providers import PROVIDERS
 
     return sorted({"any", "embedded", "gemini", *PROVIDERS, *_entry_points()})
 
@@ -144,29 +144,29 @@ def entry_point_names() -> list[str]:
 
 
 def _gemini(name: str) -> tuple[Backend, str]:
-    from multiturn.backends import gemini_backend
+    from multiturn.backends.gemini.backend import backend
 
-    return gemini_backend.backend(), name if "/" in name else f"models/{name}"
+    return backend(), name if "/" in name else f"models/{name}"
 
 
 def _embedded(name: str | None) -> tuple[Backend, str]:
     from multiturn import weights
-    from multiturn.backends import embedded
+    from multiturn.backends.embedded.backend import backend
 
-    return embedded.backend(), name or weights.DEFAULT_MODEL
+    return backend(), name or weights.DEFAULT_MODEL
 
 
 def _of_provider(provider: str, model: str) -> tuple[Backend, str]:
-    from multiturn.backends.providers import PROVIDERS
+    from multiturn.backends.openai.providers import PROVIDERS
 
     if provider in PROVIDERS:
-        from multiturn.backends.openai_backend import backend_named
+        from multiturn.backends.openai.backend import backend_named
 
         return backend_named(provider), model
     if provider == "any":
-        from multiturn.backends import any_llm_backend
+        from multiturn.backends.any_llm.backend import backend
 
-        return any_llm_backend.backend(), model
+        return backend(), model
     with _lock:
         if provider in _plugins:
             return _plugins[provider], model

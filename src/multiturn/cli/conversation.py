@@ -82,7 +82,7 @@ class Conversation:
     @property
     def talks_to(self) -> str:
         """The model's name, as --model takes it: with its provider, if it has one."""
-        from multiturn.backends.providers import PROVIDERS
+        from multiturn.backends.openai.providers import PROVIDERS
 
         model = self.chat.model
         provider = model.backend.name

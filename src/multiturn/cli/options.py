@@ -68,13 +68,15 @@ def ready(model: GenerativeModel) -> GenerativeModel:
 
 def _require_key(model: GenerativeModel) -> None:
     """Raise MissingKey now if the first request would."""
-    from multiturn.backends import gemini_backend, openai_backend
+    from multiturn.backends.gemini.backend import Gemini
+    from multiturn.backends.gemini.method_call import MethodCall
+    from multiturn.backends.openai.backend import OpenAIBackend
     from multiturn.cancel import Cancel
     from multiturn.history import empty_path
     from multiturn.request import Overrides
 
     backend, request = model.backend, model.request(empty_path(), Overrides(), stream=True)
-    if isinstance(backend, gemini_backend.Gemini):
-        _ = gemini_backend.MethodCall(backend, request, Cancel()).needs_token
-    elif isinstance(backend, openai_backend.OpenAIBackend):
+    if isinstance(backend, Gemini):
+        _ = MethodCall(backend, request, Cancel()).needs_token
+    elif isinstance(backend, OpenAIBackend):
         backend.access(request.options)

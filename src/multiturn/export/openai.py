@@ -10,8 +10,8 @@ import binascii
 import mimetypes
 from typing import Any
 
-from multiturn.backends.openai import Style
-from multiturn.backends.openai_reply import ReplyReader
+from multiturn.backends.openai.reply import ReplyReader
+from multiturn.backends.openai.request import Style
 from multiturn.errors import InvalidContent, MalformedReply, ReplyError
 from multiturn.export.conversation import Conversation, line
 from multiturn.export.json_text import dumps, loads

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from multiturn.backends.openai_parts import note
+from multiturn.backends.openai.parts import note
 from multiturn.messages.message import Object
 
 

@@ -1,6 +1,6 @@
 """The OpenAI protocol's wire format, /chat/completions: what to send; pure.
 
-``openai_reply.py`` reads what comes.  Sources of the rules: OpenAI's API reference (Chat
+``reply.py`` reads what comes.  Sources of the rules: OpenAI's API reference (Chat
 Completions), and the references of vLLM, SGLang, llama.cpp's server and Ollama for what
 they take beyond it.
 """
@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from multiturn.backends import projection
-from multiturn.backends.openai_parts import note, user_parts
+from multiturn.backends.openai.parts import note, user_parts
 from multiturn.backends.projection import Located, Message, Result, Said
 from multiturn.config import python_name
 from multiturn.errors import InvalidContent, UnknownName, UsageError

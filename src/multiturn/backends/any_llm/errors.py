@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from multiturn.backends.openai_errors import error_from, error_in, is_refused_prompt
+from multiturn.backends.openai.errors import error_from, error_in, is_refused_prompt
 from multiturn.errors import (
     BackendError,
     ConnectionFailed,

@@ -10,8 +10,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from multiturn.access import Access, Secret
-from multiturn.backends.openai_errors import error_from
-from multiturn.backends.providers import PROVIDERS
+from multiturn.backends.openai.errors import error_from
+from multiturn.backends.openai.providers import PROVIDERS
 from multiturn.backends.redaction import redact
 from multiturn.cancel import Cancel
 from multiturn.errors import BackendError, ConnectionFailed, MalformedReply
@@ -23,7 +23,7 @@ from multiturn.messages.message import Object
 from multiturn.request import Request
 
 if TYPE_CHECKING:
-    from multiturn.backends.openai_backend import OpenAIBackend
+    from multiturn.backends.openai.backend import OpenAIBackend
 
 _http = Http()
 _ERROR_BODY_BYTES = 1024 * 1024

@@ -6,12 +6,11 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from typing import Any
 
 from multiturn.access import Access
-from multiturn.backends import openai
-from multiturn.backends.openai import Style, Unsendable, functions_of
-from multiturn.backends.openai_call import Call, carried_out, carried_out_async, has_identity
-from multiturn.backends.openai_errors import error_in, is_refused_prompt
-from multiturn.backends.openai_reply import ReplyReader
-from multiturn.backends.providers import PROVIDERS, base_url_of, key_of
+from multiturn.backends.openai.errors import error_in, is_refused_prompt
+from multiturn.backends.openai.http_call import Call, carried_out, carried_out_async, has_identity
+from multiturn.backends.openai.providers import PROVIDERS, base_url_of, key_of
+from multiturn.backends.openai.reply import ReplyReader
+from multiturn.backends.openai.request import Style, Unsendable, body, functions_of
 from multiturn.backends.wire_json import parsed
 from multiturn.cancel import Cancel
 from multiturn.checks import one_of
@@ -175,7 +174,7 @@ class _Answering(Call):
         return f"{str(self.access.endpoint).rstrip('/')}/chat/completions"
 
     def content(self) -> Body:
-        return openai.body(self.request, self.backend.style(self.access), self.backend.more)
+        return body(self.request, self.backend.style(self.access), self.backend.more)
 
     def read(self, data: bytes) -> Iterable[Object]:
         return self._reader.feed(data)
@@ -201,7 +200,7 @@ class _Counting(Call):
 
     def content(self) -> Body:
         request = self.request._replace(stream=False)
-        return openai.body(request, self.backend.style(self.access), self.backend.more)
+        return body(request, self.backend.style(self.access), self.backend.more)
 
     def whole(self) -> Iterable[Object]:
         answer = parsed(bytes(self.received))

@@ -1,4 +1,4 @@
-"""The Gemini API's wire format, what is sent; pure.  What comes is in ``gemini_reply.py``.
+"""The Gemini API's wire format, what is sent; pure.  What comes is in ``reply.py``.
 
 Source of every rule: the API's reference (v1beta, methods generateContent,
 streamGenerateContent and countTokens) and its guide to thought signatures.
@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Literal, TypeAlias
 
-from multiturn.backends.gemini_pairing import NOTHING_OPEN, paired
-from multiturn.backends.gemini_pairing import State as Waiting
+from multiturn.backends.gemini.pairing import NOTHING_OPEN, paired
+from multiturn.backends.gemini.pairing import State as Waiting
 from multiturn.backends.wire_json import written
 from multiturn.errors import InvalidContent
 from multiturn.history import Fold

@@ -6,8 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Literal, TypeAlias
 
-from multiturn.backends.openai_parts import note
-from multiturn.backends.tool_grammar import (
+from multiturn.backends.embedded.tool_grammar import (
     allowed_names,
     call_text,
     declarations_of,
@@ -15,6 +14,7 @@ from multiturn.backends.tool_grammar import (
     parameters_of,
     result_text,
 )
+from multiturn.backends.openai.parts import note
 from multiturn.engine import Call, CallSyntax, Function, Message, Role, Tools
 from multiturn.errors import InvalidContent
 from multiturn.messages.content import Content

@@ -10,14 +10,9 @@ from urllib.parse import quote, urlencode
 from multiturn import attempts
 from multiturn.access import Secret
 from multiturn.attempts import Attempts
-from multiturn.backends import gemini_address
-from multiturn.backends.gemini_backend import (
-    Gemini,
-    MethodCall,
-    backend,
-    carried_out,
-    carried_out_async,
-)
+from multiturn.backends.gemini import address
+from multiturn.backends.gemini.backend import Gemini, backend
+from multiturn.backends.gemini.method_call import MethodCall, carried_out, carried_out_async
 from multiturn.backends.wire_json import parsed
 from multiturn.cancel import Cancel
 from multiturn.errors import BackendError, MalformedReply, UsageError
@@ -55,7 +50,7 @@ class ServiceCall(MethodCall):
     ) -> None:
         request = Request(model=place, timeout_seconds=timeout_seconds, options=access_of(options))
         super().__init__(owner, request, Cancel())
-        if gemini_address.is_vertex(self.server.access):
+        if address.is_vertex(self.server.access):
             raise UsageError(f"{place} is not offered on Vertex AI; use the Gemini API for it")
         self.verb = verb
         self._place, self._asked, self._content = place, asked, content
@@ -63,7 +58,7 @@ class ServiceCall(MethodCall):
     def url(self) -> str:
         asked = {name: value for name, value in self._asked.items() if value is not None}
         query = f"?{urlencode(asked)}" if asked else ""
-        return f"{gemini_address.root(self.server.access)}/{quote(self._place, safe='/:@')}{query}"
+        return f"{address.root(self.server.access)}/{quote(self._place, safe='/:@')}{query}"
 
     def body(self) -> bytes:
         if isinstance(self._content, bytes):
@@ -93,7 +88,7 @@ class UploadCall(ServiceCall):
         self._answered = bytearray()
 
     def url(self) -> str:
-        return self._target or f"{gemini_address.upload_root(self.server.access)}/files"
+        return self._target or f"{address.upload_root(self.server.access)}/files"
 
     def headers(self, token: Secret | None) -> Headers:
         headers = super().headers(token)

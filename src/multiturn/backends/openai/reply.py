@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any
 
-from multiturn.backends.openai_calls import CallAssembler
-from multiturn.backends.openai_frame import Frame
+from multiturn.backends.openai.frame import Frame
+from multiturn.backends.openai.function_calls import CallAssembler
 from multiturn.backends.sse import SseDecoder
 from multiturn.backends.wire_json import parsed
 from multiturn.errors import MalformedReply

@@ -6,7 +6,7 @@ import re
 from functools import lru_cache
 
 from multiturn.access import Access
-from multiturn.backends.gemini import resource_name
+from multiturn.backends.gemini.request import resource_name
 
 _GEMINI = "https://generativelanguage.googleapis.com"
 # What names of models nearly always consist of.

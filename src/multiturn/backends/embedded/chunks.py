@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 
-from multiturn.backends.tool_grammar import AnswerReader, schema_for, whole
+from multiturn.backends.embedded.tool_grammar import AnswerReader, schema_for, whole
 from multiturn.engine import CallReader, CallSyntax, Piece
 from multiturn.messages.message import Object
 from multiturn.request import Request

@@ -8,11 +8,11 @@ from contextlib import closing
 from typing import Any, NamedTuple
 
 from multiturn import checks, weights
-from multiturn.backends.embedded_chunks import TextChunks, chunks_for
-from multiturn.backends.embedded_deadline import Deadline
-from multiturn.backends.embedded_messages import Unsendable, has_functions, messages_of, tools_of
-from multiturn.backends.gbnf import one_of
-from multiturn.backends.tool_grammar import is_reply_only, schema_for
+from multiturn.backends.embedded.chunks import TextChunks, chunks_for
+from multiturn.backends.embedded.deadline import Deadline
+from multiturn.backends.embedded.gbnf import one_of
+from multiturn.backends.embedded.messages import Unsendable, has_functions, messages_of, tools_of
+from multiturn.backends.embedded.tool_grammar import is_reply_only, schema_for
 from multiturn.cancel import Cancel
 from multiturn.config import python_name
 from multiturn.engine import Engine, Message, Sampling, Tools, open_engine

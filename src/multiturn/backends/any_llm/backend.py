@@ -1,6 +1,6 @@
 """The rest of the world as a backend: providers that the any-llm package speaks to.
 
-The request is what ``openai.py`` writes, the answer goes through ``openai_reply.py``;
+The request is what ``openai/request.py`` writes, the answer goes through ``openai/reply.py``;
 any-llm turns both into a provider's own and back.  It is imported when first asked.
 """
 
@@ -16,11 +16,10 @@ from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from multiturn.access import Access
-from multiturn.backends import openai
-from multiturn.backends.any_llm_errors import is_refused, translated
-from multiturn.backends.openai import Style, Unsendable, functions_of
-from multiturn.backends.openai_errors import error_in
-from multiturn.backends.openai_reply import ReplyReader
+from multiturn.backends.any_llm.errors import is_refused, translated
+from multiturn.backends.openai.errors import error_in
+from multiturn.backends.openai.reply import ReplyReader
+from multiturn.backends.openai.request import Style, Unsendable, body, functions_of
 from multiturn.backends.redaction import redact
 from multiturn.cancel import Cancel
 from multiturn.checks import one_of
@@ -136,7 +135,7 @@ class AnyLlmBackend:
 
     def arguments(self, request: Request) -> Object:
         """Return a request as the arguments of any-llm's ``acompletion``."""
-        written: Object = json.loads(b"".join(openai.body(request, self._style)))
+        written: Object = json.loads(b"".join(body(request, self._style)))
         return {**written, **self._more}
 
     def __repr__(self) -> str:

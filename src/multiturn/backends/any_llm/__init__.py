@@ -1,0 +1,1 @@
+"""Providers of other protocols, through the any-llm package."""

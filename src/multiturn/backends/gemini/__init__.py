@@ -1,0 +1,1 @@
+"""The Gemini API: what is sent, what comes, and how it is asked."""

@@ -1,0 +1,1 @@
+"""The OpenAI protocol: what is sent, what comes, and how servers are asked."""
