@@ -253,3 +253,18 @@ async def test_what_is_no_model_is_refused_before_anything_is_sent(way: Way, mod
     with pytest.raises(InvalidContent, match=r"chat\.model is .*GenerativeModel\("):
         await way.send(chat, "Hi")
     assert ([], []) == (chat.history, backend.requests)
+
+
+def test_ctrl_c_between_two_chunks_ends_the_turn_as_one_within_a_chunk_does() -> None:
+    chat, _ = conversation(["One", "Two"], "Next.")
+    chunks = iter(chat.send_message("a", stream=True))
+    assert "One" == next(chunks).text
+
+    with pytest.raises(KeyboardInterrupt):
+        chunks.throw(KeyboardInterrupt())
+
+    assert ["interrupted"] == [entry.outcome for entry in chat.journal]
+    with pytest.raises(KeyboardInterrupt):  # it is over, and says the same again
+        next(chunks)
+    assert "Next." == chat.send_message("b").text
+    assert ["b", "Next."] == said(chat)

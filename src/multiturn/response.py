@@ -6,8 +6,8 @@ reply is not to be iterated by two threads at once; ``cancel()`` may be called f
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Any, Generic, Self, TypeVar
+from collections.abc import Generator, Iterable, Iterator
+from typing import Any, Generic, NoReturn, Self, TypeVar
 
 from multiturn.errors import (
     IncompleteIterationError,
@@ -315,7 +315,7 @@ class GenerateContentResponse(BaseGenerateContentResponse[Iterator[Object]]):
         response._advance()
         return response
 
-    def __iter__(self) -> Iterator[GenerateContentResponse]:
+    def __iter__(self) -> _Chunks:
         return _Chunks(self)
 
     def _advance(self, to_end: bool = False) -> bool:
@@ -335,6 +335,14 @@ class GenerateContentResponse(BaseGenerateContentResponse[Iterator[Object]]):
         if self._error is not None:
             raise self._error
         return False
+
+    def _end(self, error: BaseException) -> None:
+        """End the reply as if this error had come while it was read."""
+        if isinstance(self._source, Generator) and not self._done:
+            try:
+                self._source.throw(error)
+            except BaseException as raised:
+                self._finish(raised)
 
     def resolve(self) -> None:
         """Take in the rest of the reply."""
@@ -361,6 +369,11 @@ class _Chunks:
             raise StopIteration
         self._position = position + 1
         return chunk_response(chunks[position])
+
+    def throw(self, error: BaseException) -> NoReturn:
+        """End the reply by an error that came between two chunks, as generators do."""
+        self._response._end(error)
+        raise error
 
     def __del__(self) -> None:
         if hasattr(self, "_response"):

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import sys
-from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol, TextIO
 
 from multiturn.cli.visible import visible
-from multiturn.errors import MultiturnError
 
 if TYPE_CHECKING:
     from multiturn.response import GenerateContentResponse
@@ -77,12 +75,8 @@ def show(response: GenerateContentResponse, answer: Printer) -> str | None:
     try:
         for chunk in chunks:
             answer.add(chunk.text)
-    except KeyboardInterrupt:
-        # It may have come while drawing: then the reply does not know of it yet.
-        response.cancel()
-        with suppress(MultiturnError):
-            response.resolve()
-        raise
+    except KeyboardInterrupt as interrupt:
+        chunks.throw(interrupt)  # it may have come while drawing
     candidate = response.candidates[0]
     if candidate.finish_reason.name == "MAX_TOKENS":
         return "the answer was cut off where it reached its largest length"
