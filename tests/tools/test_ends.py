@@ -6,7 +6,8 @@ import asyncio
 import json
 import pickle
 from collections import Counter
-from typing import Any
+from itertools import cycle, islice
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import given, settings
@@ -118,16 +119,31 @@ async def resumed(way: Way, chat: ChatSession, stream: bool) -> Any:
     return await chat.resume_async(stream=stream)
 
 
-async def try_turn(way: Way, world: World, data: Any, resume: bool) -> None:
+class Try(NamedTuple):
+    """What the user does next.
+
+    Attributes:
+        resumes: Goes on with a turn that waits, if there is one.
+        approvals: Whether each call that waits is approved.
+        streams: Asks for the reply in pieces.
+        leaves_after: How many of them are read, None for all.
+    """
+
+    resumes: bool
+    approvals: tuple[bool, bool, bool]
+    streams: bool
+    leaves_after: int | None
+
+
+async def try_turn(way: Way, world: World, doing: Try, resume: bool) -> None:
     """Say something, or go on with what waits, and end it somehow."""
-    chat, stream = world.chat, data.draw(st.booleans())
-    leave_after = data.draw(st.none() | st.integers(0, 4)) if stream else None
+    chat, stream = world.chat, doing.streams
     try:
         if resume:
             response = await resumed(way, chat, stream)
         else:
             response = await way.send(chat, "Act.", stream=stream)
-        await read(way, response, leave_after)
+        await read(way, response, doing.leaves_after if stream else None)
     except (MultiturnError, UnexpectedRequest, asyncio.CancelledError):
         return
 
@@ -135,6 +151,19 @@ async def try_turn(way: Way, world: World, data: Any, resume: bool) -> None:
 names = st.lists(st.sampled_from(KINDS), min_size=1, max_size=3)
 calls = st.tuples(st.just("calls"), names)
 replies = st.lists(calls | calls | st.tuples(st.sampled_from(ENDS), names), max_size=7)
+# Chosen before anything runs: functions that run side by side may end in any order, and
+# what is drawn next must not hang on it.
+tries = st.lists(
+    st.builds(
+        Try,
+        st.sampled_from([True, True, False]),
+        st.tuples(*[st.booleans()] * 3),
+        st.booleans(),
+        st.none() | st.integers(0, 4),
+    ),
+    min_size=1,
+    max_size=6,
+)
 options = st.fixed_dictionaries(
     {
         "tool_mode": st.sampled_from(["sequential", "concurrent"]),
@@ -146,15 +175,15 @@ options = st.fixed_dictionaries(
 
 
 @settings(max_examples=5 * settings().max_examples)
-@given(options, replies, st.sampled_from(sorted(WAYS)), st.data())
+@given(options, replies, st.sampled_from(sorted(WAYS)), tries)
 def test_any_script_leaves_a_conversation_that_goes_on(
-    given_options: dict[str, Any], script: list[Any], way_name: str, data: Any
+    given_options: dict[str, Any], script: list[Any], way_name: str, tried: list[Try]
 ) -> None:
     way = WAYS[way_name]()
     world = World(given_options)
     try:
         world.backend.add(*(world.reply(*line) for line in script), "So.", "So.")
-        play(way, world, data)
+        play(way, world, tried)
         world.backend._lines.clear()
         world.backend.add("Fine.")
         said = len(world.chat.history)
@@ -165,23 +194,22 @@ def test_any_script_leaves_a_conversation_that_goes_on(
         way.close()
 
 
-def play(way: Way, world: World, data: Any) -> None:
+def play(way: Way, world: World, tried: list[Try]) -> None:
     """Use the conversation until the script is at its end."""
-    for _ in range(12):
+    for doing in islice(cycle(tried), 12):
         if not world.backend._lines:
             return
         pending = world.chat.pending
-        resume = pending is not None and data.draw(st.sampled_from([True, True, False]))
+        resume = pending is not None and doing.resumes
         if resume and pending is not None:
-            for call in pending.calls:
-                decide = pending.approve if data.draw(st.booleans()) else pending.refuse
-                decide(call)
+            for call, approved in zip(pending.calls, doing.approvals, strict=False):
+                (pending.approve if approved else pending.refuse)(call)
         before = wire(world.chat)
-        tried = len(world.chat.journal)
-        way.run(try_turn(way, world, data, resume))
+        count = len(world.chat.journal)
+        way.run(try_turn(way, world, doing, resume))
         way.run(way.idle())
         world.check()
-        whole = world.chat.journal[tried:] and world.chat.journal[-1].outcome == "answered"
+        whole = world.chat.journal[count:] and world.chat.journal[-1].outcome == "answered"
         assert before == wire(world.chat)[: len(before)]
         assert bool(whole) == (len(before) < len(wire(world.chat)))
 
