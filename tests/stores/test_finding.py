@@ -70,7 +70,7 @@ def test_a_turn_numbered_before_and_stored_after_others_is_found(postgres: Serve
         contents = [{"role": "user", "parts": [{"text": "needle, slowly"}]}]
         turn, blobs = turn_after(state, attempt, contents)
         with store._transaction() as execute:
-            store._insert(execute, state, turn, (None, 0), blobs)  # numbered, and not yet there
+            store._insert(execute, state, turn, 0, blobs)  # numbered, and not yet there
             say(other, other.open("quick"), "needle")
             assert ["quick"] == [found.session for found in other.search("needle")]
             assert ["quick"] == [found.session for found in other.search("needle")]
