@@ -42,8 +42,8 @@ class MemoryStore(SqlStore):
             self._lock, self._process_id = threading.RLock(), os.getpid()
         with self._lock:
             database = self._database
-            database.execute("BEGIN")
             try:
+                database.execute("BEGIN")
                 yield database.execute
                 database.execute("COMMIT")
             finally:

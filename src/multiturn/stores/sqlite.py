@@ -111,8 +111,8 @@ class SQLiteStore(SqlStore):
                 database = self._connected()
                 with self._writers:
                     self._sync(database, self.synchronous if is_durable else "NORMAL")
-                    database.execute("BEGIN IMMEDIATE")
-                    try:
+                    try:  # Ctrl-C while it waits for others comes when it has begun
+                        database.execute("BEGIN IMMEDIATE")
                         yield database.execute
                         database.execute("COMMIT")
                     finally:
@@ -127,8 +127,8 @@ class SQLiteStore(SqlStore):
         with self._lock:
             try:
                 database = self._connected()
-                database.execute("BEGIN")
                 try:
+                    database.execute("BEGIN")
                     yield database.execute
                 finally:
                     if database.in_transaction:

@@ -1,0 +1,63 @@
+"""Ctrl-C within a transaction: nothing of it is done, and the store goes on working."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from multiturn.stores.memory import MemoryStore
+from multiturn.stores.sql import SqlStore
+from multiturn.stores.sqlite import SQLiteStore
+
+KINDS: dict[str, Callable[[Path], SqlStore]] = {
+    "memory": lambda folder: MemoryStore(),
+    "sqlite": lambda folder: SQLiteStore(folder / "chats.db", busy_timeout_seconds=0.1),
+}
+
+
+def strike(run: Callable[[], object], transaction: Any, statement: str) -> None:
+    """Run, with KeyboardInterrupt as soon as a statement of a transaction was executed."""
+    code = inspect.unwrap(transaction).__code__
+    is_next = False
+
+    def line(frame: FrameType, event: str, arg: object) -> Any:
+        nonlocal is_next
+        if event == "line":
+            if is_next:
+                sys.settrace(None)
+                raise KeyboardInterrupt
+            source, first = inspect.getsourcelines(code)
+            is_next = statement in source[frame.f_lineno - first]
+        return line
+
+    tracer = sys.gettrace()
+    sys.settrace(lambda frame, event, arg: line if frame.f_code is code else None)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run()
+    finally:
+        sys.settrace(tracer)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_transaction_that_had_just_begun_is_taken_back(kind: str, tmp_path: Path) -> None:
+    with KINDS[kind](tmp_path) as store:
+        store.open("ada")
+        strike(lambda: store.open("eve"), type(store)._transaction, '"BEGIN')
+        if kind == "sqlite":  # others may write at once
+            with KINDS[kind](tmp_path) as other:
+                other.open("bob")
+        assert "eve" == store.open("eve").name
+
+
+def test_a_look_that_had_just_begun_is_taken_back(tmp_path: Path) -> None:
+    with KINDS["sqlite"](tmp_path) as store:
+        store.open("ada")
+        strike(lambda: store.state("ada"), SQLiteStore._reading, '"BEGIN')
+        assert "eve" == store.open("eve").name
