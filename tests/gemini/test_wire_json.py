@@ -116,9 +116,10 @@ def test_of_members_with_one_name_the_last_counts() -> None:
     assert {"a": 2} == parsed(b'{"a": 1, "a": 2}')
 
 
-def test_what_was_said_is_not_kept_for_the_next_text() -> None:
+@pytest.mark.parametrize("said", ["What was said.", "1e999"])
+def test_what_was_said_is_not_kept_for_the_next_text(said: str) -> None:
     jiter.cache_clear()
-    parsed(b'["What was said."]')
+    parsed(json.dumps([said]).encode())
     assert 0 == jiter.cache_usage()
 
 

@@ -70,7 +70,8 @@ def parsed(data: bytes) -> Any:
 
 def _require_doubles(data: bytes) -> None:
     """Raise if a number is beyond all doubles, of which jiter makes an infinity."""
-    for number in _floats(from_json(data, float_mode="lossless-float")):
+    value = from_json(data, float_mode="lossless-float", cache_mode="keys")
+    for number in _floats(value):
         if math.isinf(number):
             raise ValueError(f"the number {bytes(number)[:20].decode()} is too large")
 
