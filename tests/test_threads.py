@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from multiturn import ChatSession
+from multiturn import ChatSession, gate
 from multiturn.request import Request
 from multiturn.testing import ScriptedBackend
 from ways import chat_with, in_thread, said, until
@@ -157,6 +157,33 @@ def test_those_who_wait_enter_in_the_order_in_which_they_came() -> None:
     for thread in threads:
         thread.join(10)
     assert ["0", "1", "2", "3", "4", "5", "6"] == said(chat)[::2]
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_who_queues_while_the_turn_before_ends_enters_without_waiting(
+    is_async: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chat, backend = echoing()
+    held = chat.send_message("0", stream=True)
+
+    class Queue(list[Callable[[], object]]):
+        """Ends the turn that is open when it was seen, and before the call is queued."""
+
+        def append(self, wake: Callable[[], object]) -> None:
+            held.resolve()
+            super().append(wake)
+
+    def waits(*_: float) -> float:
+        raise AssertionError("it waits")
+
+    chat._gate._waiting = Queue()
+    monkeypatch.setattr(gate, "_wait_seconds", waits)
+    in_thread(
+        (lambda: asyncio.run(chat.send_message_async("1")))
+        if is_async
+        else (lambda: chat.send_message("1"))
+    )
+    check_echoes(chat, backend, {"0", "1"})
 
 
 def test_a_task_that_was_cancelled_while_it_waited_lets_the_next_one_in() -> None:

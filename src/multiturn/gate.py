@@ -117,6 +117,7 @@ class Gate:
                     raise SessionBusy("another turn of this session is open, and busy is 'raise'")
                 if not left and wake is not None and wake not in self._waiting:
                     self._waiting.append(wake)
+                    continue  # whoever ended meanwhile has woken nobody
             if holder is None or not left:
                 return False
             holder.abandon(_REPLACED)
