@@ -249,6 +249,11 @@ def test_pauses_double_up_to_a_limit() -> None:
     assert [0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0, None] == pauses
 
 
+def test_there_may_be_any_number_of_attempts() -> None:
+    rule = Retry(attempts=5_000, first_pause_seconds=1e-6, uniform=highest)
+    assert 8.0 == rule.pause_seconds(2_000, error())
+
+
 def test_there_are_four_attempts_in_all() -> None:
     rule = Retry(uniform=highest)
     assert [False, False, False, True] == [

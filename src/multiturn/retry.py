@@ -85,7 +85,9 @@ class Retry(_Figures):
         asked = getattr(error, "retry_after_seconds", None)
         if asked is not None:
             return float(asked) if asked <= self.longest_wait_seconds else None
-        ceiling = min(self.longest_pause_seconds, self.first_pause_seconds * 2 ** (attempt - 1))
+        # A power of a thousand attempts would be too large for a float.
+        growth = 2 ** min(attempt - 1, 64)
+        ceiling = min(self.longest_pause_seconds, self.first_pause_seconds * growth)
         if self.uniform is not None:
             return self.uniform(0, ceiling)
         import random
