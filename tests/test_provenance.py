@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from multiturn import ChatSession, GenerativeModel, load_chat, open_turn
-from multiturn.errors import BackendError, ConnectionFailed
+from multiturn.errors import ApprovalNeeded, BackendError, ConnectionFailed, ToolError
 from multiturn.fallback import FallbackBackend
 from multiturn.messages.candidate import FinishReason
 from multiturn.stores.memory import MemoryStore
@@ -149,6 +149,28 @@ async def test_a_turn_that_goes_on_has_its_earlier_rounds(way: Way, opened: Open
     assert ["STOP", "FINISH_REASON_UNSPECIFIED", "STOP"] == [
         each.finish_reason.name for each in about.rounds
     ]
+
+
+async def test_a_turn_that_fails_as_it_goes_on_has_one_time(way: Way, opened: Opener) -> None:
+    def weather(city: str) -> str:
+        """Weather now."""
+        raise OSError("no")
+
+    calls = function_calls(("weather", {"city": "Oslo"}))
+    chat = opened(ScriptedBackend(calls, "Rain."), tools=[weather])
+    chat.calling = {"approve": lambda call: None, "on_tool_error": "raise"}
+    with pytest.raises(ApprovalNeeded):
+        await way.send(chat, "a")
+    pending = chat.pending
+    assert pending is not None
+    pending.approve()
+    with pytest.raises(ToolError):
+        chat.resume() if way.name == "sync" else await chat.resume_async()
+    entry = chat.journal[-1]
+    assert "failed" == entry.outcome
+    assert entry.about is not None
+    assert entry.about == entry.about
+    assert ["STOP"] == [each.finish_reason.name for each in entry.about.rounds]
 
 
 def test_nobody_was_asked_for_what_was_given() -> None:

@@ -337,7 +337,8 @@ class OpenTurn(Exchange):
             entry.received = copy_json(self.reply.whole()) if self.reply.chunks else None
             entry.error, self._turn = without_traceback(error), None
             self._end_round()
-            entry.told = self._rounds
+            # Rounds of the try that it goes on with are written down, without their end.
+            entry.told = self._told() if self._pending else self._rounds
             if outcome != "paused":
                 self._leave(outcome)
         entry.turn, entry.outcome = self._turn, outcome
