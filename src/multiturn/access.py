@@ -113,6 +113,13 @@ class Access:
         self.headers = _pairs(headers, "headers")
         self.user_agent = user_agent
 
+    @property
+    def secrets(self) -> list[str]:
+        """What nobody is to see of it: the key, and each word of secret headers."""
+        secrets = [self.api_key, *(value for _, value in self.headers)]
+        said = [str(one.reveal()) for one in secrets if isinstance(one, Secret)]
+        return [word for text in said for word in text.replace(";", " ").split()]
+
     def over(self, other: Access) -> Access:
         """Return this access with the other's members where it says nothing.
 

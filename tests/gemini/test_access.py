@@ -317,6 +317,18 @@ async def test_a_key_is_found_nowhere(way: Way, caplog: pytest.LogCaptureFixture
     assert any("***" in text for text in seen)
 
 
+async def test_what_a_secret_header_says_is_shown_nowhere(way: Way) -> None:
+    with WireServer(whole(error(400, "INVALID_ARGUMENT", f"bad token {KEY}"), 400)) as server:
+        headers = [("Authorization", f"Bearer {KEY}")]
+        model = server.model(access={"api_key": None, "headers": headers})
+        with pytest.raises(genai.MultiturnError) as caught:
+            await way.send(model.start_chat(), "Hi")
+    assert "bad token ***" in str(caught.value)
+    assert [] == [
+        text for text in (repr(vars(caught.value)), *_frames(caught.value)) if KEY in text
+    ]
+
+
 def test_an_address_that_is_kept_keeps_no_client_and_no_key() -> None:
     class Client:
         def exchange(self) -> None: ...

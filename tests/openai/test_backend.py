@@ -136,6 +136,21 @@ def test_a_key_is_shown_nowhere(serve: Serve, caplog: pytest.LogCaptureFixture) 
     assert "***" in str(error)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("Authorization", "Token of-a-gateway-1"), ("Cookie", "lang=en; of-a-gateway-1; a=b")],
+)
+async def test_what_a_secret_header_says_is_shown_nowhere(
+    way: Way, serve: Serve, name: str, value: str
+) -> None:
+    server = serve(whole({"error": {"message": "bad: of-a-gateway-1", "code": 1}}, 401))
+    model = model_of(server, backend={"headers": {name: value}, "api_key": None})
+    with pytest.raises(Unauthenticated) as caught:
+        await way.send(model.start_chat(), "Hi")
+    assert "bad: ***" in str(caught.value)
+    assert "of-a-gateway-1" not in repr(vars(caught.value))
+
+
 def test_a_pickled_backend_takes_the_key_of_where_it_wakes(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:

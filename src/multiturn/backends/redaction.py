@@ -1,4 +1,4 @@
-"""Takes a key out of what a server sent back with it."""
+"""Takes keys out of what a server sent back with them."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from multiturn.errors import BackendError
 _SHORTEST_KEY = 12
 
 
-def redact(error: BackendError, key: str) -> None:
-    """Replace a key wherever an error holds it."""
-    if len(key) >= _SHORTEST_KEY:
-        error.args = tuple(_without(key, argument) for argument in error.args)
-        error.__dict__.update({n: _without(key, v) for n, v in error.__dict__.items()})
+def redact(error: BackendError, *keys: str) -> None:
+    """Replace keys wherever an error holds them."""
+    for key in keys:
+        if len(key) >= _SHORTEST_KEY:
+            error.args = tuple(_without(key, argument) for argument in error.args)
+            error.__dict__.update({n: _without(key, v) for n, v in error.__dict__.items()})
 
 
 def _without(key: str, value: Any) -> Any:

@@ -156,9 +156,9 @@ class MethodCall:
             return
         self.forget_body()
         error.backend = self._backend.name
-        for secret in (self.server.access.api_key, self._shown):
-            if secret is not None:
-                redact(error, secret.reveal())
+        if self._shown is not None:
+            redact(error, self._shown.reveal())
+        redact(error, *self.server.access.secrets)
         from multiturn.google_errors import as_google
 
         raise as_google(error).with_traceback(None)

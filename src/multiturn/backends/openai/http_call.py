@@ -115,8 +115,7 @@ class Call:
         is_ones_own = name in PROVIDERS and not PROVIDERS[name].wants_key
         if isinstance(error, ConnectionFailed) and self._head is None and is_ones_own:
             error.args = (f"{error}; {_started(name, self.access)}", *error.args[1:])
-        if self.access.api_key is not None:
-            redact(error, self.access.api_key.reveal())
+        redact(error, *self.access.secrets)
         return as_google(error)
 
 
