@@ -137,7 +137,7 @@ COMMANDS = {
         Command("/history", "", "the conversation so far", turn.history),
         Command("/rewind", "[N]", "take off the last turn, or the last N", turn.rewind),
         Command("/redo", "", "go forward to where /rewind was", turn.redo),
-        Command("/retry", "", "ask for the last answer again", turn.retry),
+        Command("/retry", "", "ask again what failed, or for the last answer", turn.retry),
         Command("/edit", "TEXT", "say the last message differently", turn.edit),
         Command("/tree", "", "all that was said, also what was taken off", turn.tree),
         Command("/fork", "[NAME|back|N|list]", "go on in a copy; return; go to N", turn.fork),

@@ -11,9 +11,13 @@ from multiturn.cli.screen import Screen
 from multiturn.cli.transcript import said_in
 from multiturn.cli.visible import one_line
 from multiturn.errors import UsageError
+from multiturn.to_content import to_content
 
 if TYPE_CHECKING:
     from multiturn.history import Turn
+
+# How a message may have ended that nothing was answered to.
+_FAILED = ("failed", "blocked", "stopped", "cancelled", "abandoned", "interrupted")
 
 
 def rewind(conversation: Conversation, screen: Screen, argument: str) -> None:
@@ -39,8 +43,32 @@ def redo(conversation: Conversation, screen: Screen, _: str) -> None:
 
 
 def retry(conversation: Conversation, screen: Screen, _: str) -> None:
-    """``/retry``."""
-    answer(conversation, screen, lambda: conversation.chat.retry(stream=True))
+    """``/retry``: the message that failed just now, else the last one that was answered."""
+    chat = conversation.chat
+    turns = chat.turns
+    head = turns[-1] if turns else None
+    last = chat.journal[-1] if chat.journal else None
+    failed = last if last is not None and last.outcome in _FAILED else None
+    if failed is not None and _is_same(failed.parent, head):
+        content, ask = failed.content, chat.send_message
+    elif failed is not None and head is not None and _is_same(failed.parent, head.parent):
+        content, ask = failed.content, chat.edit  # it was to take the last turn's place
+    elif head is not None and head.contents[0].role != "model":
+        content, ask = head.contents[0], chat.edit
+    else:
+        raise UsageError("there is nothing to ask again; a message is asked by typing it")
+    screen.note(f"asking again: “{one_line(content.text, 48)}”")
+    answer(conversation, screen, lambda: ask(content, stream=True))
+    sent = list(content.parts)
+    conversation.attachments[:] = [
+        attached
+        for attached in conversation.attachments
+        if to_content(attached.part).parts[0] not in sent
+    ]
+
+
+def _is_same(turn: Turn | None, other: Turn | None) -> bool:
+    return turn is other or (turn is not None and other is not None and turn.id == other.id)
 
 
 def edit(conversation: Conversation, screen: Screen, argument: str) -> None:
