@@ -16,7 +16,6 @@ from multiturn.messages.message import Object
 
 # Members of a candidate whose lists grow from chunk to chunk.
 _GROWING_LISTS = ("topCandidates", "chosenCandidates")
-_NO_OBJECT: Object = {}
 _NOTHING_YET: tuple[int, Object] = 0, {}
 
 
@@ -27,16 +26,18 @@ class Reply:
         chunks: How many pieces have arrived whole.
         clock: Tells the time, None if nobody wants to know.
         first_at: When the first piece of an answer arrived, 0 before.
+        usage: The wire's UsageMetadata as far as it was told; not to be changed.
     """
 
-    __slots__ = ("_candidates", "_object", "_whole", "chunks", "clock", "first_at")
+    __slots__ = ("_answers", "_members", "_whole", "chunks", "clock", "first_at", "usage")
 
     def __init__(self) -> None:
         self.chunks = 0
         self.clock: Callable[[], float] | None = None
         self.first_at = 0.0
-        self._object: Object = {}
-        self._candidates: dict[int, _Answer] = {}
+        self.usage: Object = {}
+        self._members: Object = {}
+        self._answers: dict[int, _Answer] = {}
         # Until how many chunks it is the whole, and what it was then.
         self._whole = _NOTHING_YET
 
@@ -51,12 +52,11 @@ class Reply:
                 if name == "candidates":
                     for candidate in value or ():
                         index = candidate.get("index") or 0
-                        answer = self._candidates.get(index) if type(index) is int else None
-                        (answer or self._begun(index)).add(candidate)
+                        (self._answers.get(index) or self._begun(index)).add(candidate)
                 elif name == "usageMetadata" and isinstance(value, dict):
-                    self._object[name] = self._object.get(name, _NO_OBJECT) | value
+                    self.usage = self.usage | value
                 elif value is not None:
-                    self._object[name] = value
+                    self._members[name] = value
         except (AttributeError, TypeError) as error:
             raise MalformedReply(
                 f"the backend sent a chunk that is no GenerateContentResponse ({error})", chunk
@@ -65,30 +65,22 @@ class Reply:
             self.chunks += 1  # last: what another thread reads meanwhile is not the whole
 
     def _begun(self, index: SupportsIndex) -> _Answer:
-        """Return the answer of an index that was not met before, or is of another type."""
-        index = operator.index(index)
-        answer = self._candidates.get(index)
-        if answer is None:
-            answer = self._candidates[index] = _Answer()
-            if self.clock is not None and not self.first_at:
-                self.first_at = self.clock()
+        """Return the answer of an index that was not met before."""
+        answer = self._answers.setdefault(operator.index(index), _Answer())
+        if self.clock is not None and not self.first_at:
+            self.first_at = self.clock()
         return answer
-
-    @property
-    def usage(self) -> Object:
-        """The wire's UsageMetadata as far as it was told; not to be changed."""
-        return self._object.get("usageMetadata") or {}
 
     @property
     def has_content(self) -> bool:
         """Whether anything was shown that a second try could not take back."""
-        return any(answer.parts for answer in self._candidates.values())
+        return any(answer.runs for answer in self._answers.values())
 
     @property
     def text(self) -> str:
         """The text that has arrived for the first answer, thoughts left out."""
-        answer = self._candidates.get(0)
-        parts = answer.whole_parts() if answer else []
+        answer = self._answers.get(0)
+        parts = answer.parts() if answer else []
         return "".join(p.get("text") or "" for p in parts if not p.get("thought"))
 
     def whole(self) -> Object:
@@ -98,29 +90,34 @@ class Reply:
         """
         chunks, (known_chunks, whole) = self.chunks, self._whole
         if chunks != known_chunks:
-            whole = dict(self._object)
-            if self._candidates:
-                ordered = sorted(self._candidates.items())
+            whole = self._members.copy()
+            if self.usage:
+                whole["usageMetadata"] = self.usage
+            if self._answers:
+                ordered = sorted(self._answers.items())
                 whole["candidates"] = [answer.whole() for _, answer in ordered]
             self._whole = chunks, whole
         return whole
 
 
 class _Answer:
-    """One candidate as it arrives."""
+    """One candidate as it arrives.
 
-    __slots__ = ("growing", "is_empty_text", "members", "parts", "pieces", "role", "thought")
+    Attributes:
+        members: Of the wire's Candidate, the last of each; not the content.
+        role: Who speaks, "" if nobody said.
+        runs: The parts; of one whose text may grow, with the pieces of its text.
+        is_empty_text: Whether "" was said before anything else: an answer too, if it
+            stays at that.
+    """
+
+    __slots__ = ("is_empty_text", "members", "role", "runs")
 
     def __init__(self) -> None:
         self.members: Object = {}
-        self.parts: list[Object] = []
         self.role = ""
-        # Whether nothing was said so far but "": an answer too, if it stays at that.
+        self.runs: list[tuple[Object, list[str] | None]] = []
         self.is_empty_text = False
-        # Pieces of the text part that is still growing; and for readers, with its place.
-        self.pieces: list[str] | None = None
-        self.growing: tuple[int, list[str]] | None = None
-        self.thought: object = None
 
     def add(self, candidate: Object) -> None:
         for name, value in candidate.items():
@@ -138,47 +135,35 @@ class _Answer:
                 self.members[name] = value
 
     def _add_part(self, part: Object) -> None:
-        text = part.get("text")
-        thought = part.get("thought")
+        text, thought = part.get("text"), part.get("thought")
         if text is not None and not isinstance(text, str):
             raise TypeError(f"the text of a part is {shown(text)}")
+        before, pieces = self.runs[-1] if self.runs else (part, None)
         if text is None or len(part) > (1 if thought is None else 2):
-            self._close_text()
-            self.parts.append(part)
-        elif self.pieces is not None and (not thought) is (not self.thought):
-            self.pieces.append(text)
+            self.runs.append((part, None))
+        elif pieces is not None and (not thought) is (not before.get("thought")):
+            pieces.append(text)
         elif text:
-            self._close_text()
-            self.parts.append(part)
-            pieces = [text]
-            self.growing = len(self.parts) - 1, pieces  # an interrupt may come between
-            self.pieces, self.thought = pieces, thought
-        elif not self.parts:
+            self.runs.append((part, [text]))
+        elif not self.runs:
             self.is_empty_text = True
 
-    def _close_text(self) -> None:
-        if self.growing is not None:
-            _fill(self.parts, *self.growing)
-        self.pieces = self.growing = None
-
-    def whole_parts(self) -> list[Object]:
-        growing, parts = self.growing, list(self.parts)
-        if growing is not None:
-            _fill(parts, *growing)
-        return parts
+    def parts(self) -> list[Object]:
+        """Return the parts as far as they have arrived."""
+        return [
+            part if pieces is None else {**part, "text": _mended("".join(pieces))}
+            for part, pieces in self.runs
+        ]
 
     def whole(self) -> Object:
-        parts = self.whole_parts() or ([{"text": ""}] if self.is_empty_text else [])
-        if not parts and not self.role:
-            return dict(self.members)
-        content: Object = {"parts": parts}
-        if self.role:
-            content["role"] = self.role
-        return {**self.members, "content": content}
-
-
-def _fill(parts: list[Object], place: int, pieces: list[str]) -> None:
-    parts[place] = {**parts[place], "text": _mended("".join(pieces))}
+        parts = self.parts() or ([{"text": ""}] if self.is_empty_text else [])
+        whole = self.members.copy()
+        if parts or self.role:
+            content: Object = {"parts": parts}
+            if self.role:
+                content["role"] = self.role
+            whole["content"] = content
+        return whole
 
 
 def _mended(text: str) -> str:

@@ -51,23 +51,24 @@ class Field(Generic[T]):
         return self.absent(message) if value is None else self.read(value, message._frozen)
 
     def __set__(self, message: Message, value: T | None) -> None:
-        object_ = message.changeable()
         if value is None:
-            object_.pop(self.wire, None)
+            self.__delete__(message)
             return
+        object_ = message.changeable()
         written = self.write(value, f"$.{self.name}", "refuse")
         self.clear_siblings(object_)
         object_[self.wire] = written
+
+    def __delete__(self, message: Message) -> None:
+        message.changeable().pop(self.wire, None)
 
     def clear_siblings(self, object_: Object) -> None:
         """Unset the other members of this field's group of alternatives."""
         if self.oneof is None:
             return
         if self._siblings is None:
-            fields = self._owner.fields.values()
-            self._siblings = tuple(
-                f.wire for f in fields if f.oneof == self.oneof and f is not self
-            )
+            others = [f for f in self._owner.fields.values() if f is not self]
+            self._siblings = tuple([f.wire for f in others if f.oneof == self.oneof])
         for wire in self._siblings:
             object_.pop(wire, None)
 

@@ -169,12 +169,6 @@ class Message(metaclass=MessageType):
 
     __hash__ = None  # type: ignore[assignment]
 
-    def __delattr__(self, name: str) -> None:
-        field = self._by_any_name.get(name)
-        if field is None:
-            raise UnknownName(f"member of {type(self).__name__}", name, self.fields)
-        self.changeable().pop(field.wire, None)
-
     def __repr__(self) -> str:
         shown = ", ".join(f"{name}={value!r}" for name, value in self._members().items())
         return f"{type(self).__name__}({shown})"
