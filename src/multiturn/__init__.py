@@ -44,7 +44,7 @@ from multiturn.errors import (
 from multiturn.model import GenerativeModel
 
 if TYPE_CHECKING:
-    from multiturn import caching, protos, types
+    from multiturn import caching, protos, types, version
     from multiturn.access import configure
     from multiturn.backends.any_llm.backend import AnyLlmBackend
     from multiturn.backends.embedded.backend import EmbeddedBackend
@@ -129,6 +129,7 @@ __all__ = [
     "requires_approval",
     "types",
     "upload_file",
+    "version",
 ]
 
 
@@ -162,7 +163,7 @@ _LAZY = {
     "requires_approval": "multiturn.tools.functions",
     "upload_file": "multiturn.files",
 }
-_LAZY_MODULES = ("caching", "protos", "types")
+_LAZY_MODULES = ("caching", "protos", "types", "version")
 
 
 def __getattr__(name: str) -> object:

@@ -190,7 +190,7 @@ def _facade(module: ModuleType) -> ModuleType:
     import multiturn
 
     def find(name: str) -> Any:
-        if name in _SUBMODULES:
+        if name in _SUBMODULES or name == "version":
             return import_module(f"{_OLD}.{name}")
         return getattr(multiturn, name)
 
