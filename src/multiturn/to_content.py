@@ -76,7 +76,7 @@ def to_contents(
     if contents is None:
         return []
     if _is_iterable(contents):
-        items: list[Any] = list(cast("Iterable[Any]", contents))
+        items: list[Any] = [as_ours(item) for item in cast("Iterable[Any]", contents)]
         if not items or any(_is_content(item) for item in items):
             return [strict_to_content(item, path=f"{path}[{i}]") for i, item in enumerate(items)]
         contents = items
@@ -85,9 +85,10 @@ def to_contents(
 
 def strict_to_content(content: Content | Mapping[str, Any], *, path: str = "$") -> Content:
     """Return a content from a Content or its dict; looser forms are refused."""
-    if not _is_content(content):
+    ours = as_ours(content)
+    if not _is_content(ours):
         raise InvalidContent(path, content, _CONTENT_FORMS)
-    return Content.view(_content_object(content, path))
+    return Content.view(_content_object(ours, path))
 
 
 def to_part(part: PartLike, *, path: str = "$") -> Part:
@@ -101,6 +102,19 @@ def to_blob(blob: object, *, path: str = "$") -> Blob:
     if "inlineData" not in object_:
         raise InvalidContent(path, blob, "a Blob, a dict with 'mime_type' and 'data', or an image")
     return Blob.view(object_["inlineData"])
+
+
+def as_ours(value: Any) -> Any:
+    """Return a message of google.ai.generativelanguage as ours; what is none as it is."""
+    kind = type(value)
+    if not kind.__module__.startswith("google.ai.generativelanguage"):
+        return value
+    import json
+
+    from multiturn import protos
+
+    said = kind.to_json(value, including_default_value_fields=False)
+    return getattr(protos, kind.__name__)(json.loads(said))
 
 
 def _is_content(value: object) -> bool:
@@ -135,6 +149,8 @@ def _content_members(content: object, path: str) -> Object:
         return {**object_, "parts": _part_objects(listed, f"{path}.parts")}
     if _is_iterable(content):
         return {"parts": _part_objects(content, path)}
+    if (ours := as_ours(content)) is not content:
+        return _content_members(ours, path)
     return {"parts": [_part_object(content, path)] if content not in ({}, None) else []}
 
 
@@ -156,6 +172,8 @@ def _part_object(part: object, path: str) -> Object:
     for message_type, wire in _WRAPPERS.items():
         if isinstance(part, message_type):
             return {wire: message_type(part).json_object}
+    if (ours := as_ours(part)) is not part:
+        return _part_object(ours, path)
     uri = getattr(part, "uri", None)
     if isinstance(uri, str):
         return {"fileData": {"mimeType": getattr(part, "mime_type", "") or "", "fileUri": uri}}
@@ -170,7 +188,7 @@ def _part_of_mapping(part: Mapping[str, Any], path: str) -> Object:
         return {"inlineData": Blob.object_from(part, path, "refuse")}
     if "file_uri" in part:
         return {"fileData": FileData.object_from(part, path, "refuse")}
-    members = dict(part)
+    members = {name: as_ours(value) for name, value in part.items()}
     inline = members.get("inline_data")
     if inline is not None and not isinstance(inline, Mapping | Message):
         members["inline_data"] = _inline(inline, f"{path}.inline_data") or inline

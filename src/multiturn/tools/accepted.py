@@ -9,6 +9,7 @@ from multiturn.errors import InvalidContent, UnknownName
 from multiturn.messages.message import Object, copy_json
 from multiturn.messages.tool_messages import CallingMode, FunctionCallingConfig, ToolConfig
 from multiturn.request import Tools
+from multiturn.to_content import as_ours
 from multiturn.tools.function_library import ToolsLike, to_function_library
 
 CallingModeLike: TypeAlias = CallingMode | str | int
@@ -61,6 +62,7 @@ def to_tool_config(obj: ToolConfig | Mapping[str, Any] | CallingModeLike) -> Too
 
     The dict may be that of the message or of its ``function_calling_config``.
     """
+    obj = as_ours(obj)
     if isinstance(obj, ToolConfig):
         return obj
     if isinstance(obj, str | int) or (isinstance(obj, Mapping) and "mode" in obj):

@@ -17,6 +17,7 @@ from multiturn.messages.tool_messages import (
 )
 from multiturn.messages.tool_messages import FunctionDeclaration as WireDeclaration
 from multiturn.messages.tool_messages import Tool as WireTool
+from multiturn.to_content import as_ours
 from multiturn.tools.declarations import (
     DeclarationLike,
     FunctionDeclaration,
@@ -198,6 +199,7 @@ def _listed(tools: ToolsLike) -> list[Tool]:
 
 
 def _tool(given: Any, path: str) -> Tool:
+    given = as_ours(given)
     if isinstance(given, Tool):
         return given
     if isinstance(given, FunctionSource):
