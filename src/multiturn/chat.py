@@ -15,7 +15,7 @@ from multiturn.history import Turn, head_from, said_and_answered, turns_of
 from multiturn.journal import JournalEntry
 from multiturn.messages.content import Content
 from multiturn.messages.message import Object
-from multiturn.open_turn import OpenTurn, Unfinished, checked_calling
+from multiturn.open_turn import ModelOfChat, OpenTurn, Unfinished, checked_calling
 from multiturn.request import Overrides
 from multiturn.response import BaseGenerateContentResponse, GenerateContentResponse
 from multiturn.to_content import ContentLike, ContentsLike, to_content, to_contents
@@ -63,6 +63,7 @@ class ChatSession:
     """
 
     __multiturn_injected__ = True  # a function gets its session by an annotation
+    model: GenerativeModel = ModelOfChat()  # type: ignore[assignment]
 
     def __init__(
         self,

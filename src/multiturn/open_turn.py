@@ -48,6 +48,19 @@ def checked_calling(options: CallingOptions) -> CallingOptions:
     return options
 
 
+class ModelOfChat:
+    """The attribute ``model`` of a session: refuses what nobody can be asked by.
+
+    It has no ``__get__``: what is read is what lies in the session itself.
+    """
+
+    def __set__(self, session: ChatSession, model: GenerativeModel) -> None:
+        if not hasattr(model, "request"):
+            name = repr(model) if isinstance(model, str) else ""
+            raise InvalidContent("chat.model", model, f"genai.GenerativeModel({name})")
+        vars(session)["model"] = model
+
+
 def _require_one_answer(request: Request) -> None:
     count = request.generation_config.get("candidateCount") or 1
     if count > 1:
@@ -116,9 +129,6 @@ class OpenTurn(Exchange):
         made = self._made
         if made is None or made[0] is not session.model or made[1] is not parent:
             model, overrides = session.model, self._overrides
-            if not hasattr(model, "request"):
-                name = repr(model) if isinstance(model, str) else ""
-                raise InvalidContent("chat.model", model, f"genai.GenerativeModel({name})")
             contents = path_of(parent, self._said)
             request = model.request(contents, overrides, stream=self._stream)
             _require_one_answer(request)
