@@ -18,6 +18,7 @@ from multiturn.open_turn import OpenTurn
 from multiturn.provenance import told_object
 from multiturn.recorded_overrides import overrides_object
 from multiturn.stores.errors import Conflict
+from multiturn.stores.holder import under_way
 from multiturn.stores.protocol import Blobs, SessionState, StoredTurn
 from multiturn.stores.record import Record, recorded
 from multiturn.stores.rows import row_of
@@ -268,6 +269,15 @@ class DurableTurn(OpenTurn):
         """Note the end in the store too; in a forked child it is the parent's to note."""
         if self.outcome != "open":
             return
+        try:
+            self._settle(outcome, error)
+        except BaseException:
+            # Ctrl-C: nobody may hold its lease from now on; who comes next takes it over.
+            self._worker.leases.pop(self._attempt, None)
+            under_way.pop(self._attempt, None)
+            raise
+
+    def _settle(self, outcome: Outcome, error: BaseException | None) -> None:
         super().settle(outcome, error)
         if not self._attempt or self.process_id != os.getpid():
             return

@@ -11,9 +11,14 @@ from typing import Any
 
 import pytest
 
+from multiturn import GenerativeModel
+from multiturn.durable_turn import DurableTurn
+from multiturn.errors import BackendError
 from multiturn.stores.memory import MemoryStore
 from multiturn.stores.sql import SqlStore
 from multiturn.stores.sqlite import SQLiteStore
+from multiturn.testing import ScriptedBackend
+from ways import Way, said
 
 KINDS: dict[str, Callable[[Path], SqlStore]] = {
     "memory": lambda folder: MemoryStore(),
@@ -61,3 +66,29 @@ def test_a_look_that_had_just_begun_is_taken_back(tmp_path: Path) -> None:
         store.open("ada")
         strike(lambda: store.state("ada"), SQLiteStore._reading, '"BEGIN')
         assert "eve" == store.open("eve").name
+
+
+async def test_a_turn_whose_end_could_not_be_noted_does_not_hold_the_session(
+    way: Way, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second Ctrl-C, say, while the end that the first one brought is written down."""
+    model = GenerativeModel("m", backend=ScriptedBackend(BackendError("cut"), "Fine."))
+    with MemoryStore() as store:
+        chat = model.start_chat(session="ada", store=store)
+
+        class Interrupted(BaseException):
+            pass
+
+        def told(turn: DurableTurn, error: BaseException | None = None) -> Any:
+            if error is None:
+                return record(turn)
+            monkeypatch.setattr(DurableTurn, "_record", record)
+            raise Interrupted
+
+        record = DurableTurn._record
+        monkeypatch.setattr(DurableTurn, "_record", told)
+        with pytest.raises(Interrupted):
+            await way.send(chat, "a")
+        await way.send(chat, "b", request_options={"timeout": 0.05})
+        assert ["b", "Fine."] == said(chat)
+        assert ["interrupted", "answered"] == [entry.outcome for entry in chat.journal]
