@@ -23,12 +23,14 @@ from multiturn import (
     SQLiteStore,
     UnknownName,
     caching,
+    configure,
     delete_file,
     embed_content,
+    load_chat,
     protos,
     types,
 )
-from multiturn.testing import ScriptedBackend
+from multiturn.testing import ScriptedBackend, function_calls
 from ways import Way, conversation
 
 NAN = float("nan")
@@ -197,11 +199,12 @@ def test_what_cannot_be_asked_is_no_backend(backend: Any) -> None:
 
 
 @pytest.mark.parametrize("model", ["gemini-pro", 3, None])
-async def test_what_is_no_model_is_refused_before_anything_is_sent(way: Way, model: Any) -> None:
-    chat = ChatSession(model)
-    with pytest.raises(InvalidContent, match=r"^chat\.model is .*genai\.GenerativeModel\("):
-        await way.send(chat, "Hi")
-    assert [] == chat.history
+def test_what_is_no_model_is_refused_where_it_is_given(model: Any) -> None:
+    chat = _chat()
+    for give in (lambda: ChatSession(model), lambda: setattr(chat, "model", model)):
+        with pytest.raises(InvalidContent, match=r"^chat\.model is .*genai\.GenerativeModel\("):
+            give()
+    assert "Hi" == chat.send_message("Hello.").text
 
 
 @pytest.mark.parametrize(
@@ -271,3 +274,28 @@ def test_what_is_no_server_or_no_script_is_refused(make: Callable[[], object], s
 def test_a_member_that_a_message_has_not_is_told_without_a_place_that_nobody_wrote() -> None:
     with pytest.raises(UnknownName, match=r"^no member of Content is named 'prts'; did you mean"):
         protos.Content(prts=[])
+
+
+UNTAKEN: dict[str, Callable[[Any], Any]] = {
+    "cached_content": lambda _: GenerativeModel.from_cached_content(3),  # type: ignore[arg-type]
+    "lost": lambda chat: load_chat(chat.to_json(), chat.model, lost=3),  # type: ignore[arg-type]
+    "path": lambda chat: chat.export("openai", 3),
+    "calls[0]": lambda _: function_calls("f"),  # type: ignore[arg-type]
+    "calls[1]": lambda _: function_calls(("f", {}), ("g", 3)),  # type: ignore[arg-type]
+    "key": lambda chat: chat.history.sort(),
+    "api_kye": lambda _: configure(api_kye="a-key"),  # type: ignore[arg-type]
+}
+
+
+@pytest.mark.parametrize("name", UNTAKEN)
+def test_what_an_argument_cannot_be_is_refused_by_its_name(name: str) -> None:
+    chat = _chat(history=["Hi", "Hello."])
+    with pytest.raises(InvalidContent) as raised:
+        UNTAKEN[name](chat)
+    assert name == raised.value.path
+    assert "a-key" not in str(raised.value)
+
+
+def test_a_misspelt_argument_of_configure_is_refused_with_the_one_that_was_meant() -> None:
+    with pytest.raises(TypeError, match="did you mean 'api_key'"):
+        configure(api_kye="a-key")  # type: ignore[arg-type]

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Never
 
+from multiturn.checks import unknown
 from multiturn.errors import InvalidContent, UnknownName, UsageError
 
 # Headers whose values are never shown.
@@ -161,6 +162,7 @@ def configure(
     location: str | None = None,
     api_version: str | None = None,
     http_client: Any = None,
+    **others: Never,
 ) -> None:
     """Say how the Gemini API is reached, for every model that does not say so itself.
 
@@ -188,6 +190,9 @@ def configure(
         UsageError: Two arguments contradict each other, or one has no known form.
     """
     global _configured, _key_was_empty
+    for name in others:
+        # What it was given may be a key.
+        raise unknown(name, Secret(None), configure.__kwdefaults__ or ())
     if transport not in _TRANSPORTS:
         raise InvalidContent("transport", transport, '"rest", "grpc" or "grpc_asyncio"')
     options = _client_options(client_options)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Self, SupportsIndex, TypeAlias, TypeVar
 
+from multiturn.errors import InvalidContent
 from multiturn.history import Turn, head_from, path_of
 from multiturn.messages.content import Content
 from multiturn.stores.errors import Conflict
@@ -72,9 +73,11 @@ class History(list[Content]):
         """Turn the order round."""
         self._changed(lambda contents: contents.reverse())
 
-    def sort(self, **options: Any) -> None:
-        """Sort the contents; options are those of ``list.sort``."""
-        self._changed(lambda contents: contents.sort(**options))
+    def sort(self, *, key: Callable[[Content], Any] | None = None, reverse: bool = False) -> None:
+        """Sort the contents by what ``key`` returns of each, as ``list.sort``."""
+        if key is None:
+            raise InvalidContent("key", key, "a function of a content: contents have no order")
+        self._changed(lambda contents: contents.sort(key=key, reverse=reverse))
 
     def __setitem__(self, index: Any, value: Any) -> None:
         given = list(value) if isinstance(index, slice) else value

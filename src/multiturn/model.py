@@ -136,6 +136,8 @@ class GenerativeModel:
             from multiturn.caching import CachedContent
 
             cached_content = CachedContent.get(cached_content)
+        if not hasattr(cached_content, "model"):
+            raise InvalidContent("cached_content", cached_content, "a CachedContent, or its name")
         model = cls(
             cached_content.model,
             generation_config=generation_config,

@@ -59,9 +59,17 @@ Line: TypeAlias = "Chunk | Iterable[Chunk] | ScriptedReply | Callable[[Request],
 
 def function_calls(*calls: tuple[str, Mapping[str, Any]]) -> ScriptedReply:
     """Return a reply that calls functions: ``function_calls(("weather", {"city": "Oslo"}))``."""
-    parts = [{"functionCall": {"name": name, "args": dict(args)}} for name, args in calls]
+    parts = [_call_part(call, f"calls[{index}]") for index, call in enumerate(calls)]
     candidate = {"content": {"parts": parts, "role": "model"}, "finishReason": "STOP"}
     return ScriptedReply(({"candidates": [candidate]},))
+
+
+def _call_part(call: tuple[str, Mapping[str, Any]], path: str) -> Object:
+    try:
+        name, arguments = call
+        return {"functionCall": {"name": name, "args": dict(arguments)}}
+    except (TypeError, ValueError):
+        raise InvalidContent(path, call, 'a name and a dict, as ("weather", {})') from None
 
 
 class ScriptedBackend:

@@ -76,6 +76,8 @@ def export(
         UsageError: The file is there, or it can be none: a folder, or in none.
         OSError: It cannot be written.
     """
+    if path is not None and not isinstance(path, str | os.PathLike):
+        raise InvalidContent("path", path, "the name of a file, or None")
     whole = chat if isinstance(chat, Conversation) else conversation_of(chat)
     target = None if path is None else Path(path).expanduser()
     writer = format_named(format)
