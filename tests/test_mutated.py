@@ -133,7 +133,7 @@ def _http(pieces: list[bytes]) -> Iterator[Any]:
     reader = ResponseReader()
     for piece in pieces:
         reader.feed(piece)
-    reader.end()
+    reader.end("the server")
     assert reader.head is not None
     assert isinstance(reader.take(), bytes)
     yield reader.head.status

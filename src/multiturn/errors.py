@@ -229,9 +229,11 @@ class BackendError(MultiturnError):
         partial_text: What had arrived before, "" if nothing.
         attempts: How many requests were made in all.
         retry_after_seconds: How long the server asked to wait, None if it did not say.
+        server: Host of the server that was asked, with an unusual port; "" if none was.
     """
 
     attempts: int = 1
+    server: str = ""
     retry_after_seconds: float | None = None
 
     def __init__(

@@ -210,3 +210,13 @@ def test_a_pool_closes_what_waited_too_long(monkeypatch: pytest.MonkeyPatch) -> 
     assert old.closed
     assert pool.take(route) is None
     assert new.closed
+
+
+async def test_a_server_that_closes_before_it_answers_is_named(way: Way) -> None:
+    with WireServer([Close]) as server:
+        with pytest.raises(ConnectionFailed) as caught:
+            await way.send(server.model(retry=NEVER).start_chat(), "Hi")
+
+        place = f"127.0.0.1:{server.port}"
+        assert f"{place} closed the connection before it answered" == str(caught.value)
+        assert place == caught.value.server

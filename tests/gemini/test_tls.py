@@ -201,3 +201,21 @@ def test_a_bundle_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/no/such/bundle.pem")
     with pytest.raises(ValueError, match=r"/no/such/bundle\.pem"):
         Http()._trust.context()
+
+
+async def test_tls_with_a_server_that_speaks_none_is_told_with_the_scheme(way: Way) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=_answered_in_plain_words, args=(listener,), daemon=True).start()
+        place = f"https://127.0.0.1:{listener.getsockname()[1]}"
+        backend = Gemini(Access(api_key="k-of-the-tests", endpoint=place))
+        model = GenerativeModel("gemini-test", backend=backend, retry=Retry(attempts=1))
+
+        with pytest.raises(ConnectionFailed, match="http:// and not https://"):
+            await way.send(model.start_chat(), "Hi")
+
+
+def _answered_in_plain_words(listener: socket.socket) -> None:
+    with suppress(OSError), listener.accept()[0] as connection:
+        connection.recv(65536)
+        connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        connection.recv(65536)

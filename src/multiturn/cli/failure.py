@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from multiturn.cli.visible import visible
-from multiturn.errors import ContextTooLong, MissingKey, MultiturnError, UsageError
+from multiturn.errors import BackendError, ContextTooLong, MissingKey, MultiturnError, UsageError
 
 OK = 0
 FAILED = 1
@@ -15,6 +15,9 @@ READER_GONE = 141  # 128 + SIGPIPE
 
 _MOST_CHARACTERS = 1000
 _VARIABLE_OF_A_KEY = re.compile(r"\b[A-Z][A-Z0-9_]*_API_KEY\b")
+
+# What a program is told beside: the attribute in which to find something.
+_WHERE_IN_PYTHON = re.compile(r"; what had arrived is in \.\w+")
 
 
 def exit_code(error: BaseException) -> int:
@@ -75,4 +78,8 @@ def _for_the_shell(error: MultiturnError) -> str:
             f"session {error.session!r} was changed by another meanwhile, and nothing was changed "
             "by you; look at it (/history, or multiturn sessions show), and try again"
         )
-    return str(error)
+    if isinstance(error, BackendError) and error.server:
+        from multiturn.cli.remedy import of_server
+
+        return of_server(error)
+    return _WHERE_IN_PYTHON.sub("", str(error))

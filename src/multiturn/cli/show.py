@@ -79,5 +79,7 @@ def show(response: GenerateContentResponse, answer: Printer) -> str | None:
         chunks.throw(interrupt)  # it may have come while drawing
     candidate = response.candidates[0]
     if candidate.finish_reason.name == "MAX_TOKENS":
-        return "the answer was cut off where it reached its largest length"
+        return (
+            "the answer was cut off where it reached its largest length; --max-tokens N allows more"
+        )
     return None if candidate.content.text.strip() else "the model answered with nothing"

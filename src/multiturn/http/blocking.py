@@ -184,7 +184,7 @@ class Connection:
         if data:
             self.reader.feed(data)
         else:
-            self.reader.end()
+            self.reader.end(self.route.origin.authority)
         return True
 
     @staticmethod
@@ -222,6 +222,8 @@ class Connection:
 def failed(what: str, error: OSError, *, retryable: bool = True) -> ConnectionFailed:
     """Return the error for a connection that failed, with the system's reason."""
     reason = getattr(error, "verify_message", "") or error.strerror or str(error)
+    if getattr(error, "reason", "") == "WRONG_VERSION_NUMBER":  # of an ssl.SSLError
+        reason = "the server does not speak TLS there; is its address http:// and not https://?"
     return ConnectionFailed(f"{what} ({reason or type(error).__name__})", retryable=retryable)
 
 
@@ -298,7 +300,7 @@ def _tunnel(sock: socket.socket, route: Route, limit: Limit) -> None:
         if data:
             reader.feed(data)
         else:
-            reader.end()
+            reader.end("the proxy")
     require_tunnel(reader)
 
 

@@ -150,14 +150,14 @@ class ResponseReader:
         if self.head is None and self._head_bytes > HEAD_BYTES:
             raise MalformedReply(f"the head of the answer is longer than {HEAD_BYTES} bytes")
 
-    def end(self) -> None:
-        """Take note that the connection was closed; raise if that cut the answer."""
+    def end(self, server: str) -> None:
+        """Take note that ``server`` closed the connection; raise if that cut the answer."""
         self.reusable = False
         if self.complete:
             return
         if self.head is None:
             where = "within the head of its answer" if self.began else "before it answered"
-            raise ConnectionFailed(f"the server closed the connection {where}")
+            raise ConnectionFailed(f"{server} closed the connection {where}")
         if not self._until_close:
             raise ConnectionFailed(
                 f"the connection was cut after {self._bytes} bytes of the answer's body"

@@ -98,7 +98,7 @@ class Connection(asyncio.Protocol):
             if isinstance(exc, OSError):
                 self._problem = failed("the connection broke", exc)
             else:
-                self.reader.end()
+                self.reader.end(self._route.origin.authority)
         except BackendError as problem:
             self._problem = problem
         self._wake()
@@ -267,7 +267,7 @@ async def _tunnel(sock: socket.socket, route: Route) -> None:
         if data:
             reader.feed(data)
         else:
-            reader.end()
+            reader.end("the proxy")
     require_tunnel(reader)
 
 

@@ -100,6 +100,14 @@ def _split_any(url: str) -> tuple[Origin, str]:
     return origin, (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
 
 
+def server_of(url: str) -> str:
+    """Return the host of a URL, with an unusual port; "" if it is no http or https URL."""
+    try:
+        return split(url)[0].authority
+    except InvalidContent:
+        return ""
+
+
 def addressed(route: Route, target: str) -> tuple[str, str, Headers]:
     """Return what stands in the request line and in Host, and headers for a proxy."""
     host = route.origin.authority

@@ -15,6 +15,7 @@ from multiturn.backends.redaction import redact
 from multiturn.cancel import Cancel
 from multiturn.errors import BackendError, MalformedReply, MissingKey
 from multiturn.http import CONNECT_SECONDS, IDLE_SECONDS, Body, Headers, HttpHead, HttpRequest
+from multiturn.http.route import server_of
 from multiturn.messages.message import Object
 from multiturn.request import Request
 
@@ -43,6 +44,7 @@ class MethodCall:
     head: HttpHead | None = None
     reader: ReplyReader | None = None
     counts: Mapping[str, int] | None = None
+    _url = ""
     _shown: Secret | None = None
     _refused: Secret | None = None
 
@@ -65,9 +67,10 @@ class MethodCall:
     def next(self, token: Secret | None) -> HttpRequest:
         """Return the next request, with an access token if it needs one."""
         self.head, self.reader, self.goes_on = None, None, False
+        self._url = self.url()
         return HttpRequest(
             self.verb,
-            self.url(),
+            self._url,
             self.headers(token),
             self.body(),
             self._deadline,
@@ -156,6 +159,7 @@ class MethodCall:
             return
         self.forget_body()
         error.backend = self._backend.name
+        error.server = server_of(self._url)
         if self._shown is not None:
             redact(error, self._shown.reveal())
         redact(error, *self.server.access.secrets)

@@ -19,6 +19,7 @@ from multiturn.google_errors import as_google
 from multiturn.http import CONNECT_SECONDS, TOTAL_SECONDS, Body, Headers, HttpHead, HttpRequest
 from multiturn.http.client import Http
 from multiturn.http.foreign import as_http_client
+from multiturn.http.route import server_of
 from multiturn.messages.message import Object
 from multiturn.request import Request
 
@@ -112,6 +113,7 @@ class Call:
     def failed(self, error: BackendError) -> BackendError:
         """Return an error with our name on it and without the key in it."""
         error.backend = name = self.backend.name
+        error.server = server_of(self.url())
         is_ones_own = name in PROVIDERS and not PROVIDERS[name].wants_key
         if isinstance(error, ConnectionFailed) and self._head is None and is_ones_own:
             error.args = (f"{error}; {_started(name, self.access)}", *error.args[1:])

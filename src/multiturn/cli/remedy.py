@@ -1,0 +1,62 @@
+"""What a server's error means at the shell: which server it was, and what to do next."""
+
+from __future__ import annotations
+
+import os
+
+from multiturn.errors import BackendError, ConnectionFailed, MalformedReply, StatusError
+
+
+def of_server(error: BackendError) -> str:
+    """Return the error of a server, named by host and port, with what to do next."""
+    text = str(error)
+    if isinstance(error, StatusError) and error.code is not None and 300 <= error.code < 400:
+        text = f"{error.code} the server redirects elsewhere, which is never followed"
+    place = "" if error.server in text else f"{error.server}: "
+    remedy = _remedy(error)
+    return f"{place}{text}; {remedy}" if remedy else f"{place}{text}"
+
+
+def _remedy(error: BackendError) -> str:
+    address = _variable_of_address(error.backend)
+    is_elsewhere = bool(os.environ.get(address)) and address not in str(error)
+    if isinstance(error, MalformedReply | ConnectionFailed):
+        return f"the address is that of {address}" if is_elsewhere else ""
+    if not isinstance(error, StatusError) or error.code is None:
+        return ""
+    if 300 <= error.code < 400:
+        return f"check the address in {address}"
+    if error.code in (401, 403) or getattr(error, "reason", None) == "API_KEY_INVALID":
+        return _about_key(error.backend)
+    if error.code == 404:
+        place = f", and the address in {address}" if is_elsewhere else ""
+        return f"check the model's name (multiturn models lists what there is){place}"
+    if error.retry_after_seconds:
+        return f"try again in {_span(error.retry_after_seconds)}"
+    return "try again later" if error.retryable else ""
+
+
+def _about_key(backend: str) -> str:
+    names = ("GEMINI_API_KEY", "GOOGLE_API_KEY") if backend == "gemini" else (_key_of(backend),)
+    used = next((name for name in names if os.environ.get(name)), None)
+    if used is None:
+        return f"no key was sent; export {names[0]}=… is the place for one"
+    return f"the key is that of {used}"
+
+
+def _key_of(backend: str) -> str:
+    return f"{backend.upper()}_API_KEY"
+
+
+def _variable_of_address(backend: str) -> str:
+    """Return the variable that says where a server is."""
+    return "GOOGLE_GEMINI_BASE_URL" if backend == "gemini" else f"{backend.upper()}_BASE_URL"
+
+
+def _span(seconds: float) -> str:
+    """Return a time to wait in words, never shorter than it is."""
+    for unit, size in (("hour", 3600), ("minute", 60)):
+        if seconds > size * 1.5:
+            return f"{-int(-seconds // size)} {unit}s"
+    whole = max(1, -int(-seconds // 1))
+    return f"{whole} second{'' if whole == 1 else 's'}"
