@@ -143,6 +143,24 @@ def test_a_turn_keeps_its_identity_from_store_to_store(
     assert (4, []) == (len(beside.tree) + 1, store.check())
 
 
+def test_a_turn_that_was_changed_in_an_export_gets_a_new_identity(
+    chat: genai.ChatSession, store: Store
+) -> None:
+    stored = genai.load_chat(chat.to_json(), chat.model, session="ada", store=store)
+    text = stored.to_json()
+    untouched: list[Lost] = []
+    changed: list[Lost] = []
+
+    kept = genai.load_chat(text, chat.model, lost=untouched)
+    again = genai.load_chat(text.replace('"hello"', '"bye"'), chat.model, lost=changed)
+
+    assert ([], shape(stored)[1]) == (untouched, [turn.id for turn in kept.turns])
+    assert "bye" == said(again)[0]
+    assert ["$.turns[0].id"] == [one.place for one in changed]
+    assert set() == {turn.id for turn in kept.tree} & {turn.id for turn in again.tree}
+    assert len(kept.tree) == len(again.tree)
+
+
 def test_what_was_erased_is_in_no_export(chat: genai.ChatSession, store: Store) -> None:
     stored = genai.load_chat(chat.to_json(), chat.model, session="ada", store=store)
     stored.redo()

@@ -34,10 +34,12 @@ from multiturn.journal import JournalEntry, known_of
 from multiturn.messages.content import Content, Part
 from multiturn.messages.fields import Nested
 from multiturn.messages.message import Object
+from multiturn.stores.record import recorded, turn_id
 
 FORMAT = "multiturn.conversation"
 VERSION = 1
 _NESTED = frozenset(field.wire for field in Part.fields.values() if isinstance(field, Nested))
+_HASH = re.compile("[0-9a-f]{64}")
 _HALVES = re.compile("([\ud800-\udbff])([\udc00-\udfff])")
 
 
@@ -121,7 +123,7 @@ def _mapped(value: Any, change: Any) -> Any:
 
 
 def read(source: Source, report: Report) -> list[Conversation]:
-    """Return the conversation; every turn keeps its identity."""
+    """Return the conversation; every turn that says what its identity is of keeps it."""
     members = an_object(source.value, "$")
     version = members.get("version")
     if type(version) is not int or not 1 <= version <= VERSION:
@@ -135,8 +137,8 @@ def read(source: Source, report: Report) -> list[Conversation]:
     records: dict[str, Object] = {}
     for i, given in enumerate(a_list(members.get("turns", []), "$.turns")):
         place = f"$.turns[{i}]"
-        turn = _read_turn(an_object(given, place), place, turns)
-        turns[turn.id] = turn
+        turn = _read_turn(an_object(given, place), place, turns, report)
+        turns[given["id"]] = turn
         if given.get("record") is not None:
             records[turn.id] = given["record"]
     system = members.get("system_instruction")
@@ -175,16 +177,29 @@ def _contents(given: Any, place: str) -> list[Content]:
     return [content_from(one, f"{place}[{i}]") for i, one in enumerate(listed)]
 
 
-def _read_turn(given: Object, place: str, turns: dict[str, Turn]) -> Turn:
-    turn_id = a_text(given.get("id"), f"{place}.id")
-    if not turn_id or turn_id in turns:
-        raise InvalidContent(f"{place}.id", turn_id, "an identity that no other turn has")
+def _read_turn(given: Object, place: str, turns: dict[str, Turn], report: Report) -> Turn:
+    identity: str | None = a_text(given.get("id"), f"{place}.id")
+    if not identity or identity in turns:
+        raise InvalidContent(f"{place}.id", identity, "an identity that no other turn has")
     parent = _found(given.get("parent"), turns, f"{place}.parent")
     contents = _contents(given.get("contents"), f"{place}.contents")
     outcome, told = _outcome(given.get("outcome", "answered"), place), given.get("record")
     if told is not None:
         an_object(told, f"{place}.record")
-    return Turn(parent, contents, turn_id, outcome, told)
+    if not _is_hash(identity, given):
+        report.lose(f"{place}.id", "not the hash of what the turn says; it gets a new identity")
+        identity = None
+    elif parent is not None and parent.id != given["parent"]:
+        identity = None  # the hash is of the turn before it too
+    return Turn(parent, contents, identity, outcome, told)
+
+
+def _is_hash(identity: str, given: Object) -> bool:
+    """Whether a turn of a store says what its identity is the hash of; True of any other."""
+    record, parent = given.get("record") or {}, given.get("parent")
+    if "attempt" not in record or not all(map(_HASH.fullmatch, (identity, parent or identity))):
+        return True
+    return identity == turn_id(parent, recorded({"contents": given["contents"], **record}).body)
 
 
 def _outcome(outcome: Any, place: str) -> Outcome:
