@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
 from typing import Any, Protocol
 
 from multiturn.backends import Backend
@@ -142,7 +141,7 @@ def _carried_out(step: Step, keeper: Keeper, clock: _Clock) -> Any:
             clock.require_time_for(step)
             _sleep(seconds, keeper.cancel)
         case RunCalls():
-            with clock.stopped():
+            with clock:
                 parts = keeper.run_calls(step)
             _require_go(keeper.cancel)
             return parts
@@ -161,7 +160,7 @@ async def _carried_out_async(step: Step, keeper: Keeper, clock: _Clock) -> Any:
             clock.require_time_for(step)
             await _sleep_async(seconds, keeper.cancel)
         case RunCalls():
-            with clock.stopped():
+            with clock:
                 parts = await keeper.run_calls_async(step)
             _require_go(keeper.cancel)
             return parts
@@ -175,15 +174,16 @@ async def _carried_out_async(step: Step, keeper: Keeper, clock: _Clock) -> Any:
 class _Clock:
     """The time that a call as a whole may take: what is left is each request's limit.
 
-    It stands still while functions run, which have a limit of their own.
+    It stands still within a ``with`` statement: functions have a limit of their own.
     """
 
-    __slots__ = ("_default_seconds", "_started", "_total_seconds")
+    __slots__ = ("_default_seconds", "_started", "_stopped", "_total_seconds")
 
     def __init__(self, backend: Backend) -> None:
         self._default_seconds: float | None = getattr(backend, "default_timeout_seconds", None)
         self._total_seconds: float | None = None
         self._started: float | None = None
+        self._stopped = 0.0
 
     def timed(self, request: Request) -> Request:
         """Return a request that ends with the call."""
@@ -196,15 +196,12 @@ class _Clock:
         left = self._total_seconds - (time.monotonic() - self._started)
         return request._replace(timeout_seconds=max(left, 0.001))
 
-    @contextmanager
-    def stopped(self) -> Iterator[None]:
-        """Do not count the time within."""
-        before = time.monotonic()
-        try:
-            yield
-        finally:
-            if self._started is not None:
-                self._started += time.monotonic() - before
+    def __enter__(self) -> None:
+        self._stopped = time.monotonic()
+
+    def __exit__(self, *_: object) -> None:
+        if self._started is not None:
+            self._started += time.monotonic() - self._stopped
 
     def require_time_for(self, wait: Wait) -> None:
         """Raise the error that the wait was for if it goes beyond a limit."""

@@ -247,19 +247,19 @@ class OpenTurn(Exchange):
     def run_calls(self, step: RunCalls) -> list[Object] | None:
         """Run functions, in this thread unless they have a time limit."""
         assert self._toolbox is not None
-        from multiturn.tools.caller import called_by
+        from multiturn.tools.caller import CalledBy
         from multiturn.tools.run_calls import run_calls
 
-        with called_by(self):
+        with CalledBy(self):
             return run_calls(step, self._toolbox, self.cancel, self.note_call)
 
     async def run_calls_async(self, step: RunCalls) -> list[Object] | None:
         """Run functions, those that are not async in a thread."""
         assert self._toolbox is not None
-        from multiturn.tools.caller import called_by
+        from multiturn.tools.caller import CalledBy
         from multiturn.tools.run_calls_async import run_calls_async
 
-        with called_by(self):
+        with CalledBy(self):
             return await run_calls_async(step, self._toolbox, self.cancel, self.note_call)
 
     def note(self, contents: tuple[Content, ...]) -> None:

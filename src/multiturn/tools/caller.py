@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator
-from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
@@ -15,14 +13,19 @@ if TYPE_CHECKING:
 _running: ContextVar[tuple[weakref.ref[Exchange], ...]] = ContextVar("_running", default=())
 
 
-@contextmanager
-def called_by(exchange: Exchange) -> Iterator[None]:
-    """Mark what is called within as called by an exchange."""
-    token = _running.set((*_running.get(), weakref.ref(exchange)))
-    try:
-        yield
-    finally:
-        _running.reset(token)
+class CalledBy:
+    """Marks what is called within a ``with`` statement as called by an exchange."""
+
+    __slots__ = ("_exchange", "_token")
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+
+    def __enter__(self) -> None:
+        self._token = _running.set((*_running.get(), weakref.ref(self._exchange)))
+
+    def __exit__(self, *_: object) -> None:
+        _running.reset(self._token)
 
 
 def is_called_by(exchange: Exchange) -> bool:
