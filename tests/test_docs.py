@@ -15,7 +15,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-EXPECTED = re.compile(r"^print\(.*\)\s+# (?P<printed>.+)$", re.MULTILINE)
+EXPECTED = re.compile(r"^ *print\(.*\)\s+# (?P<printed>.+)$", re.MULTILINE)
 
 
 def blocks_of(page: Path) -> list[str]:
