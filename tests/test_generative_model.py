@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,6 +24,12 @@ from ways import AT_ONCE, BLOCKED, Way, text_chunk
 def model_of(*lines: Any, **options: Any) -> tuple[GenerativeModel, ScriptedBackend]:
     backend = ScriptedBackend(*lines)
     return GenerativeModel(backend=backend, retry=AT_ONCE, **options), backend
+
+
+def test_a_path_names_a_model_as_its_text_does(tmp_path: Path) -> None:
+    (tmp_path / "x.gguf").write_bytes(b"GGUF")
+
+    assert str(tmp_path / "x.gguf") == GenerativeModel(tmp_path / "x.gguf").model_name
 
 
 async def test_contents_are_answered(way: Way) -> None:

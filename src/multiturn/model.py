@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
@@ -61,7 +62,7 @@ class GenerativeModel:
 
     def __init__(
         self,
-        model_name: str | Sequence[str] | None = None,
+        model_name: str | os.PathLike[str] | Sequence[str] | None = None,
         safety_settings: SafetySettingsLike = None,
         generation_config: GenerationConfigLike = None,
         tools: Any = None,
@@ -77,6 +78,8 @@ class GenerativeModel:
 
         if api_key is not None:
             request_options = {**(request_options or {}), "api_key": api_key}
+        if isinstance(model_name, os.PathLike):
+            model_name = os.fspath(model_name)
         if model_name is not None and not isinstance(model_name, str):
             if not isinstance(model_name, Sequence) or isinstance(model_name, bytes):
                 raise InvalidContent("model_name", model_name, "a name, a list of names, or None")
