@@ -151,3 +151,12 @@ def test_an_answer_that_the_template_allows_no_message_after_is_given(
 def test_a_last_message_of_the_assistant_is_continued(engine: LlamaEngine) -> None:
     rendered = renderer(engine)([("user", "2+2?"), ("assistant", "The answer is")])
     assert rendered.endswith("<|im_start|>assistant\nThe answer is")
+
+
+def test_a_template_that_cannot_be_used_is_told_as_such(
+    with_template: Callable[[str], LlamaEngine],
+) -> None:
+    with pytest.raises(EngineError, match="with the chat_template that was given") as caught:
+        renderer(with_template("{{ foo("))
+    assert "Load(" not in str(caught.value)
+    assert "context_tokens" not in str(caught.value)

@@ -256,7 +256,7 @@ async def test_a_session_under_way_elsewhere_is_refused_or_waited_for(
     chat = opened()
     response = await way.send(chat, "a", stream=True)
     hurried = opened(busy="raise")
-    with pytest.raises(SessionBusy):
+    with pytest.raises(SessionBusy, match=r"has died, the session is free in \d+ seconds"):
         await way.send(hurried, "b")
     await way.resolve(response)
     await way.send(hurried, "b")

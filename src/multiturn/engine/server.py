@@ -81,9 +81,15 @@ class Server:
             self._native.handle_completions({"prompt": "a", "max_tokens": 1})
         except (RuntimeError, ValueError) as error:
             shutil.rmtree(self._folder, ignore_errors=True)
+            if load.chat_template is not None:
+                raise EngineError(
+                    f"llama.cpp cannot load {load.path} with the chat_template that was given: "
+                    f"{error}; if it loads without, the template cannot be used: check its Jinja"
+                ) from error
             raise EngineError(
-                f"llama.cpp cannot load {load.path} with {load}: {error}; check the file, or load "
-                "it with a smaller context_tokens"
+                f"llama.cpp cannot load {load.path} with {load.slots} windows of "
+                f"{load.context_tokens} tokens: {error}; check the file, or load it with a "
+                "smaller context_tokens"
             ) from error
         self._address = "" if _HAS_UNIX_SOCKETS else urlsplit(self._native.listening_address).netloc
 

@@ -304,9 +304,9 @@ class SqlStore(SqlReader):
         now = self._now(execute)
         if lives(row.attempt, holder, until, now):
             raise SessionBusy(
-                f"another turn of session {row.name!r} is under way; unless its process is heard "
-                f"of again, its lease ends in {until - now:.0f} seconds; without busy='raise' a "
-                "message waits for it, as long as its time limit allows"
+                f"another turn of session {row.name!r} is under way; if the process that "
+                f"asks has died, the session is free in {until - now:.0f} seconds; without "
+                "busy='raise' a message waits for it, as long as its time limit allows"
             )
 
     def _take_over(self, execute: Execute, row: SessionState, outcome: str = "interrupted") -> None:
