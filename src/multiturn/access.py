@@ -102,7 +102,7 @@ class Access:
         user_agent: str | None = None,
         http_client: Any = None,
     ) -> None:
-        self.api_key = _secret(api_key)
+        self.api_key = secret_key(api_key)
         self.credentials, self.http_client = _open(credentials), _open(http_client)
         self.endpoint = _text(endpoint, "api_endpoint")
         self.api_version = _text(api_version, "api_version")
@@ -272,7 +272,8 @@ def _from_values(
     project: str | None = None,
     location: str | None = None,
 ) -> Access:
-    key = gemini_key or google_key or None
+    variable = "GEMINI_API_KEY" if gemini_key else "GOOGLE_API_KEY"
+    key = secret_key(gemini_key or google_key or None, variable)
     if (use_vertexai or "").lower() not in ("1", "true"):
         return Access(api_key=key, endpoint=gemini_url)
     return Access(
@@ -310,7 +311,7 @@ def guarded(options: Mapping[str, Any]) -> dict[str, Any]:
     """
     kept = dict(options)
     if kept.get("api_key") is not None:
-        kept["api_key"] = _secret(kept["api_key"])
+        kept["api_key"] = secret_key(kept["api_key"])
     if kept.get("metadata") is not None:
         kept["metadata"] = _pairs(kept["metadata"], "metadata")
     for name in ("credentials", "http_client"):
@@ -323,17 +324,22 @@ def _open(value: Any) -> Any:
     return value.reveal() if isinstance(value, Secret) else value
 
 
-def _secret(key: str | Secret | None) -> Secret | None:
+def secret_key(key: str | Secret | None, place: str = "api_key") -> Secret | None:
+    """Return a key that is shown nowhere; ``place`` is where it was said.
+
+    Raises:
+        InvalidContent: It is none.
+    """
     if key is None or isinstance(key, Secret):
         return key
     if not isinstance(key, str):
-        raise InvalidContent("api_key", f"of type {type(key).__name__}", "a string")
+        raise InvalidContent(place, f"of type {type(key).__name__}", "a string")
     key = key.strip()
     if not key:
         expected = "a key (is the variable set from which it comes?), or None for no key of its own"
-        raise InvalidContent("api_key", key, expected)
+        raise InvalidContent(place, key, expected)
     if not key.isascii() or not key.isprintable() or " " in key:
-        raise InvalidContent("api_key", "a text (not shown)", "a key without spaces, in ASCII")
+        raise InvalidContent(place, "a text (not shown)", "a key without spaces, in ASCII")
     return Secret(key)
 
 

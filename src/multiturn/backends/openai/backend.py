@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from typing import Any
 
-from multiturn.access import Access
+from multiturn.access import Access, secret_key
 from multiturn.backends.openai.errors import error_in, is_refused_prompt
 from multiturn.backends.openai.http_call import Call, carried_out, carried_out_async, has_identity
 from multiturn.backends.openai.providers import PROVIDERS, base_url_of, key_of
@@ -135,7 +135,7 @@ class OpenAIBackend:
             return access
         key = key_of(self.name)
         if key is not None:
-            return Access(api_key=key).over(access)
+            return Access(api_key=secret_key(key, f"{self.name.upper()}_API_KEY")).over(access)
         if known.wants_key and access.endpoint == known.base_url and not has_identity(access):
             raise MissingKey(
                 f"there is no API key for {self.name}: set {self.name.upper()}_API_KEY, or make "
