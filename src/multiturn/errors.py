@@ -12,7 +12,7 @@
     │   ├─ MissingKey                          the model's server wants a key; none is set
     │   ├─ NoSuchTurn (also IndexError)        .turns
     │   └─ SessionBusy (also RuntimeError)     another turn of this session is open
-    ├─ BackendError                            the model could not be asked   .backend .retryable
+    ├─ BackendError                            the model could not be asked   .backend .server
     │   ├─ ContextTooLong                      .prompt_tokens .context_tokens
     │   ├─ MalformedReply                      .excerpt
     │   ├─ ConnectionFailed (also ConnectionError)

@@ -66,7 +66,29 @@ def test_keys_are_named_and_never_shown(
     main(["doctor"])
     out = capsys.readouterr().out
     assert "GEMINI_API_KEY is set, GOOGLE_API_KEY is not set" in out
-    assert "secret" not in out
+    assert ("secret" in out, "BASE_URL" in out) == (False, False)
+
+
+def test_an_empty_key_and_an_address_that_nobody_looks_at_are_told(
+    monkeypatch: pytest.MonkeyPatch, empty_cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("GEMINI_API_KEY", "")
+    monkeypatch.setenv("GEMINI_BASE_URL", "http://127.0.0.1:1")
+
+    main(["doctor"])
+    out = capsys.readouterr().out
+    assert "GEMINI_API_KEY is set and empty" in out
+    assert "GEMINI_BASE_URL is set, and nobody looks at it" in out
+    assert "export GOOGLE_GEMINI_BASE_URL=…" in out
+
+
+def test_a_servers_model_needs_no_weights(
+    monkeypatch: pytest.MonkeyPatch, empty_cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MULTITURN_MODEL", "openai/m")
+
+    assert 0 == main(["doctor"])
+    assert "none needed: openai/m is a model of a server" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -213,7 +213,7 @@ def test_an_answer_that_was_cut_off_or_is_empty_is_told_on_stderr(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert 0 == talk(["chat", "hi"], ScriptedBackend(ScriptedReply(("Well",), "MAX_TOKENS")))
-    assert "cut off" in capsys.readouterr().err
+    assert "cut off where it reached its largest length; --max-tokens N" in capsys.readouterr().err
     assert 0 == talk(["chat", "hi"], ScriptedBackend(" "))
     assert "answered with nothing" in capsys.readouterr().err
 
@@ -257,6 +257,19 @@ def test_models_says_what_is_here_and_how_to_fetch_what_is_not(
     out = capsys.readouterr().out
     assert "smollm2, the default" in out
     assert "on disk" in out
+
+
+@pytest.mark.parametrize("name", ["openai/m", "gemini-2.5-flash"])
+def test_a_servers_model_has_no_weights_to_fetch(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = f"multiturn: {name} is a model of a server, which has its weights; there is nothing"
+
+    assert 2 == main(["pull", name])
+    assert told in capsys.readouterr().err
+    monkeypatch.setenv("MULTITURN_MODEL", name)
+    assert 2 == main(["pull"])
+    assert told in capsys.readouterr().err
 
 
 def test_pulling_an_unknown_model_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:

@@ -74,7 +74,10 @@ def test_ctrl_c_in_mid_answer_is_exit_code_130_and_leaves_what_came() -> None:
 
 @pytest.mark.parametrize(
     ("redirection", "told"),
-    [(">&-", "standard output is closed"), ("> /dev/full", "No space left on device")],
+    [
+        (">&-", "standard output is closed"),
+        ("> /dev/full", "the output cannot be written: No space left on device"),
+    ],
 )
 def test_an_output_that_cannot_be_written_is_a_failure(redirection: str, told: str) -> None:
     command = f'exec "{sys.executable}" "{TALKER}" chat hi {redirection}'

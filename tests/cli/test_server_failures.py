@@ -71,9 +71,11 @@ def test_a_key_that_gemini_does_not_know_is_told_by_its_variable(
 
 @pytest.mark.parametrize(
     ("seconds", "told"),
-    [(0.2, "1 second"), (59.1, "60 seconds"), (300, "5 minutes"), (301, "6 minutes")]
-    + [(7200, "2 hours"), (None, "later")],
-)
+    [
+        (0.2, "1 second"), (59.1, "60 seconds"), (300, "5 minutes"), (301, "6 minutes"),
+        (7200, "2 hours"), (None, "later"),
+    ],
+)  # fmt: skip
 def test_a_server_that_failed_is_asked_again_when_it_says(seconds: Any, told: str) -> None:
     failed = class_for(500, "")("oops", retryable=True, retry_after_seconds=seconds)
     failed.backend, failed.server = "openai", "api.openai.com"
@@ -99,3 +101,29 @@ def test_attributes_of_python_are_not_told_at_the_shell() -> None:
     )
 
     assert "the reply stopped arriving; send the message again" == explained(cut)
+
+
+@pytest.mark.parametrize(
+    ("model", "variable"),
+    [
+        ("gemini-test", "GEMINI_API_KEY"),
+        ("gemini-test", "GOOGLE_API_KEY"),
+        ("openai/m", "OPENAI_API_KEY"),
+    ],
+)
+def test_a_key_that_is_none_is_told_by_its_variable(
+    model: str, variable: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(variable, "k\nx")
+
+    assert 2 == main(["chat", "--model", model, "hi"])
+    assert f"multiturn: {variable} is " in capsys.readouterr().err
+
+
+def test_a_key_that_is_empty_is_told_as_empty(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("GEMINI_API_KEY", "")
+
+    assert 2 == main(["chat", "--model", "gemini-test", "hi"])
+    assert "(GEMINI_API_KEY is set and empty)" in capsys.readouterr().err

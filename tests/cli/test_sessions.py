@@ -121,6 +121,14 @@ def test_an_unknown_name_suggests_the_nearest(ask: Run, run: Run) -> None:
     assert "multiturn sessions lists them" in run("sessions", "show", "zzz")[2]
 
 
+def test_deleting_suggests_only_a_name_that_is_very_near(ask: Run, run: Run) -> None:
+    ask("one", "--session", "copied")
+
+    assert "did you mean 'copied'?" in run("sessions", "show", "nope")[2]
+    assert "multiturn sessions lists them" in run("sessions", "rm", "--yes", "nope")[2]
+    assert "did you mean 'copied'?" in run("sessions", "rm", "--yes", "copid")[2]
+
+
 def test_a_fork_begins_where_it_is_told(ask: Run, run: Run, file: Path) -> None:
     for question in ("one", "two", "three"):
         ask(question, "--session", "a")
@@ -203,6 +211,14 @@ def test_pruning_deletes_what_is_old_and_says_so_first(ask: Run, run: Run, file:
     assert "deleted 1," in run("sessions", "prune", "--older-than", "90d", "--prefix", "a", "-y")[1]
     assert "deleted 1," in run("sessions", "prune", "--older-than", "90d", "--yes")[1]
     assert ["new"] == names(file)
+
+
+def test_pruning_asks_nothing_where_there_is_nothing_to_delete(ask: Run, run: Run) -> None:
+    ask("one", "--session", "a")
+
+    told = (0, "no conversation is that old\n", "")
+    assert told == run("sessions", "prune", "--older-than", "90d")
+    assert told == run("sessions", "prune", "--older-than", "90d", "--dry-run")
 
 
 def test_pruning_deletes_old_journal_entries_of_conversations_that_stay(

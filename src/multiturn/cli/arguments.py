@@ -51,6 +51,9 @@ be typed there. A question comes first, then what is piped in, then the files. I
 that reads lines itself, give multiturn another input: multiturn chat "$line" < /dev/null
 Anything but a terminal gets plain text.
 
+A server's key and address are those of the environment: GEMINI_API_KEY and
+GOOGLE_GEMINI_BASE_URL, OPENAI_API_KEY and OPENAI_BASE_URL, and so on for each provider.
+
 {_EXIT_CODES}"""
 _PULL = """\
 examples:

@@ -67,7 +67,7 @@ def findings() -> Iterator[Finding]:
     yield _sessions()
     yield _memory()
     yield from _extras()
-    yield _keys()
+    yield from _keys()
     yield from _settings()
     yield _terminal()
 
@@ -102,8 +102,11 @@ def _engine() -> Finding:
 
 def _weights() -> Finding:
     from multiturn import weights
+    from multiturn.cli.models import is_served
 
     name = os.environ.get("MULTITURN_MODEL") or weights.DEFAULT_MODEL
+    if is_served(name):
+        return Finding("ok", "weights", f"none needed: {name} is a model of a server")
     try:
         path = weights.locate(name, fetch=False)
         weights.verify(path)
@@ -178,10 +181,17 @@ def _extras() -> Iterator[Finding]:
             yield Finding("note", extra, f"{name} is not installed (optional)", remedy)
 
 
-def _keys() -> Finding:
+def _keys() -> Iterator[Finding]:
     names = ("GEMINI_API_KEY", "GOOGLE_API_KEY")
-    found = [f"{name} is {'set' if os.environ.get(name) else 'not set'}" for name in names]
-    return Finding("ok", "keys", f"{', '.join(found)}; the embedded model needs none")
+    found = [f"{name} is {_is_set(os.environ.get(name))}" for name in names]
+    yield Finding("ok", "keys", f"{', '.join(found)}; the embedded model needs none")
+    if os.environ.get("GEMINI_BASE_URL"):
+        remedy = "export GOOGLE_GEMINI_BASE_URL=…"
+        yield Finding("note", "keys", "GEMINI_BASE_URL is set, and nobody looks at it", remedy)
+
+
+def _is_set(value: str | None) -> str:
+    return "set" if value else "not set" if value is None else "set and empty"
 
 
 def _settings() -> Iterator[Finding]:

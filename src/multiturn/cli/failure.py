@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 
 from multiturn.cli.visible import visible
@@ -44,6 +46,8 @@ def explained(error: BaseException) -> str:
             text = _for_the_shell(error)
         case OSError(filename=str() as name, strerror=str() as reason):
             text = f"{name}: {reason}"
+        case OSError(errno=errno.ENOSPC | errno.EFBIG, strerror=str() as reason):
+            text = f"the output cannot be written: {reason}"  # what has a name is told above
         case OSError():
             text = error.strerror or str(error)
         case _:
@@ -58,6 +62,8 @@ def _without_key(error: MissingKey) -> str:
     if variable is None:
         return str(error)
     what = str(error).partition(":")[0]
+    if os.environ.get(variable[0]) == "":
+        what += f" ({variable[0]} is set and empty)"
     return (
         f"{what}; before multiturn is started: export {variable[0]}=…; "
         "the embedded model, which is taken without --model, needs no key"

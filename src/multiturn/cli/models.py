@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
 from multiturn import weights
 from multiturn.cli.attachments import size
 from multiturn.cli.visible import visible
+from multiturn.errors import MultiturnError, UsageError
 
 
 def show_models() -> None:
@@ -51,10 +54,27 @@ def pull(name: str | None, *, force: bool) -> None:
     """Fetch the weights of a model if they are not here, check them, and print where they are.
 
     Raises:
+        UsageError: A server has them.
         UnknownName, WeightsError: As ``multiturn.weights.pull``.
     """
+    named = name or os.environ.get("MULTITURN_MODEL")
+    if named and is_served(named):
+        raise UsageError(
+            f"{named} is a model of a server, which has its weights; there is nothing to fetch. "
+            "multiturn models lists the models that can be fetched"
+        )
     path = weights.pull(name, force=force)
     print(f"on disk and sound: {visible(str(path))}")
+
+
+def is_served(name: str) -> bool:
+    """Return whether a name means a model of a server."""
+    from multiturn.backends.registry import backend_for
+
+    try:
+        return backend_for(name)[0].name != "embedded"
+    except MultiturnError:
+        return False
 
 
 def _state(file: weights.StoredWeights) -> str:

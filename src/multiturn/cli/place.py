@@ -78,15 +78,19 @@ class Place:
         """Return the names of all sessions."""
         return [state.name for state in self.store().sessions()] if self.exists else []
 
-    def state(self, name: str) -> SessionState:
+    def state(self, name: str, *, likeness: float = 0.6) -> SessionState:
         """Return a session.
+
+        Args:
+            name: As it was given.
+            likeness: How near a name must be to be suggested, from 0 to 1.
 
         Raises:
             UnknownName: There is none of this name; the nearest is suggested.
         """
         state = self.store().state(name) if self.exists else None
         if state is None:
-            raise unknown(name, self.names())
+            raise unknown(name, self.names(), likeness)
         return state
 
     def latest(self) -> str:
@@ -133,11 +137,11 @@ def place(address: str | None) -> Iterator[Place]:
         found.close()
 
 
-def unknown(name: str, known: list[str]) -> UnknownName:
+def unknown(name: str, known: list[str], likeness: float) -> UnknownName:
     """Return the error that says that no session has this name."""
     from difflib import get_close_matches
 
-    if get_close_matches(name, known, n=1):
-        return UnknownName("session", name, known)
+    if near := get_close_matches(name, known, n=1, cutoff=likeness):
+        return UnknownName("session", name, known, f"did you mean {near[0]!r}?")
     advice = "multiturn sessions lists them" if known else "there is none yet"
     return UnknownName("session", name, known, advice)

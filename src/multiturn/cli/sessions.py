@@ -87,7 +87,8 @@ def _rename(where: Place, name: str, new_name: str) -> None:
 
 def _remove(where: Place, names: list[str], *, is_sure: bool) -> None:
     names = list(dict.fromkeys(names))
-    states = [where.state(name) for name in names]
+    # Whoever follows a suggestion here loses something: only a slip is corrected.
+    states = [where.state(name, likeness=0.8) for name in names]
     for name in names:
         if is_busy(where.store(), name):
             raise UsageError(f"{name} is being answered by a process; stop that first")
@@ -109,6 +110,8 @@ def _prune(where: Place, arguments: Namespace) -> None:
         _say(f"{state.name}, {turns_in_words(state.turns)}, changed {ago(state.changed_at)}")
     if not old:
         _say("no conversation is that old")
+        if not any(where.store().attempts(s.name) for s in where.store().sessions(prefix)):
+            return
     these = "" if not old else "it and " if len(old) == 1 else f"these {len(old)} and "
     if arguments.dry_run:
         _say(f"{len(old)} would be deleted, and journal entries that old")
