@@ -277,3 +277,17 @@ def test_what_cannot_succeed_is_not_tried_again() -> None:
 @pytest.mark.parametrize(("after", "expected"), [(0, 0.0), (3, 3.0), (120, 120.0), (121, None)])
 def test_what_the_server_asks_for_is_honoured(after: float, expected: float | None) -> None:
     assert expected == Retry().pause_seconds(1, error(after=after))
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "strin"},
+        {"type": "object", "properties": {"a": {"type": "strin"}}},
+        {"type": "array", "prefixItems": [{"type": "strin"}]},
+    ],
+)
+def test_a_schema_with_a_type_that_there_is_not_is_refused(schema: dict[str, Any]) -> None:
+    with pytest.raises(InvalidContent, match="there is no type 'strin'") as raised:
+        merged_config({"response_schema": schema})
+    assert "$.generation_config.response_schema" == raised.value.path

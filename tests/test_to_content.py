@@ -325,3 +325,10 @@ def test_an_image_that_cannot_be_read_is_refused_with_its_place() -> None:
 def test_what_is_no_blob_is_refused(value: Any) -> None:
     with pytest.raises(InvalidContent, match="a Blob"):
         to_blob(value)
+
+
+def test_inline_data_without_data_is_refused() -> None:
+    with pytest.raises(InvalidContent, match="'data' beside its 'mime_type'") as raised:
+        to_content(["Look", {"inline_data": {"mime_type": "image/png"}}])
+    assert "$[1].inline_data" == raised.value.path
+    assert to_content({"inline_data": {"mime_type": "image/png", "data": b""}}).parts

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from multiturn.errors import InvalidContent
+from multiturn.errors import InvalidContent, SchemaError
 from multiturn.messages import settings
-from multiturn.messages.message import Object
+from multiturn.messages.message import Object, plain_json
 
 if TYPE_CHECKING:
     from multiturn.generation_config import GenerationConfig
@@ -95,4 +95,15 @@ def _schema_member(name: str, schema: Any, path: str) -> Object:
     subset, json_schema = schema_or_json(schema, path)
     if subset is not None:
         return {name: settings.Schema.view(subset)}
+    _require_schema(schema, path)
     return {"response_json_schema": json_schema}
+
+
+def _require_schema(schema: Mapping[str, Any], path: str) -> None:
+    """Refuse what is no schema in any words, as one with a misspelt type."""
+    from multiturn.schema import for_dialect
+
+    try:
+        for_dialect(plain_json(schema, path), "json")
+    except SchemaError as error:
+        raise InvalidContent(path, schema, f"a Schema or JSON Schema ({error})") from error

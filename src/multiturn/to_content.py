@@ -198,6 +198,9 @@ def _part_of_mapping(part: Mapping[str, Any], path: str) -> Object:
     if not any(field.wire in object_ for field in Part.fields.values() if field.oneof):
         is_message = "role" in part and "content" in part
         raise InvalidContent(path, part, _ANOTHER_API if is_message else _PART_FORMS)
+    blob = object_.get("inlineData")
+    if blob is not None and "data" not in blob:
+        raise InvalidContent(f"{path}.inline_data", blob, "its 'data' beside its 'mime_type'")
     _refuse_surrogates(object_.get("text", ""), f"{path}.text")
     return object_
 
