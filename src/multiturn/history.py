@@ -217,8 +217,9 @@ class Path(Sequence[Content]):
             return [*pieces], states[-1] if states else fold.start
         with self._branch.lock:
             known = self._grown(fold)
-            size, buffer = known.ends[end - 1], known.buffer
-            said = memoryview(buffer)[:size] if size > _COPIED_BYTES else bytes(buffer[:size])
+            size = known.ends[end - 1]
+            whole = memoryview(known.buffer)[:size]
+            said = whole if size > _COPIED_BYTES else whole.tobytes()
             pieces, states = _stepped(fold, known.states[end - 1], self._more, end, known.ahead)
             if len(known.ends) == end:
                 known.ahead = end, self._more, pieces, states
