@@ -247,12 +247,12 @@ def test_what_a_busy_session_shall_do_is_checked_when_it_begins() -> None:
 
 
 @pytest.mark.parametrize("model", [None, "smollm2"])
-async def test_what_is_no_model_is_refused_before_anything_is_sent(way: Way, model: Any) -> None:
+async def test_what_is_no_model_is_refused_and_the_one_before_stays(way: Way, model: Any) -> None:
     chat, backend = conversation("One")
-    chat.model = model
     with pytest.raises(InvalidContent, match=r"chat\.model is .*GenerativeModel\("):
-        await way.send(chat, "Hi")
-    assert ([], []) == (chat.history, backend.requests)
+        chat.model = model
+    assert "One" == (await way.send(chat, "Hi")).text
+    assert backend is chat.model.backend
 
 
 def test_ctrl_c_between_two_chunks_ends_the_turn_as_one_within_a_chunk_does() -> None:
