@@ -378,3 +378,14 @@ def test_retry_sends_what_failed_in_a_session_that_is_kept(tmp_path: Path) -> No
         again.wait_for_prompt()
         again.say("/retry", "asking again: “two”\nHere.")
         again.say("/history", "You\none\nModel\nGood.\nYou\ntwo\nModel\nHere.\na>")
+
+
+def test_the_journal_tells_an_error_in_words_of_the_terminal(tmp_path: Path) -> None:
+    cut = "it was cut; what had arrived is in .response; send it again"
+    with Terminal(tmp_path, [{"fail": cut}]) as terminal:
+        terminal.wait_for_prompt()
+        terminal.say("one", "it was cut; send it again")
+        terminal.say("/journal", "failed       one")
+
+        assert ".response" not in terminal.text
+        assert 2 == terminal.text.count("it was cut; send it again")

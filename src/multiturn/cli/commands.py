@@ -11,6 +11,7 @@ from multiturn.cli import session_commands as session
 from multiturn.cli import turn_commands as turn
 from multiturn.cli.attachments import attachment
 from multiturn.cli.conversation import Conversation, turns_in_words
+from multiturn.cli.failure import explained
 from multiturn.cli.screen import Screen
 from multiturn.cli.transcript import text_of
 from multiturn.cli.visible import one_line
@@ -117,7 +118,7 @@ def _journal(conversation: Conversation, screen: Screen, _: str) -> None:
     for number, entry in enumerate(conversation.chat.journal, 1):
         screen.say(f"{number:3}  {entry.outcome:11}  {one_line(entry.content.text)}")
         if entry.error is not None and entry.outcome in ("failed", "blocked", "stopped"):
-            screen.note(f"{'':18}{one_line(str(entry.error))}")
+            screen.note(f"{'':18}{one_line(explained(entry.error))}")
 
 
 def _clear(conversation: Conversation, screen: Screen, _: str) -> None:
