@@ -99,7 +99,7 @@ def _schema_member(name: str, schema: Any, path: str) -> Object:
     return {"response_json_schema": json_schema}
 
 
-def _require_schema(schema: Mapping[str, Any], path: str) -> None:
+def _require_schema(schema: object, path: str) -> None:
     """Refuse what is no schema in any words, as one with a misspelt type."""
     from multiturn.schema import for_dialect
 

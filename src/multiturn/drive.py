@@ -26,6 +26,7 @@ class Keeper(Protocol):
 
     def asked(self, step: AskModel) -> Callable[[Object], None]:
         """Take note of what is asked; return what takes in the chunks of its reply."""
+        ...
 
     def run_calls(self, step: RunCalls) -> list[Object] | None:
         """Run functions; return their results as parts, None if one waits for approval."""
