@@ -33,16 +33,31 @@ LONG_SECONDS = 10
 # -- answered early, or slowly ---------------------------------------------------------------
 
 
-class Hasty:
-    """A server that answers the first connection's request before it has read it."""
+class Early:
+    """A server that answers before it has read the request."""
 
-    def __init__(self, answer: bytes, *, then_ends: bool) -> None:
-        self._answer, self._then_ends = answer, then_ends
+    def __init__(self, answer: bytes) -> None:
+        self._answer = answer
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
         self._is_over = threading.Event()
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        self._is_over.set()
+        self._listener.close()
+
+
+class Hasty(Early):
+    """A server that answers the first connection's request before it has read it."""
+
+    def __init__(self, answer: bytes, *, then_ends: bool) -> None:
+        self._then_ends = then_ends
+        super().__init__(answer)
 
     def _serve(self) -> None:
         first, _ = self._listener.accept()
@@ -59,10 +74,6 @@ class Hasty:
                     server._serve(second, 2)
             self._is_over.wait(60)
 
-    def close(self) -> None:
-        self._is_over.set()
-        self._listener.close()
-
 
 @pytest.mark.parametrize("then_ends", [False, True], ids=["stays", "ends"])
 async def test_an_answer_is_read_although_not_all_was_sent(way: Way, then_ends: bool) -> None:
@@ -75,16 +86,8 @@ async def test_an_answer_is_read_although_not_all_was_sent(way: Way, then_ends: 
     hasty.close()
 
 
-class Ending:
+class Ending(Early):
     """A server that reads a little of the request, answers, and ends its half of the line."""
-
-    def __init__(self, answer: bytes) -> None:
-        self._answer = answer
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
-        self._is_over = threading.Event()
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-        threading.Thread(target=self._serve, daemon=True).start()
 
     def _serve(self) -> None:
         connection, _ = self._listener.accept()
@@ -93,10 +96,6 @@ class Ending:
             connection.sendall(self._answer)
             connection.shutdown(socket.SHUT_WR)
             self._is_over.wait(60)
-
-    def close(self) -> None:
-        self._is_over.set()
-        self._listener.close()
 
 
 UNSENT = b"x" * 20_000_000
