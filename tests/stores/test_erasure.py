@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,35 +11,16 @@ import pytest
 
 from multiturn import ChatSession, GenerativeModel, load_chat
 from multiturn.export.restoring import records_of
-from multiturn.request import Request
 from multiturn.stores.conformance import EMPTY, new_attempt, say, turn_after
 from multiturn.stores.errors import Conflict
-from multiturn.stores.memory import MemoryStore
 from multiturn.stores.protocol import Store
 from multiturn.stores.recent import RecentTurns
 from multiturn.stores.record import recorded
 from multiturn.stores.sqlite import SQLiteStore
 from multiturn.testing import ScriptedBackend
+from stores.opening import opened
 from stores.postgres_server import Server
 from ways import said
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    if request.param == "memory":
-        yield MemoryStore()
-        return
-    with SQLiteStore(tmp_path / "chats.db") as store:
-        yield store
-
-
-def answered(request: Request) -> str:
-    return f"to {request.contents[-1].text}"
-
-
-def opened(store: Store, name: str = "ada") -> ChatSession:
-    backend = ScriptedBackend(answered, repeat=True)
-    return GenerativeModel(backend=backend).start_chat(session=name, store=store)
 
 
 def test_a_conversation_goes_on_without_a_turn_that_was_erased(store: Store) -> None:

@@ -3,38 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from multiturn import ChatSession, GenerativeModel
-from multiturn.request import Request
 from multiturn.stores.conformance import EMPTY, new_attempt, say, turn_after
 from multiturn.stores.errors import SearchUnavailable, StoreCorrupt
-from multiturn.stores.memory import MemoryStore
-from multiturn.stores.protocol import Store
 from multiturn.stores.sqlite import SQLiteStore
-from multiturn.testing import ScriptedBackend
+from stores.opening import opened
 from stores.postgres_server import Server
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    if request.param == "memory":
-        yield MemoryStore()
-        return
-    with SQLiteStore(tmp_path / "chats.db") as store:
-        yield store
-
-
-def answered(request: Request) -> str:
-    return f"to {request.contents[-1].text}"
-
-
-def opened(store: Store, name: str = "ada") -> ChatSession:
-    backend = ScriptedBackend(answered, repeat=True)
-    return GenerativeModel(backend=backend).start_chat(session=name, store=store)
 
 
 def test_without_fts5_all_but_searching_works(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import copy
 import pickle
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,22 +15,12 @@ from multiturn import ChatSession, GenerativeModel, SessionBusy, UsageError
 from multiturn.errors import BackendError, InvalidContent
 from multiturn.export import load_chat
 from multiturn.stores.errors import Conflict, SessionExists, SessionMissing
-from multiturn.stores.memory import MemoryStore
 from multiturn.stores.protocol import Store
 from multiturn.stores.sqlite import SQLiteStore
 from multiturn.testing import ScriptedBackend, function_calls
 from ways import AT_ONCE, Way, said, wire
 
 Opener = Callable[..., ChatSession]
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    if request.param == "memory":
-        yield MemoryStore()
-        return
-    with SQLiteStore(tmp_path / "chats.db") as store:
-        yield store
 
 
 @pytest.fixture
