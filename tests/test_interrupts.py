@@ -2,92 +2,20 @@
 
 from __future__ import annotations
 
-import linecache
-import sys
-import traceback
-from collections.abc import Callable, Coroutine, Iterable, Iterator
-from contextlib import contextmanager
-from itertools import count
-from pathlib import Path
-from types import CodeType, FrameType, TracebackType
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
 
-import multiturn
-from conftest import EFFORT
 from multiturn import ChatSession
 from multiturn.errors import BackendError
 from multiturn.open_turn import OpenTurn
 from multiturn.testing import ScriptedBackend
+from striking import Strike, moments, quiet_finalisers, strike
 from ways import Way, conversation, in_thread, said
 
-SOURCE = str(Path(multiturn.__file__).parent)
-# The backend is not part of the turn: what is raised within it is its own failure.
-OUTSIDE = str(Path(SOURCE) / "testing.py")
 BEFORE = [{"role": "user", "parts": ["q"]}, {"role": "model", "parts": ["a"]}]
 WHOLE = ["q", "a", "b", "OneTwo"]
-
-
-class Strike:
-    """Raises KeyboardInterrupt at the n-th line that is executed within the package.
-
-    Attributes:
-        first: Which of the lines executed is the first at each place.
-    """
-
-    def __init__(self, n: int) -> None:
-        self.n = n
-        self.lines = 0
-        self.where = ""
-        self.first: dict[tuple[CodeType, int], int] = {}
-        self._held: set[tuple[FrameType, int]] = set()
-
-    def __call__(self, frame: FrameType, event: str, arg: object) -> Any:
-        name = frame.f_code.co_filename
-        return self._line if name.startswith(SOURCE) and name != OUTSIDE else None
-
-    def _line(self, frame: FrameType, event: str, arg: object) -> Any:
-        if event == "line" and not self._leaves_a_lock(frame):
-            self.lines += 1
-            self.first.setdefault((frame.f_code, frame.f_lineno), self.lines)
-            if self.lines == self.n:
-                self.where = f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
-                raise KeyboardInterrupt(self.where)
-        return self._line
-
-    def _leaves_a_lock(self, frame: FrameType) -> bool:
-        """Whether the line is a ``with lock`` on the way out.
-
-        Python looks for signals after calls and at backward jumps, so that none can come
-        between the end of the block and the release of the lock; a trace function can.
-        """
-        line = linecache.getline(frame.f_code.co_filename, frame.f_lineno).strip()
-        if not line.startswith("with ") or not line.endswith("lock:"):
-            return False
-        place = (frame, frame.f_lineno)
-        if place in self._held:
-            self._held.remove(place)
-            return True
-        self._held.add(place)
-        return False
-
-
-@contextmanager
-def quiet_finalisers() -> Iterator[None]:
-    """Let an interrupt within ``__del__`` vanish, as Python does; anything else is an error."""
-    strange: list[Any] = []
-
-    def hook(args: Any) -> None:
-        if not isinstance(args.exc_value, KeyboardInterrupt):
-            strange.append((args.exc_value, args.object))
-
-    before, sys.unraisablehook = sys.unraisablehook, hook
-    try:
-        yield
-    finally:
-        sys.unraisablehook = before
-    assert [] == strange
 
 
 async def send(way: Way, chat: ChatSession) -> None:
@@ -151,28 +79,13 @@ ALLOWED = (["q", "a"], WHOLE, [])
 KEPT = [["q", "a", "b", "One"]]
 
 
-def strike(
+def struck_at(
     way: Way, name: str, n: int, keeps: bool
-) -> tuple[Strike, ChatSession, ScriptedBackend, Any]:
+) -> tuple[Strike, ChatSession, ScriptedBackend]:
     scenario, lines = PATHS[name]
     chat, backend = conversation(*lines, history=BEFORE)
     chat._unfinished = "keep" if keeps else "drop"
-    struck = Strike(n)
-    coroutine, tracer = scenario(way, chat), sys.gettrace()
-    sys.settrace(struck)
-    try:
-        way.run(coroutine)
-    except KeyboardInterrupt as error:
-        if coroutine.cr_code not in codes_of(error.__traceback__):
-            way.let_stop()
-        return struck, chat, backend, error.__traceback__
-    finally:
-        sys.settrace(tracer)
-    return struck, chat, backend, None
-
-
-def codes_of(trace: TracebackType | None) -> set[CodeType]:
-    return {frame.f_code for frame, _ in traceback.walk_tb(trace)}
+    return strike(way, scenario(way, chat), n), chat, backend
 
 
 @pytest.mark.parametrize("name", PATHS)
@@ -190,28 +103,17 @@ def test_an_interrupted_call_does_not_hold_up_another_thread(way: Way, name: str
     strike_everywhere(way, name, elsewhere=True)
 
 
-def moments(way: Way, name: str, keeps: bool) -> Iterable[int]:
-    """Which of the lines executed are struck: by night all, by day the first at each place."""
-    if EFFORT == "nightly":
-        return count(1)
-    strike(way, name, 0, keeps)  # imports what is imported late: it is not again, hereafter
-    return strike(way, name, 0, keeps)[0].first.values()
-
-
 def strike_everywhere(way: Way, name: str, elsewhere: bool, keeps: bool = False) -> None:
     tried, failures = 0, []
     with quiet_finalisers():
-        for n in moments(way, name, keeps):
-            struck, chat, backend, trace = strike(way, name, n, keeps)
+        for n in moments(lambda: struck_at(way, name, 0, keeps)[0]):
+            struck, chat, backend = struck_at(way, name, n, keeps)
             if not struck.where:
                 break
             tried += 1
             try:
                 check(way, chat, backend, elsewhere)
-                # The traceback was held until here, and with it perhaps a stream that was
-                # struck while it closed; a cleared frame still holds its function's cells.
-                traceback.clear_frames(trace)
-                trace = None
+                struck.release()
                 way.run(way.idle())
                 assert 0 == backend.open_streams, f"{backend.open_streams} streams are open"
             except AssertionError as error:
