@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from multiturn.stores.fts5 import Fts5, merge
 from multiturn.stores.migrations import NEWEST, migrate
 from multiturn.stores.reading import Execute
 from multiturn.stores.sql import SqlStore
-from multiturn.stores.sqlite import TYPES
+from multiturn.stores.sqlite import CLOCK, TYPES
 
 
 class MemoryStore(SqlStore):
@@ -23,6 +24,7 @@ class MemoryStore(SqlStore):
     """
 
     index = Fts5()
+    clock = CLOCK
 
     def __init__(self, *, lease_seconds: float = 60) -> None:
         super().__init__(lease_seconds=lease_seconds)
@@ -49,6 +51,13 @@ class MemoryStore(SqlStore):
             finally:
                 if database.in_transaction:
                     database.execute("ROLLBACK")
+
+    def _alone(
+        self, statement: str, values: Sequence[Any] = (), *, is_durable: bool = True
+    ) -> sqlite3.Cursor:
+        with self._transaction() as execute:
+            cursor: sqlite3.Cursor = execute(statement, values)
+        return cursor
 
     @contextmanager
     def _reading(self) -> Iterator[Execute]:

@@ -14,7 +14,7 @@ import os
 import random
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -94,6 +94,7 @@ class PostgresStore(SqlStore):
     """
 
     index = TsVector()
+    clock = "extract(epoch FROM clock_timestamp())::float8"
     locking = "FOR UPDATE"
     # Locks the row, so that a transaction that would delete it waits, and then looks again.
     _if_there = "DO UPDATE SET hash = excluded.hash"
@@ -145,12 +146,20 @@ class PostgresStore(SqlStore):
         return self._pool
 
     @contextmanager
-    def _transaction(self, *, is_durable: bool = True) -> Iterator[Execute]:
+    def _connected(self) -> Iterator[psycopg.Connection[Any]]:
         with self._translated(), self._connections().connection() as connection:
             if not self._is_prepared:
                 self._prepare(connection)
-            with connection.transaction():
-                yield self._executing(connection)
+            yield connection
+
+    @contextmanager
+    def _transaction(self, *, is_durable: bool = True) -> Iterator[Execute]:
+        with self._connected() as connection, connection.transaction():
+            yield self._executing(connection)
+
+    def _alone(self, statement: str, values: Sequence[Any] = (), *, is_durable: bool = True) -> Any:
+        with self._connected() as connection:
+            return self._executing(connection)(statement, values)
 
     @contextmanager
     def _reading(self) -> Iterator[Execute]:
@@ -200,11 +209,8 @@ class PostgresStore(SqlStore):
         execute("SELECT 1 FROM sessions WHERE key = ? FOR UPDATE", (state.key,))
         return super()._row(execute, state)
 
-    def _now(self, execute: Execute) -> float:
-        return float(execute("SELECT extract(epoch FROM clock_timestamp())").fetchone()[0])
-
     def _compact(self) -> None:
-        with self._translated(), self._connections().connection() as connection:
+        with self._connected() as connection:
             for table in _TABLES:
                 query: Any = f"VACUUM (FULL, ANALYZE) {self.schema}.{table}"
                 connection.execute(query)

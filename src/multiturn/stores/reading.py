@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -38,10 +37,13 @@ class SqlReader(ABC):
 
     Attributes:
         index: How it finds words.
+        clock: The time that all holders of leases share, as an expression in SQL, in
+            seconds since 1970.
         locking: What keeps others off the rows that a ``SELECT`` found, if that is needed.
     """
 
     index: WordIndex
+    clock: str
     locking = ""
 
     # -- what a database brings ----------------------------------------------------------
@@ -60,6 +62,10 @@ class SqlReader(ABC):
         """
 
     @abstractmethod
+    def _alone(self, statement: str, values: Sequence[Any] = (), *, is_durable: bool = True) -> Any:
+        """Write with one statement that is a transaction of its own, as ``_transaction``."""
+
+    @abstractmethod
     def _reading(self) -> AbstractContextManager[Execute]:
         """Read one consistent state."""
 
@@ -68,8 +74,7 @@ class SqlReader(ABC):
         """Let go of files and connections."""
 
     def _now(self, execute: Execute) -> float:
-        """Return the time that all holders of leases share, in seconds since 1970."""
-        return time.time()
+        return float(execute(f"SELECT {self.clock}").fetchone()[0])
 
     def _broken_file(self, execute: Execute) -> Iterator[str]:
         """Name what the database itself finds wrong with its file."""

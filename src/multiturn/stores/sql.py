@@ -7,6 +7,7 @@ updated.  What differs between databases is in the classes that inherit.
 
 from __future__ import annotations
 
+import functools
 import time
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
@@ -137,18 +138,19 @@ class SqlStore(SqlReader):
 
     def begin(self, state: SessionState, attempt: str, record: Record) -> SessionState:
         """Note a turn that is about to be asked for, and lease the session for it."""
+        if not (state.attempt or record.blobs):
+            # Nearly always nobody has changed it since it was seen.
+            not_durable = functools.partial(self._alone, is_durable=False)
+            if (begun := self._lease(not_durable, state, attempt, record)) is not None:
+                return begun
         for _ in range(_TRIES):
             with self._transaction(is_durable=False) as execute:
-                # Nearly always nobody has changed it since it was seen.
-                begun = None if state.attempt else self._lease(execute, state, attempt, record)
-                if begun is None:
-                    row = self._row(execute, state)
-                    if row.attempt == attempt:
-                        return row
-                    self._require_free(execute, row)
-                    self._take_over(execute, row)
-                    begun = self._lease(execute, row, attempt, record)
-                if begun is not None:
+                row = self._row(execute, state)
+                if row.attempt == attempt:
+                    return row
+                self._require_free(execute, row)
+                self._take_over(execute, row)
+                if (begun := self._lease(execute, row, attempt, record)) is not None:
                     return begun
         raise Conflict(state.name, "others changed it again and again", store=self.address)
 
@@ -156,15 +158,14 @@ class SqlStore(SqlReader):
         self, execute: Execute, row: SessionState, attempt: str, record: Record
     ) -> SessionState | None:
         """Lease a session if it is still as it was read; None if it is not."""
-        now, until = time.time(), self._now(execute) + self.lease_seconds
         # RETURNING would cost SQLite half as much again; so what may change without the
         # version is compared too.
         leased = execute(
-            "UPDATE sessions SET attempt = ?, holder = ?, expires_at = ?, began = version + 1, "
-            "record = ?, version = version + 1, changed_at = ? WHERE key = ? AND version = ? "
-            "AND name = ? AND (SELECT total FROM erasures) = ?",
+            f"UPDATE sessions SET attempt = ?, holder = ?, expires_at = {self.clock} + ?, "
+            "began = version + 1, record = ?, version = version + 1, changed_at = ? "
+            "WHERE key = ? AND version = ? AND name = ? AND (SELECT total FROM erasures) = ?",
             (
-                *(attempt, this_process(), until, record.body, now),
+                *(attempt, this_process(), self.lease_seconds, record.body, time.time()),
                 *(row.key, row.version, row.name, row.erasures),
             ),
         )
@@ -186,11 +187,11 @@ class SqlStore(SqlReader):
     def renew(self, states: Iterable[SessionState]) -> None:
         """Prolong the leases of attempts that are still under way."""
         with self._transaction(is_durable=False) as execute:
-            until = self._now(execute) + self.lease_seconds
             for state in states:
                 execute(
-                    "UPDATE sessions SET expires_at = ? WHERE key = ? AND attempt = ?",
-                    (until, state.key, state.attempt),
+                    f"UPDATE sessions SET expires_at = {self.clock} + ? "
+                    "WHERE key = ? AND attempt = ?",
+                    (self.lease_seconds, state.key, state.attempt),
                 )
 
     def commit(
@@ -334,8 +335,9 @@ class SqlStore(SqlReader):
     def _write(self, execute: Execute, state: SessionState, record: Record) -> bool:
         """Replace what is recorded of an attempt; return whether it is still under way."""
         changed = execute(
-            "UPDATE sessions SET record = ?, expires_at = ? WHERE key = ? AND attempt = ?",
-            (record.body, self._now(execute) + self.lease_seconds, state.key, state.attempt),
+            f"UPDATE sessions SET record = ?, expires_at = {self.clock} + ? "
+            "WHERE key = ? AND attempt = ?",
+            (record.body, self.lease_seconds, state.key, state.attempt),
         )
         if changed.rowcount and record.blobs:
             if state.attempt in under_way:

@@ -6,10 +6,10 @@ import os
 import sqlite3
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from multiturn.checks import one_of, seconds
 from multiturn.errors import InvalidContent
@@ -30,6 +30,8 @@ TYPES = {
     "words": "TEXT",
     "index_words": "",  # by the first search: see fts5.py
 }
+# From days since noon in 4714 BC, as the Julian calendar counts.
+CLOCK = "(julianday('now') - 2440587.5) * 86400"
 # "mtrn" in ASCII: how a file says that it is ours.
 APPLICATION_ID = 0x6D74726E
 # The first SQLite whose write-ahead log several processes may share without our lock.
@@ -69,6 +71,7 @@ class SQLiteStore(SqlStore):
     """
 
     index = Fts5()
+    clock = CLOCK
 
     def __init__(
         self,
@@ -139,20 +142,22 @@ class SQLiteStore(SqlStore):
 
     def _scrub(self) -> None:
         merge(self._transaction)
-        self._outside_transaction("PRAGMA wal_checkpoint(TRUNCATE)")
+        self._alone("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def _compact(self) -> None:
         merge(self._transaction)
-        self._outside_transaction("VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)")
+        self._alone("VACUUM")
+        self._alone("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
-    def _outside_transaction(self, *statements: str) -> None:
+    def _alone(
+        self, statement: str, values: Sequence[Any] = (), *, is_durable: bool = True
+    ) -> sqlite3.Cursor:
         with self._lock:
             try:
                 database = self._connected()
                 with self._writers:
-                    self._sync(database, self.synchronous)
-                    for statement in statements:
-                        database.execute(statement).fetchall()
+                    self._sync(database, self.synchronous if is_durable else "NORMAL")
+                    return database.execute(statement, values)
             except (sqlite3.Error, OSError) as error:
                 self._raise_ours(error)
                 raise
