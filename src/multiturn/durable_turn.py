@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
@@ -46,6 +47,7 @@ class DurableTurn(OpenTurn):
         "_held",
         "_is_committing",
         "_next_note",
+        "_noted_chunks",
         "_on_their_way",
         "_results",
         "_so_far",
@@ -69,7 +71,7 @@ class DurableTurn(OpenTurn):
         self._held = stored.state
         self._is_committing = False
         self._results = dict(pending.results) if pending else {}
-        self._next_note = 0.0
+        self._next_note, self._noted_chunks = 0.0, 0
         # The notes that may not be written yet; they are written in their order.
         self._on_their_way: list[Future[None]] = []
         self._so_far = said
@@ -151,18 +153,22 @@ class DurableTurn(OpenTurn):
 
     def asked(self, step: AskModel) -> Callable[[Object], None]:
         """Take note of what is asked; return what takes in the chunks of its reply."""
-        super().asked(step)
+        take = super().asked(step)
         self._so_far, self._results = step.request.contents.more, {}
-        self._next_note = self._asked_at + _NOTE_SECONDS
-        return self._arrived
+        self._next_note, self._noted_chunks = self._asked_at + _NOTE_SECONDS, 0
+        self._worker.look_after(self._attempt, weakref.ref(self))
+        return take
 
-    def _arrived(self, chunk: Object) -> None:
-        """Take a chunk in; now and then, record what there is."""
-        self.reply.add(chunk)
-        now = time.monotonic()
-        if now >= self._next_note:
-            self._on_their_way = [self._note_later()]
+    def record_arrived(self) -> None:
+        """Record what has arrived, if it is time; for the store's thread alone."""
+        chunks, now = self.reply.chunks, time.monotonic()
+        if chunks == self._noted_chunks or now < self._next_note:
+            return
+        if all(earlier.done() for earlier in self._on_their_way):
+            record = self._record()
             self._next_note = now + max(_NOTE_SECONDS, (time.monotonic() - now) / _NOTE_SHARE)
+            self._stored.store.note(self._held, record)
+            self._noted_chunks = chunks
 
     def run_calls(self, step: RunCalls) -> list[Object] | None:
         """Run functions; that one begins is recorded before it does."""
@@ -175,6 +181,7 @@ class DurableTurn(OpenTurn):
         return await super().run_calls_async(step)
 
     def _calling(self, step: RunCalls) -> None:
+        self._on_their_way = [*self._on_their_way, *self._worker.leave(self._attempt)]
         if not calls_of(self._so_far[-1]):
             self._so_far = (*self._so_far, judged(self.reply))
         assert self._toolbox is not None
@@ -189,10 +196,6 @@ class DurableTurn(OpenTurn):
         """Keep the turn for ``chat.resume()``, here or in another process."""
         self._so_far = contents
         super().pause(contents)
-
-    def _note_later(self) -> Future[None]:
-        store, state, record = self._stored.store, self._held, self._record()
-        return self._worker.submit(lambda: store.note(state, record))
 
     # -- how it ends ---------------------------------------------------------------------
 
@@ -273,7 +276,7 @@ class DurableTurn(OpenTurn):
             self._settle(outcome, error)
         except BaseException:
             # Ctrl-C: nobody may hold its lease from now on; who comes next takes it over.
-            self._worker.leases.pop(self._attempt, None)
+            self._worker.over(self._attempt)
             under_way.pop(self._attempt, None)
             raise
 
@@ -284,7 +287,7 @@ class DurableTurn(OpenTurn):
         if self._held.attempt != self._attempt:  # whether the store took note of it is not known
             self._held = self._stored.state._replace(attempt=self._attempt)
         if self._turn is not None:
-            self._worker.leases.pop(self._attempt, None)
+            self._worker.over(self._attempt)
             return
         if self._is_committing and self._session is not None:
             # An exception fell into the commit: the store knows, and is asked next time.

@@ -310,13 +310,13 @@ class StoredSession:
     ) -> None:
         """Have a partial turn committed, or at least its end noted; as ``settle_later``."""
         worker = self.worker
-        worker.leases.pop(state.attempt, None)
+        worker.over(state.attempt)
         worker.submit(lambda: self.commit(state, [row], record.blobs, outcome, record))
 
     def settle_later(self, state: SessionState, outcome: str, record: Record) -> None:
         """Have the end of an attempt noted; may be called anywhere, even by the collector."""
         store, worker = self.store, self.worker
-        worker.leases.pop(state.attempt, None)
+        worker.over(state.attempt)
         worker.submit(lambda: store.settle(state, outcome, record))
 
 

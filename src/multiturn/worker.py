@@ -1,5 +1,7 @@
 """One thread that does a store's work for those who may not block, in order.
 
+It looks after turns under way too: renews their leases, and records what has arrived.
+
 Handing a job over takes no lock, so that it may happen anywhere: in an event loop, in a
 destructor, while another job is handed over.
 """
@@ -7,6 +9,7 @@ destructor, while another job is handed over.
 from __future__ import annotations
 
 import atexit
+import math
 import os
 import queue
 import threading
@@ -18,11 +21,14 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
+    from multiturn.durable_turn import DurableTurn
     from multiturn.stores.protocol import SessionState, Store
 
 T = TypeVar("T")
 _EXIT_SECONDS = 10.0
 _DEFAULT_LEASE_SECONDS = 60.0
+# How often it looks for what has arrived.
+_LOOK_SECONDS = 0.5
 
 _workers: weakref.WeakKeyDictionary[Store, Worker] = weakref.WeakKeyDictionary()
 _making = threading.Lock()
@@ -33,10 +39,15 @@ class Worker:
 
     Attributes:
         leases: The attempts under way, whose leases it renews.
+        arriving: Of those, the turns whose answers are arriving; a reply that nobody holds
+            any more must vanish, so that they are not held here.
     """
 
     def __init__(self, store: Store) -> None:
         self.leases: dict[str, SessionState] = {}
+        self.arriving: dict[str, weakref.ref[DurableTurn]] = {}
+        self._recording = ""
+        self._looks_at = math.inf
         self._store = weakref.ref(store)
         self._every_seconds = getattr(store, "lease_seconds", _DEFAULT_LEASE_SECONDS) / 3
         self._unfinished: set[Future[Any]] = set()
@@ -71,18 +82,51 @@ class Worker:
             for future in list(self._unfinished):
                 future.exception()
 
+    def look_after(self, attempt: str, turn: weakref.ref[DurableTurn]) -> None:
+        """Have what arrives in a turn recorded now and then, until it is left."""
+        self.arriving[attempt] = turn
+        if self._looks_at == math.inf:
+            self._jobs.put(_wake)
+
+    def leave(self, attempt: str) -> list[Future[None]]:
+        """Have nothing more of a turn recorded; return what to wait for if it just is."""
+        self.arriving.pop(attempt, None)
+        return [self.submit(_wake)] if self._recording == attempt else []
+
+    def over(self, attempt: str) -> None:
+        """Neither renew the lease of a turn any more nor look for what has arrived."""
+        self.leases.pop(attempt, None)
+        self.arriving.pop(attempt, None)
+
     def _work(self) -> None:
         renews_at = time.monotonic() + self._every_seconds
         while True:
             with suppress(queue.Empty):
-                job = self._jobs.get(timeout=max(0.0, renews_at - time.monotonic()))
+                wakes_at = min(renews_at, self._looks_at)
+                job = self._jobs.get(timeout=max(0.0, wakes_at - time.monotonic()))
                 if job is None:
                     return
                 job()
                 del job
-            if time.monotonic() >= renews_at:  # however much there is to do
+            now = time.monotonic()
+            if now >= renews_at:  # however much there is to do
                 self._renew()
                 renews_at = time.monotonic() + self._every_seconds
+            if now >= self._looks_at:
+                self._record()
+                self._looks_at = math.inf
+            if self.arriving and self._looks_at == math.inf:
+                self._looks_at = time.monotonic() + _LOOK_SECONDS
+
+    def _record(self) -> None:
+        for attempt, reference in list(self.arriving.items()):
+            turn, self._recording = reference(), attempt
+            # Whoever leaves it sees that it is being recorded, or is seen to have left.
+            if turn is not None and attempt in self.arriving:
+                with suppress(Exception):  # the next look tries again
+                    turn.record_arrived()
+            del turn
+        self._recording = ""
 
     def _renew(self) -> None:
         store, leases = self._store(), list(self.leases.values())
@@ -94,6 +138,10 @@ class Worker:
         """Do what is left, and end."""
         self._jobs.put(None)
         self._thread.join(_EXIT_SECONDS)
+
+
+def _wake() -> None:
+    """Do nothing: the thread looks around after each job."""
 
 
 def worker_of(store: Store) -> Worker:

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -46,9 +47,9 @@ class TwoCalls(Echo):
         elif request.contents[-1].text == "stream":
             yield {"candidates": [{"content": {"parts": [{"text": "half"}], "role": "model"}}]}
             if self.dies:
-                yield {"candidates": [{"content": {"parts": [{"text": "."}], "role": "model"}}]}
-                for known in worker._workers.values():
-                    known.catch_up()  # what had arrived is being recorded
+                for store in worker._workers:
+                    while b"half" not in store.attempts("ada")[-1].body:
+                        time.sleep(0.001)
                 os.kill(os.getpid(), signal.SIGKILL)
         content = {"parts": parts, "role": "model"}
         yield {"candidates": [{"content": content, "finishReason": "STOP"}]}
@@ -75,7 +76,7 @@ def dying_note_at_once(path: str, what: str) -> int:
 
 def main() -> None:
     how, database, effects = sys.argv[1:]
-    durable_turn._NOTE_SECONDS = 0.0
+    durable_turn._NOTE_SECONDS = worker._LOOK_SECONDS = 0.001
     dying_note.__name__ = "note"
     dying_note_at_once.__name__ = "note"
     tool = requires_approval(note) if how == "approval" else dying_note

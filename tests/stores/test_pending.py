@@ -7,12 +7,13 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 
-from multiturn import ChatSession, GenerativeModel, UsageError, durable_turn
+from multiturn import ChatSession, GenerativeModel, UsageError, durable_turn, worker
 from multiturn.history import empty_path
 from multiturn.recorded_overrides import overrides_from, overrides_object, require_functions
 from multiturn.request import Overrides, Request
@@ -22,11 +23,12 @@ from multiturn.stores.sqlite import SQLiteStore
 from multiturn.testing import ScriptedBackend, function_calls
 from multiturn.tools.functions import requires_approval
 from multiturn.worker import worker_of
-from ways import Way, said
+from ways import Way, said, until
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 from dies import TwoCalls, note
+from traffic import Echo
 
 DIES = Path(__file__).parent / "dies.py"
 
@@ -34,6 +36,20 @@ DIES = Path(__file__).parent / "dies.py"
 @pytest.fixture
 def effects(tmp_path: Path) -> Path:
     return tmp_path / "effects"
+
+
+class Stalling(Echo):
+    """Sends one chunk, and the others when something has happened."""
+
+    def __init__(self, happened: Callable[[], bool], *parts: dict[str, Any]) -> None:
+        self._happened, self._parts = happened, parts
+
+    def stream(self, request: Any, cancel: Any) -> Iterator[dict[str, Any]]:
+        parts = self._parts if len(request.contents) == 1 else ({"text": "done"},)
+        yield {"candidates": [{"content": {"parts": [parts[0]], "role": "model"}}]}
+        until(self._happened)
+        rest = {"parts": [*parts[1:]], "role": "model"}
+        yield {"candidates": [{"content": rest, "finishReason": "STOP"}]}
 
 
 def died(how: str, tmp_path: Path, effects: Path) -> int:
@@ -127,11 +143,29 @@ async def test_a_note_is_written_before_each_function_and_after_the_last(
         assert expected == [[*results.values()] for results in told]
 
 
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What has arrived is recorded within milliseconds."""
+    monkeypatch.setattr(durable_turn, "_NOTE_SECONDS", 0.01)
+    monkeypatch.setattr(worker, "_LOOK_SECONDS", 0.001)
+
+
+@pytest.mark.usefixtures("at_once")
+async def test_what_had_arrived_is_recorded_though_nothing_more_comes(way: Way) -> None:
+    store = MemoryStore()
+    half, rest = {"text": "half"}, {"text": "."}
+    backend = Stalling(lambda: b"half" in store.attempts("ada")[0].body, half, rest)
+    chat = GenerativeModel(backend=backend).start_chat(session="ada", store=store)
+    await way.send(chat, "go")
+    assert ["go", "half."] == said(chat)
+
+
+@pytest.mark.usefixtures("at_once")
 async def test_what_had_arrived_is_not_written_over_the_note_that_a_function_begins(
     way: Way, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[bool] = []
-    is_begun, store = threading.Event(), MemoryStore()
+    is_recording, is_begun, store = threading.Event(), threading.Event(), MemoryStore()
     written = store.note
 
     def note(state: Any, record: Any) -> None:
@@ -139,6 +173,7 @@ async def test_what_had_arrived_is_not_written_over_the_note_that_a_function_beg
         if has_begun:
             is_begun.set()
         elif not told:
+            is_recording.set()
             is_begun.wait(0.01)  # a disk that is slow just now
         written(state, record)
         told.append(has_begun)
@@ -146,10 +181,9 @@ async def test_what_had_arrived_is_not_written_over_the_note_that_a_function_beg
     def double(n: int) -> int:
         return 2 * n
 
-    monkeypatch.setattr(durable_turn, "_NOTE_SECONDS", 0.0)
     monkeypatch.setattr(store, "note", note)
-    backend = ScriptedBackend(function_calls(("double", {"n": 1})), "done")
-    model = GenerativeModel(backend=backend, tools=[double])
+    call = {"functionCall": {"name": "double", "args": {"n": 1}}}
+    model = GenerativeModel(backend=Stalling(is_recording.is_set, call), tools=[double])
     chat = model.start_chat(session="ada", store=store, enable_automatic_function_calling=True)
     await way.send(chat, "go")
     assert [False, True] == told[:2]
