@@ -17,7 +17,7 @@ from typing import Any
 from multiturn.errors import ArgumentMismatch, SchemaError
 from multiturn.messages.message import Object
 from multiturn.schema import dialect as _dialect
-from multiturn.schema.annotations import ShapeBuilder
+from multiturn.schema.annotations import ENDLESS, ShapeBuilder
 from multiturn.schema.classes import module_scope
 from multiturn.schema.dialect import Dialect
 from multiturn.schema.function import (
@@ -95,7 +95,10 @@ def for_dialect(schema: Mapping[str, Any], dialect: Dialect) -> Object:
 
 
 def _shape(annotation: Any) -> Shape:
-    return ShapeBuilder().build(annotation, module_scope(annotation))
+    try:
+        return ShapeBuilder().build(annotation, module_scope(annotation))
+    except RecursionError:
+        raise Refusal(ENDLESS) from None
 
 
 def _name(annotation: Any) -> str:

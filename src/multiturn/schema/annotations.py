@@ -13,13 +13,13 @@ from collections import abc
 from collections.abc import Callable, Mapping
 from typing import Any, ForwardRef
 
+from multiturn.schema.aliases import evaluated, is_alias, meaning
 from multiturn.schema.choices import enum_shape, literal_shape
 from multiturn.schema.classes import (
     fields_of,
     is_record,
     is_typed_dict,
     module_scope,
-    substituted,
 )
 from multiturn.schema.containers import ListShape, MapShape, TupleShape
 from multiturn.schema.docstrings import class_docstring
@@ -69,6 +69,7 @@ _ADVICE = (
     "use a dataclass, a TypedDict or a pydantic model for it, or mark the parameter "
     "Annotated[…, Injected] and give it yourself"
 )
+ENDLESS = "its annotation contains itself in ever new forms, or is too deep; name fewer types"
 
 
 def resolved(annotation: Any, scope: Scope) -> Any:
@@ -113,6 +114,8 @@ class ShapeBuilder:
                 ("forward", text, id(scope)), text, lambda: resolved(annotation, scope), scope
             )
         origin = typing.get_origin(annotation)
+        if is_alias(annotation if origin is None else origin):
+            return self._of_alias(annotation, scope)
         if origin is not None:
             return self._of_form(annotation, origin, typing.get_args(annotation), scope)
         try:
@@ -135,10 +138,6 @@ class ShapeBuilder:
             return self.build(args[0], scope)
         if origin in SCALARS:
             return SCALARS[origin]
-        if hasattr(origin, "__value__"):  # a generic alias made with the type statement
-            bindings = dict(zip(origin.__type_params__, args, strict=False))
-            value = substituted(origin.__value__, bindings)
-            return self._alias((origin, args), origin.__name__, lambda: value, scope)
         if origin is tuple:
             return self._tuple(args, scope)
         if origin in _LISTS or origin in _MAPS:
@@ -149,17 +148,19 @@ class ShapeBuilder:
             return self._record(origin, args)
         raise Refusal(f"{_shown(annotation)} has no form in JSON; {_ADVICE}")
 
+    def _of_alias(self, annotation: Any, scope: Scope) -> Shape:
+        """Return the shape of a name made with ``type``, with arguments or without."""
+        alias = typing.get_origin(annotation) or annotation
+        own = {**module_scope(alias), **scope}
+        key = (alias, repr(typing.get_args(annotation)))
+        return self._alias(key, alias.__name__, lambda: resolved(meaning(annotation), own), own)
+
     def _of_name(self, annotation: Any, scope: Scope) -> Shape:
         """Return the shape of a class, or of a name that is not subscripted."""
         if isinstance(annotation, dataclasses.InitVar):
             return self.build(annotation.type, scope)
         if hasattr(annotation, "__supertype__"):  # NewType
             return self.build(annotation.__supertype__, scope)
-        if hasattr(annotation, "__value__") and hasattr(annotation, "__type_params__"):
-            own = {**module_scope(annotation), **scope}
-            return self._alias(
-                annotation, annotation.__name__, lambda: resolved(annotation.__value__, own), own
-            )
         if isinstance(annotation, typing.TypeVar):
             return self._type_variable(annotation, scope)
         if annotation in _NUMBERS:
@@ -219,9 +220,12 @@ class ShapeBuilder:
         return TupleShape(self._inside(f"[{i}]", arg, scope) for i, arg in enumerate(args))
 
     def _type_variable(self, variable: typing.TypeVar, scope: Scope) -> Shape:
-        if variable.__constraints__:
-            return union_of([self.build(c, scope) for c in variable.__constraints__])
-        return ANY if variable.__bound__ is None else self.build(variable.__bound__, scope)
+        if getattr(variable, "has_default", bool)():
+            return self.build(evaluated(variable, "__default__"), scope)
+        if constraints := evaluated(variable, "__constraints__"):
+            return union_of([self.build(constraint, scope) for constraint in constraints])
+        bound = evaluated(variable, "__bound__")
+        return ANY if bound is None else self.build(bound, scope)
 
     def _alias(self, key: Any, name: str, target: Callable[[], Any], scope: Scope) -> Shape:
         named = self._named.get(key)

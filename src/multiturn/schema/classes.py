@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
 import sys
 import typing
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from multiturn.schema.aliases import bound, substituted, type_variables_of
 from multiturn.schema.docstrings import Docstring
 from multiturn.schema.records import Field, describe_default
 from multiturn.schema.result import to_json
 from multiturn.schema.shape import MISSING, Refusal
+from multiturn.schema.signature import signature_of
 
 if TYPE_CHECKING:
     from multiturn.schema.annotations import ShapeBuilder
@@ -68,9 +69,7 @@ def module_scope(named: Any) -> dict[str, Any]:
 
 def _hints(cls: type) -> dict[str, Any]:
     # Python 3.12.1 does not look for the type variables of ``class C[T]`` by itself.
-    variables = {
-        v.__name__: v for base in cls.__mro__ for v in vars(base).get("__type_params__", ())
-    }
+    variables = type_variables_of(cls)
     try:
         return typing.get_type_hints(
             cls, localns={**vars(cls), **variables} if variables else None, include_extras=True
@@ -103,7 +102,7 @@ _MARKS: dict[str, bool | None] = {"Required": True, "NotRequired": False, "ReadO
 
 def _of_constructor(cls: Any) -> Iterator[_Member]:
     declared = {field.name: field for field in getattr(cls, "__dataclass_fields__", {}).values()}
-    for name, parameter in inspect.signature(cls).parameters.items():
+    for name, parameter in signature_of(cls).parameters.items():
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             raise Refusal(f"the constructor of {cls.__name__} takes *{name}, which has no schema")
         given = parameter.default
@@ -120,20 +119,10 @@ def _of_constructor(cls: Any) -> Iterator[_Member]:
 def _bindings(cls: Any, args: tuple[Any, ...]) -> dict[Any, Any]:
     """Return what each type variable of a class and its bases stands for."""
     variables = getattr(cls, "__parameters__", ()) or getattr(cls, "__type_params__", ())
-    bindings: dict[Any, Any] = dict(zip(variables, args, strict=False))
+    bindings = bound(variables, args)
     for base in getattr(cls, "__orig_bases__", ()):
         origin = typing.get_origin(base)
         if origin is not None and origin not in (typing.Generic, typing.Protocol):
             inner = tuple(substituted(arg, bindings) for arg in typing.get_args(base))
             bindings = _bindings(origin, inner) | bindings
     return bindings
-
-
-def substituted(annotation: Any, bindings: Mapping[Any, Any]) -> Any:
-    """Return an annotation with type variables replaced by what they stand for."""
-    if isinstance(annotation, typing.TypeVar):
-        return bindings.get(annotation, annotation)
-    variables = getattr(annotation, "__parameters__", ())
-    if variables and not isinstance(annotation, type) and any(v in bindings for v in variables):
-        return annotation[tuple(bindings.get(v, v) for v in variables)]
-    return annotation

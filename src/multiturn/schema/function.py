@@ -14,7 +14,8 @@ from typing import Any
 
 from multiturn.errors import ArgumentMismatch, SchemaError, UsageError
 from multiturn.messages.message import Object, copy_json
-from multiturn.schema.annotations import ShapeBuilder, resolved
+from multiturn.schema.aliases import is_alias, meaning
+from multiturn.schema.annotations import ENDLESS, ShapeBuilder, resolved
 from multiturn.schema.dialect import Dialect, for_dialect
 from multiturn.schema.docstrings import parse_docstring
 from multiturn.schema.records import Field, RecordShape, describe_default
@@ -250,7 +251,7 @@ def _make_plan(
 ) -> _Plan:
     signature = signature_of(function)
     source = source_of(function)
-    scope = {**names_around(source), **namespace}
+    scope = {**names_around(function), **namespace}
     doc = parse_docstring(doc_of(function))
     told = {**doc.parameters, **descriptions}
     fixed = function.keywords if isinstance(function, functools.partial) else {}
@@ -270,14 +271,17 @@ def _make_plan(
                 hint = resolved(parameter.annotation, scope)
             if parameter.kind is parameter.POSITIONAL_ONLY:
                 leading[name] = parameter.default
-            if _is_injected(hint):
-                injected[name] = hint if isinstance(hint, type) else typing.get_args(hint)[0]
+            from_program = _injected_type(hint)
+            if from_program is not MISSING:
+                injected[name] = from_program
                 if parameter.default is parameter.empty:
                     demanded.add(name)
                 continue
             fields.append(_field(name, parameter, builder.build(hint, scope), told))
         except Refusal as refusal:
             raise refusal.inside(name) from None
+        except RecursionError:
+            raise Refusal(ENDLESS).inside(name) from None
     _refuse_unbound(source, fields)
     record.fill(fields)
     return _Plan(record, schema_from(record), injected, demanded, leading, doc.description)
@@ -321,9 +325,19 @@ def _refuse_unbound(source: Any, fields: list[Field]) -> None:
         ).inside(fields[0].name)
 
 
-def _is_injected(hint: Any) -> bool:
+def _injected_type(hint: Any) -> Any:
+    """Return the type of a parameter that the program gives, MISSING if the model does."""
+    if is_alias(typing.get_origin(hint) or hint):
+        return _injected_type(meaning(hint))
     if isinstance(hint, type):
-        return getattr(hint, "__multiturn_injected__", False) is True
+        return hint if getattr(hint, "__multiturn_injected__", False) is True else MISSING
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):  # ``Session | None = None``
+        kinds = [kind for kind in typing.get_args(hint) if kind is not types.NoneType]
+        return _injected_type(kinds[0]) if len(kinds) == 1 else MISSING
     if typing.get_origin(hint) is not typing.Annotated:
-        return False
-    return any(item is Injected or isinstance(item, Injected) for item in hint.__metadata__)
+        return MISSING
+    inner = hint.__origin__
+    if any(item is Injected or isinstance(item, Injected) for item in hint.__metadata__):
+        found = _injected_type(inner)
+        return inner if found is MISSING else found
+    return _injected_type(inner)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import functools
 import inspect
-from typing import Any
+import types
+from typing import Any, cast
 
+from multiturn.schema.aliases import type_variables_of
 from multiturn.schema.docstrings import own_text
 from multiturn.schema.shape import Refusal
 
@@ -27,7 +29,7 @@ def why_not_callable(value: object) -> str:
 def signature_of(function: Any) -> inspect.Signature:
     """Return the signature of a callable, or refuse it."""
     try:
-        return inspect.signature(function)
+        return inspect.signature(_without_deprecation(function))
     except NameError as error:  # annotations that are looked up late (Python 3.14)
         raise Refusal(f"an annotation names {error.name!r}, which cannot be found") from None
     except (ValueError, TypeError):
@@ -35,6 +37,15 @@ def signature_of(function: Any) -> inspect.Signature:
             "Python does not know its signature, as it is built in; wrap it in a function with "
             "annotated parameters"
         ) from None
+
+
+def _without_deprecation(function: Any) -> Any:
+    """Return what takes the arguments: ``@deprecated`` puts a ``__new__`` before ``__init__``."""
+    if isinstance(function, type):
+        maker: Any = function.__new__
+        if maker is not object.__new__ and inspect.unwrap(maker) is object.__new__:
+            return types.MethodType(cast(Any, function).__init__, function)
+    return function
 
 
 def source_of(function: Any) -> Any:
@@ -47,10 +58,13 @@ def source_of(function: Any) -> Any:
     return inspect.unwrap(getattr(function, "__func__", function))
 
 
-def names_around(source: Any) -> dict[str, Any]:
-    """Return the names that a plain function can use: its module's, and those it encloses."""
+def names_around(function: Any) -> dict[str, Any]:
+    """Return the names that a callable can use: its module's, its class's, those it encloses."""
+    source = source_of(function)
     names = getattr(getattr(source, "__code__", None), "co_freevars", ())
     found = dict(getattr(source, "__globals__", {}))
+    owner = getattr(function, "__self__", None)
+    found |= type_variables_of(owner if isinstance(owner, type) else type(owner))
     found |= {variable.__name__: variable for variable in getattr(source, "__type_params__", ())}
     for name, cell in zip(names, getattr(source, "__closure__", None) or (), strict=False):
         try:
@@ -73,7 +87,7 @@ def doc_of(function: Any) -> str | None:
 
 def _constructor_text(cls: type) -> str | None:
     constructor = vars(cls).get("__init__")
-    generated = constructor is None or hasattr(cls, "__attrs_attrs__")
+    generated = not getattr(constructor, "__doc__", None) or hasattr(cls, "__attrs_attrs__")
     return None if generated else inspect.getdoc(constructor)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from multiturn.messages.message import Object
 from multiturn.schema.scalars import ANY, NULL
-from multiturn.schema.shape import Definitions, Mismatch, Shape
+from multiturn.schema.shape import Definitions, Mismatch, Refusal, Shape
 
 
 class UnionShape(Shape):
@@ -78,6 +78,12 @@ def union_of(members: Iterable[Shape]) -> Shape:
     return shapes[0] if len(shapes) == 1 else UnionShape(shapes)
 
 
+def _is_or_may_be(shape: Shape, name: Shape) -> bool:
+    if isinstance(shape, UnionShape):
+        return any(_is_or_may_be(member, name) for member in shape.members)
+    return shape is name
+
+
 class NamedShape(Shape):
     """A name for a shape, which may contain the name; the shape is given later.
 
@@ -91,7 +97,16 @@ class NamedShape(Shape):
         self.recursive = False
 
     def name(self, target: Shape) -> None:
-        """Say what the name stands for."""
+        """Say what the name stands for.
+
+        Raises:
+            Refusal: For itself, so that nothing ends it.
+        """
+        if _is_or_may_be(target, self):
+            raise Refusal(
+                f"{self._name} is defined as itself; only within a list, a dict or a class may "
+                "a type contain itself"
+            )
         self._target = target
         self.expected, self.rank = target.expected, target.rank
         self.json_types, self.hashable = target.json_types, target.hashable
