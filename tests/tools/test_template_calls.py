@@ -19,7 +19,7 @@ from multiturn.errors import UnknownName, UsageError
 from multiturn.history import empty_path
 from multiturn.messages.candidate import UsageMetadata
 from multiturn.messages.content import Content
-from multiturn.messages.message import Object
+from multiturn.messages.message import MAX_DEPTH, Object
 from multiturn.request import Request
 from tool_templates import ALL
 from ways import Way
@@ -201,9 +201,17 @@ def test_a_cancelled_answer_gives_nothing_more() -> None:
     assert [] == [*chunks.of(Piece("Hi", finish="cancelled"))]
 
 
-@pytest.mark.parametrize("depth", [600, 3000])
-@pytest.mark.parametrize("end", ["stop", "length"])
-def test_a_call_that_is_nested_too_deeply_is_malformed(depth: int, end: Any) -> None:
+@pytest.mark.parametrize(
+    ("depth", "end", "expected"),
+    [
+        (MAX_DEPTH - 1, "stop", "STOP"),
+        (MAX_DEPTH + 1, "stop", "MALFORMED_FUNCTION_CALL"),
+        (MAX_DEPTH + 1, "length", "MALFORMED_FUNCTION_CALL"),
+        (3000, "stop", "MALFORMED_FUNCTION_CALL"),
+        (3000, "length", "MALFORMED_FUNCTION_CALL"),
+    ],
+)
+def test_a_call_that_is_nested_too_deeply_is_malformed(depth: int, end: Any, expected: str) -> None:
     nested = "[" * depth + ("]" * depth + "}}" if end == "stop" else "")
     written = f'{{"name": "now", "arguments": {{"at": {nested}'
     for chunks, text in (
@@ -211,4 +219,4 @@ def test_a_call_that_is_nested_too_deeply_is_malformed(depth: int, end: Any) -> 
         (GrammarChunks("m"), written),
     ):
         (last,) = chunks.of(Piece(text, finish=end))
-        assert "MALFORMED_FUNCTION_CALL" == last["candidates"][0]["finishReason"]
+        assert expected == last["candidates"][0]["finishReason"]

@@ -72,6 +72,7 @@ class SQLiteStore(SqlStore):
 
     index = Fts5()
     clock = CLOCK
+    _database: sqlite3.Connection | None = None
 
     def __init__(
         self,
@@ -94,7 +95,7 @@ class SQLiteStore(SqlStore):
 
     def _reset(self) -> None:
         self._lock = threading.RLock()
-        self._database: sqlite3.Connection | None = None
+        self._database = None
         self._synchronous = ""
         self._writers = WriteLock(
             self.path.with_name(self.path.name + "-lock"), self.busy_timeout_seconds
@@ -307,6 +308,11 @@ class SQLiteStore(SqlStore):
                 with self._writers:
                     database.close()
             self._writers.close()
+
+    def __del__(self) -> None:
+        # Not while it alone writes: the collector may have interrupted a writer in this thread.
+        if self._database is not None:
+            self._database.close()
 
     def _leave_to_parent(self) -> None:
         if self._database is not None:

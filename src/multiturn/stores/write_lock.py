@@ -37,9 +37,13 @@ class WriteLock:
         timeout_seconds: How long to wait for another writer; then StoreBusy is raised.
     """
 
+    _descriptor: int | None = None
+
     def __init__(self, path: Path, timeout_seconds: float) -> None:
         self._path, self._timeout_seconds = path, timeout_seconds
-        self._descriptor: int | None = None
+
+    def __del__(self) -> None:
+        self.close()
 
     def __enter__(self) -> None:
         if fcntl is not None:

@@ -112,7 +112,7 @@ class CallChunks(WrittenChunks):
             return None
         try:
             return [{"functionCall": {"name": c.name, "args": whole(c.arguments)}} for c in calls]
-        except RecursionError:
+        except ValueError:  # nested too deeply
             return None
 
     def _rest(self) -> str:

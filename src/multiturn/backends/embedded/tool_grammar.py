@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from multiturn.errors import InvalidContent, UnknownName
-from multiturn.messages.message import Object
+from multiturn.messages.message import MAX_DEPTH, Object
 from multiturn.request import Request
 from multiturn.schema import for_dialect
 
@@ -228,13 +228,19 @@ def whole_text(text: str) -> str:
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def whole(value: Any) -> Any:
-    """Return a JSON value with every text in it made whole, as by ``whole_text``."""
+def whole(value: Any, depth: int = 0) -> Any:
+    """Return a JSON value with every text in it made whole, as by ``whole_text``.
+
+    Raises:
+        ValueError: It is nested more deeply than a history can hold.
+    """
+    if depth > MAX_DEPTH:
+        raise ValueError(f"nesting of more than {MAX_DEPTH} levels")
     if isinstance(value, str):
         return whole_text(value)
     if isinstance(value, dict):
-        return {whole_text(name): whole(member) for name, member in value.items()}
-    return [whole(item) for item in value] if isinstance(value, list) else value
+        return {whole_text(name): whole(member, depth + 1) for name, member in value.items()}
+    return [whole(item, depth + 1) for item in value] if isinstance(value, list) else value
 
 
 def call_text(call: Object) -> str:
