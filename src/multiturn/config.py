@@ -73,6 +73,10 @@ def _config_object(config: GenerationConfigLike) -> Object:
     elif isinstance(config, Mapping):
         members = dict(config)
     else:
+        from multiturn.to_content import as_ours
+
+        if (ours := as_ours(config)) is not config:
+            return _config_object(ours)
         raise InvalidContent(path, config, "a GenerationConfig or a dict of its members")
     for name in ("stop_sequences", "stopSequences"):
         if isinstance(members.get(name), str):
@@ -87,7 +91,9 @@ def _config_object(config: GenerationConfigLike) -> Object:
 def _schema_member(name: str, schema: Any, path: str) -> Object:
     """Return a schema under the name that can hold it: ours, or JSON Schema."""
     from multiturn.schema_subset import schema_or_json
+    from multiturn.to_content import as_ours
 
+    schema = as_ours(schema)
     if not isinstance(schema, settings.Schema | Mapping):
         from multiturn.schema import schema_of
 

@@ -98,6 +98,10 @@ def _pair(setting: object, path: str) -> tuple[Any, Any]:
         return setting.category, setting.threshold
     if isinstance(setting, Mapping) and {"category", "threshold"} <= {*setting}:
         return setting["category"], setting["threshold"]
+    from multiturn.to_content import as_ours
+
+    if (ours := as_ours(setting)) is not setting:
+        return _pair(ours, path)
     raise InvalidContent(path, setting, "a SafetySetting, or a dict of category and threshold")
 
 

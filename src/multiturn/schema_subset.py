@@ -8,6 +8,7 @@ from typing import Any
 from multiturn.errors import InvalidContent, UsageError
 from multiturn.messages.message import Object, plain_json
 from multiturn.messages.settings import Schema, Type
+from multiturn.to_content import as_ours
 
 # Members of Schema that servers of the Gemini API refuse within function parameters.
 _REFUSED = ("additionalProperties", "defs", "ref")
@@ -26,6 +27,7 @@ def schema_or_json(schema: Any, path: str) -> tuple[Object | None, Object | None
     Raises:
         InvalidContent: It is neither.
     """
+    schema = as_ours(schema)
     if isinstance(schema, Schema):
         return Schema(schema).json_object, None
     if not isinstance(schema, Mapping):

@@ -31,6 +31,13 @@ _PART_FORMS = (
     "a string, a Part, Blob, FileData, FunctionCall or FunctionResponse, a dict of one of "
     "these, an image, an uploaded file, or a pathlib.Path"
 )
+# By the name of its type, what to hand in of an object that holds contents and is none.
+_INSTEAD = {
+    "ChatSession": "its contents, chat.history",
+    "GenerateContentResponse": "its text, response.text, or response.candidates[0].content",
+    "AsyncGenerateContentResponse": "its text, response.text, or response.candidates[0].content",
+    "GenerativeModel": "what to say; a model is asked by model.generate_content(…)",
+}
 _ANOTHER_API = "'parts' in the place of 'content'; load_chat() takes messages of other APIs"
 # Who speaks in a conversation; "function" is the old name for results of calls.
 ROLES = ("", "user", "model", "function")
@@ -87,7 +94,7 @@ def strict_to_content(content: Content | Mapping[str, Any], *, path: str = "$") 
     """Return a content from a Content or its dict; looser forms are refused."""
     ours = as_ours(content)
     if not _is_content(ours):
-        raise InvalidContent(path, content, _CONTENT_FORMS)
+        raise InvalidContent(path, content, _INSTEAD.get(type(content).__name__, _CONTENT_FORMS))
     return Content.view(_content_object(ours, path))
 
 
@@ -105,16 +112,12 @@ def to_blob(blob: object, *, path: str = "$") -> Blob:
 
 
 def as_ours(value: Any) -> Any:
-    """Return a message of google.ai.generativelanguage as ours; what is none as it is."""
-    kind = type(value)
-    if not kind.__module__.startswith("google.ai.generativelanguage"):
+    """Return an object of google.generativeai or its messages as ours; others as they are."""
+    if not type(value).__module__.startswith("google."):
         return value
-    import json
+    from multiturn.old_objects import ours_of
 
-    from multiturn import protos
-
-    said = kind.to_json(value, including_default_value_fields=False)
-    return getattr(protos, kind.__name__)(json.loads(said))
+    return ours_of(value)
 
 
 def _is_content(value: object) -> bool:
@@ -179,7 +182,7 @@ def _part_object(part: object, path: str) -> Object:
         return {"fileData": {"mimeType": getattr(part, "mime_type", "") or "", "fileUri": uri}}
     blob = _inline(part, path)
     if blob is None:
-        raise InvalidContent(path, part, _PART_FORMS)
+        raise InvalidContent(path, part, _INSTEAD.get(type(part).__name__, _PART_FORMS))
     return {"inlineData": blob.json_object}
 
 

@@ -11,6 +11,7 @@ from multiturn.messages.message import Object
 from multiturn.messages.settings import Schema
 from multiturn.messages.tool_messages import FunctionDeclaration as WireDeclaration
 from multiturn.schema_subset import schema_or_json
+from multiturn.to_content import as_ours
 
 DeclarationLike: TypeAlias = (
     "FunctionDeclaration | WireDeclaration | Mapping[str, Any] | Callable[..., Any]"
@@ -145,12 +146,13 @@ def to_declaration(
     given: DeclarationLike, path: str = "$"
 ) -> FunctionDeclaration | WireDeclaration:
     """Return a declaration from any of its forms."""
+    given = as_ours(given)
     if isinstance(given, FunctionDeclaration | WireDeclaration):
         return given
     if isinstance(given, Mapping):
         if "function" in given:
             return CallableFunctionDeclaration(**given)
         return FunctionDeclaration.from_proto(WireDeclaration.view(declaration_object(given, path)))
-    if callable(given):
+    if callable(given) and not hasattr(given, "to_proto"):  # as a Tool has
         return FunctionDeclaration.from_function(given)
     raise InvalidContent(path, given, _FORMS)

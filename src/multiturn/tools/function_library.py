@@ -155,6 +155,7 @@ class FunctionLibrary:
 
 def to_function_library(lib: ToolsLike) -> FunctionLibrary | None:
     """Return tools of any form as a library, which is returned as it is; None stays None."""
+    lib = as_ours(lib)
     if lib is None or isinstance(lib, FunctionLibrary):
         return lib
     return FunctionLibrary(tools=lib)
@@ -202,6 +203,8 @@ def _tool(given: Any, path: str) -> Tool:
     given = as_ours(given)
     if isinstance(given, Tool):
         return given
+    if isinstance(given, FunctionLibrary):
+        raise InvalidContent(path, given, "the FunctionLibrary itself in the place of the list")
     if isinstance(given, FunctionSource):
         return Tool(function_declarations=given.declarations())
     if isinstance(given, str):

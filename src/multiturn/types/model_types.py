@@ -76,7 +76,9 @@ def make_model_name(name: AnyModelNameOptions, argument: str = "name") -> str:
     Raises:
         ValueError, TypeError: It is no name of a model.
     """
-    given = name.name if isinstance(name, Model | resources.Model) else name
+    # Also of the old SDK's own class, which is none of ours.
+    is_model = hasattr(name, "supported_generation_methods")
+    given = getattr(name, "name", None) if is_model else name
     if isinstance(given, str) and given and "/" not in given:
         return f"models/{given}"
     if not isinstance(given, str) or not given.startswith(("models/", "tunedModels/")):
