@@ -96,8 +96,9 @@ def opened(path: Path | None, data: bytes | None) -> Iterator[sqlite3.Connection
             database = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
         else:
             database = sqlite3.connect(":memory:")
-            database.deserialize(data or b"")
         with closing(database):
+            if path is None:
+                database.deserialize(data or b"")
             database.text_factory = lambda raw: raw.decode("utf-8", "replace")
             if not names(database) & {"responses", "threads"}:
                 raise InvalidContent(

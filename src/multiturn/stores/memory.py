@@ -13,7 +13,7 @@ from multiturn.stores.fts5 import Fts5, merge
 from multiturn.stores.migrations import NEWEST, migrate
 from multiturn.stores.reading import Execute
 from multiturn.stores.sql import SqlStore
-from multiturn.stores.sqlite import CLOCK, TYPES
+from multiturn.stores.sqlite import CLOCK, TYPES, Connection
 
 
 class MemoryStore(SqlStore):
@@ -29,7 +29,9 @@ class MemoryStore(SqlStore):
     def __init__(self, *, lease_seconds: float = 60) -> None:
         super().__init__(lease_seconds=lease_seconds)
         self._lock, self._process_id = threading.RLock(), os.getpid()
-        self._database = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        self._database = sqlite3.connect(
+            ":memory:", isolation_level=None, check_same_thread=False, factory=Connection
+        )
         for version in range(NEWEST):
             migrate(self._database.execute, TYPES, version)
 

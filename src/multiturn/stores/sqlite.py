@@ -7,7 +7,7 @@ import sqlite3
 import threading
 import weakref
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -50,6 +50,14 @@ _stores: weakref.WeakSet[SQLiteStore] = weakref.WeakSet()
 _inherited: list[sqlite3.Connection] = []
 
 
+class Connection(sqlite3.Connection):
+    """A connection that is closed when nobody has it any more; Python 3.13 only warns."""
+
+    def __del__(self) -> None:
+        with suppress(sqlite3.ProgrammingError):  # it never was one: no such file
+            self.close()
+
+
 class SQLiteStore(SqlStore):
     """Sessions in one file, on a local disk; made with mode 0600 if it is not there.
 
@@ -72,7 +80,6 @@ class SQLiteStore(SqlStore):
 
     index = Fts5()
     clock = CLOCK
-    _database: sqlite3.Connection | None = None
 
     def __init__(
         self,
@@ -95,7 +102,7 @@ class SQLiteStore(SqlStore):
 
     def _reset(self) -> None:
         self._lock = threading.RLock()
-        self._database = None
+        self._database: sqlite3.Connection | None = None
         self._synchronous = ""
         self._writers = WriteLock(
             self.path.with_name(self.path.name + "-lock"), self.busy_timeout_seconds
@@ -195,6 +202,7 @@ class SQLiteStore(SqlStore):
                 check_same_thread=False,
                 timeout=self.busy_timeout_seconds,
                 cached_statements=256,
+                factory=Connection,
             )
             try:
                 self._prepare(database)
@@ -308,11 +316,6 @@ class SQLiteStore(SqlStore):
                 with self._writers:
                     database.close()
             self._writers.close()
-
-    def __del__(self) -> None:
-        # Not while it alone writes: the collector may have interrupted a writer in this thread.
-        if self._database is not None:
-            self._database.close()
 
     def _leave_to_parent(self) -> None:
         if self._database is not None:
