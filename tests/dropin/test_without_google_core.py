@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import pickle
 import sys
 from pathlib import Path
@@ -206,7 +207,7 @@ def test_a_rule_is_changed_in_a_copy() -> None:
     rule = Retry(timeout=5)
     assert (7, 5) == (rule.with_timeout(7).deadline, rule.timeout)
     assert "initial=2, maximum=60.0" in repr(rule.with_delay(initial=2))
-    assert asyncio.iscoroutinefunction(AsyncRetry().with_predicate(bool)(asyncio.sleep))
+    assert inspect.iscoroutinefunction(AsyncRetry().with_predicate(bool)(asyncio.sleep))
 
 
 def test_client_options_take_what_they_have_and_show_no_key() -> None:
