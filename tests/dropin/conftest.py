@@ -12,6 +12,8 @@ import pytest
 
 NIGHTLY = os.environ.get("MULTITURN_TEST_EFFORT") == "nightly"
 SOURCE = Path(__file__).resolve().parents[2] / "src"
+# What multiturn needs to speak to a server; the rest of its dependencies is not met here.
+SPEAKING = ("httptools", "jiter")
 
 nightly = pytest.mark.skipif(
     not NIGHTLY, reason="installs other packages; set MULTITURN_TEST_EFFORT=nightly"
@@ -20,13 +22,13 @@ nightly = pytest.mark.skipif(
 
 @pytest.fixture(scope="session")
 def interpreter(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """Make an environment with packages, and return its Python; one for each list of packages."""
+    """Make an environment with packages beside ours, and return its Python; one for each list of packages."""
 
     def make(*packages: str) -> Path:
         home = tmp_path_factory.mktemp("environment")
         subprocess.run([sys.executable, "-m", "venv", str(home)], check=True)
         python = home / "bin" / "python"
-        command = [str(python), "-m", "pip", "install", "--quiet", *packages]
+        command = [str(python), "-m", "pip", "install", "--quiet", *SPEAKING, *packages]
         subprocess.run(command, check=True, timeout=540)
         return python
 

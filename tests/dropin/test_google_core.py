@@ -17,7 +17,7 @@ PROGRAM = Path(__file__).parent / "packages" / "with_google_core.py"
 def test_googles_errors_retries_and_timeouts_are_honoured(
     interpreter: Callable[..., Path], tmp_path: Path
 ) -> None:
-    python = interpreter("google-api-core", "httptools")
+    python = interpreter("google-api-core")
     assert [
         "every_error_is_googles",
         "a_retry_of_google_is_kept",

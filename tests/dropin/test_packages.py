@@ -259,7 +259,7 @@ def test_a_real_package_talks_through_multiturn(
     tmp_path: Path,
 ) -> None:
     needs, program, expected = REAL[package]
-    python = interpreter(*needs, "httptools")
+    python = interpreter(*needs)
     program_path = str(HERE / "packages" / program)
     said = run(python, "-W", "ignore", "-m", "multiturn.dropin", program_path, service[1],
                cwd=tmp_path)  # fmt: skip
