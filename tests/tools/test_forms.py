@@ -170,3 +170,28 @@ def test_a_message_that_changes_later_does_not_change_what_a_model_may_call() ->
     tools = tool_objects(library)
     library.to_proto()[0].function_declarations[0].name = "climate"
     assert "weather" == tools[0]["functionDeclarations"][0]["name"]
+
+
+BAD_NAMES = ["bad name!", "", "größe", "a" * 129, "a.b" + "c" * 126, "new\nline"]
+
+
+@pytest.mark.parametrize("name", BAD_NAMES)
+def test_a_declared_name_that_no_service_takes_is_refused_with_the_rule(name: str) -> None:
+    forms = (
+        {"name": name, "description": "Does."},
+        {"function_declarations": [{"name": name}]},
+        protos.FunctionDeclaration(name=name, description="Does."),
+        protos.Tool(function_declarations=[{"name": name}]),
+    )
+    for form in forms:
+        with pytest.raises(InvalidContent, match=r"ASCII letters, digits, _ and -") as refused:
+            genai.GenerativeModel(tools=[form])
+        assert name == refused.value.value
+    with pytest.raises(InvalidContent, match=r"^\$\.name is "):
+        genai.types.FunctionDeclaration(name=name, description="Does.")
+
+
+@pytest.mark.parametrize("name", ["a", "_a", "1a", "a-b", "a.b:c", "a" * 128])
+def test_a_declared_name_that_some_service_takes_is_taken(name: str) -> None:
+    (tool,) = tool_objects([{"name": name, "description": "Does."}])
+    assert name == tool["functionDeclarations"][0]["name"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
@@ -19,6 +20,13 @@ DeclarationLike: TypeAlias = (
 
 _FORMS = "a function, a FunctionDeclaration, or a dict with 'name', 'description' and 'parameters'"
 
+# What some service takes: the Gemini API and servers of the OpenAI protocol (their references).
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]{0,127}|[A-Za-z0-9_-]{1,64}")
+_NAMES = (
+    "a name that services take: ASCII letters, digits, _ and -, at most 64 (the Gemini API alone "
+    "also takes . and :, and 128)"
+)
+
 
 def declaration_object(given: Mapping[str, Any], path: str = "$") -> Object:
     """Return the wire's FunctionDeclaration of its members as a person writes them.
@@ -35,14 +43,22 @@ def declaration_object(given: Mapping[str, Any], path: str = "$") -> Object:
             members[name] = Schema.view(subset)
         else:
             members[f"{name}_json_schema"] = json_schema
-    return WireDeclaration.object_from(members, path, "refuse")
+    object_ = WireDeclaration.object_from(members, path, "refuse")
+    _require_name(object_.get("name", ""), path)
+    return object_
+
+
+def _require_name(name: str, path: str) -> None:
+    if _NAME.fullmatch(name) is None:
+        raise InvalidContent(f"{path}.name", name, _NAMES)
 
 
 class FunctionDeclaration:
     """A function that the model may call, and that the caller runs.
 
     Args:
-        name: Letters, digits and ``_.:-``.
+        name: ASCII letters, digits, ``_`` and ``-``, at most 64; for the Gemini API alone
+            also ``.`` and ``:``, and 128.
         description: What the function does and when to call it, for the model.
         parameters: A Schema, its dict, or JSON Schema, of type object; None for none.
         response: The same for what the function returns.
@@ -148,6 +164,7 @@ def to_declaration(
     """Return a declaration from any of its forms."""
     given = as_ours(given)
     if isinstance(given, FunctionDeclaration | WireDeclaration):
+        _require_name(given.name, path)
         return given
     if isinstance(given, Mapping):
         if "function" in given:
