@@ -166,6 +166,9 @@ class PostgresStore(SqlStore):
         with self._transaction() as execute:
             yield execute
 
+    def _rows(self, statement: str, values: Sequence[Any]) -> list[Any]:
+        return list(self._alone(statement, values).fetchall())
+
     def _executing(self, connection: psycopg.Connection[Any]) -> Execute:
         translate = self._translate
 
@@ -295,9 +298,7 @@ class PostgresStore(SqlStore):
             raise OutcomeUnknown(turns[-1].id, store=self.address) from error
 
     def _has(self, turn: str) -> bool:
-        with self._reading() as execute:
-            found = execute("SELECT 1 FROM turns WHERE id = ?", (bytes.fromhex(turn),)).fetchone()
-        return found is not None
+        return bool(self._rows("SELECT 1 FROM turns WHERE id = ?", (bytes.fromhex(turn),)))
 
     def state_of(self, state: SessionState) -> SessionState:
         """Return a session as it is now."""

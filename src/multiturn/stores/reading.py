@@ -69,6 +69,11 @@ class SqlReader(ABC):
     def _reading(self) -> AbstractContextManager[Execute]:
         """Read one consistent state."""
 
+    def _rows(self, statement: str, values: Sequence[Any]) -> list[Any]:
+        """Return what one statement reads."""
+        with self._reading() as execute:
+            return list(execute(statement, values).fetchall())
+
     @abstractmethod
     def close(self) -> None:
         """Let go of files and connections."""
@@ -84,18 +89,13 @@ class SqlReader(ABC):
 
     def state(self, name: str) -> SessionState | None:
         """Return a session, None if there is none of this name."""
-        with self._reading() as execute:
-            row = execute(SESSION + "WHERE s.name = ?", (require_name(name),)).fetchone()
-        return session_of(row) if row else None
+        rows = self._rows(SESSION + "WHERE s.name = ?", (require_name(name),))
+        return session_of(rows[0]) if rows else None
 
     def sessions(self, prefix: str = "") -> list[SessionState]:
         """Return the sessions whose names begin so, by name."""
-        with self._reading() as execute:
-            rows = execute(
-                SESSION + "WHERE s.name >= ? AND s.name < ? ORDER BY s.name",
-                names_from(prefix),
-            ).fetchall()
-        return [session_of(row) for row in rows]
+        where = "WHERE s.name >= ? AND s.name < ? ORDER BY s.name"
+        return [session_of(row) for row in self._rows(SESSION + where, names_from(prefix))]
 
     def search(self, query: str, prefix: str = "", limit: int = 20) -> list[Found]:
         """Return the messages in which all words of a query occur, newest first."""
@@ -108,21 +108,18 @@ class SqlReader(ABC):
 
     def line(self, head: str, limit: int | None = None) -> list[StoredTurn]:
         """Return a turn and those before it, newest first."""
-        with self._reading() as execute:
-            rows = execute(
-                f"{LINE} SELECT {TURN} JOIN line ON line.number = t.number ORDER BY t.depth DESC",
-                (limit or _ALL, key_of(head)),
-            ).fetchall()
+        rows = self._rows(
+            f"{LINE} SELECT {TURN} JOIN line ON line.number = t.number ORDER BY t.depth DESC",
+            (limit or _ALL, key_of(head)),
+        )
         return [turn_of(row) for row in rows]
 
     def tree(self, name: str) -> list[StoredTurn]:
         """Return all turns that were ever added in a session, by place."""
-        with self._reading() as execute:
-            rows = execute(
-                f"SELECT {TURN} JOIN sessions s ON s.key = t.session "
-                "WHERE s.name = ? ORDER BY t.place",
-                (name,),
-            ).fetchall()
+        rows = self._rows(
+            f"SELECT {TURN} JOIN sessions s ON s.key = t.session WHERE s.name = ? ORDER BY t.place",
+            (name,),
+        )
         return [turn_of(row) for row in rows]
 
     def attempts(self, name: str) -> list[StoredAttempt]:
@@ -150,13 +147,13 @@ class SqlReader(ABC):
     def blobs(self, hashes: Iterable[str]) -> dict[str, bytes]:
         """Return bytes by their SHA-256 in hexadecimal; those not there are left out."""
         found, wanted = {}, [key_of(name) for name in {*hashes}]
-        with self._reading() as execute:
-            for first in range(0, len(wanted), _BLOBS):
-                some = wanted[first : first + _BLOBS]
-                marks = ", ".join("?" * len(some))
-                rows = execute(f"SELECT hash, bytes FROM blobs WHERE hash IN ({marks})", some)
-                for key, data in rows.fetchall():
-                    found[bytes(key).hex()] = bytes(data)
+        for first in range(0, len(wanted), _BLOBS):
+            some = wanted[first : first + _BLOBS]
+            marks = ", ".join("?" * len(some))
+            for key, data in self._rows(
+                f"SELECT hash, bytes FROM blobs WHERE hash IN ({marks})", some
+            ):
+                found[bytes(key).hex()] = bytes(data)
         return found
 
     def check(self) -> list[str]:
