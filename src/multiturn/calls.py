@@ -65,14 +65,16 @@ def is_models(content: Content) -> bool:
 
 def calls_of(content: Content) -> tuple[Call, ...]:
     """Return the calls of a content, in order; none if it is not the model's."""
-    said = content.json_object
+    return calls_in(content.json_object.get("parts") or ()) if is_models(content) else ()
+
+
+def calls_in(parts: Iterable[Object]) -> tuple[Call, ...]:
+    """Return the calls among the parts of one of the model's contents, in order."""
     calls: list[Call] = []
-    if said.get("role") == "model":
-        for part in said.get("parts") or ():
-            if isinstance(asked := part.get("functionCall"), dict):
-                name, call_id = str(asked.get("name") or ""), str(asked.get("id") or "")
-                args = copy_json(asked.get("args") or {})
-                calls.append(Call(len(calls), name, args, call_id))
+    for part in parts:
+        if isinstance(asked := part.get("functionCall"), dict):
+            name, call_id = str(asked.get("name") or ""), str(asked.get("id") or "")
+            calls.append(Call(len(calls), name, copy_json(asked.get("args") or {}), call_id))
     return tuple(calls)
 
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Generator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from multiturn.messages.message import Object
 from multiturn.stores.record import recorded
-from multiturn.tools.toolbox import Invoke, Toolbox
+from multiturn.tools.toolbox import Toolbox
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -98,40 +97,6 @@ class CallNotes:
             self._written = upto
 
 
-class NotedToolbox(Toolbox):
-    """A toolbox whose calls are noted; ``notes`` are those of the reply at hand."""
-
-    notes: CallNotes
-
-    def answer(self, call: Call, verdict: bool | str) -> Generator[Invoke, Any, Object]:
-        """Run one call as a toolbox does, with its begin and its end noted."""
-        steps = super().answer(call, verdict)
-        part = yield from _with_begin(steps, Invoke(self.notes.begin, (call,), {}))
-        self.notes.returned(call, part)
-        return part
-
-
-def _with_begin(
-    steps: Generator[Invoke, Any, Object], begin: Invoke
-) -> Generator[Invoke, Any, Object]:
-    """Put a step before that which runs the function; if it fails, so does the turn."""
-    try:
-        step = next(steps)
-        while True:
-            if step.is_call:
-                yield begin
-            try:
-                value = yield step
-            except Exception as error:
-                step = steps.throw(error)
-            else:
-                step = steps.send(value)
-    except StopIteration as end:
-        return end.value  # type: ignore[no-any-return]
-
-
-def noted(toolbox: Toolbox, notes: CallNotes) -> NotedToolbox:
+def noted(toolbox: Toolbox, notes: CallNotes) -> Toolbox:
     """Return a toolbox with the same functions that takes these notes."""
-    made = NotedToolbox(toolbox.functions, toolbox.calling, toolbox.session)
-    made.notes = notes
-    return made
+    return Toolbox(toolbox.functions, toolbox.calling, toolbox.session, notes)

@@ -183,7 +183,7 @@ class DurableTurn(OpenTurn):
     def _calling(self, step: RunCalls) -> None:
         self._on_their_way = [*self._on_their_way, *self._worker.leave(self._attempt)]
         if not calls_of(self._so_far[-1]):
-            self._so_far = (*self._so_far, judged(self.reply))
+            self._so_far = (*self._so_far, judged(self.reply)[0])
         assert self._toolbox is not None
         given = self._members(), step, self._toolbox.calling, self._on_their_way
         notes = CallNotes(self._stored, self._held, *given)

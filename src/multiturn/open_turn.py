@@ -247,20 +247,24 @@ class OpenTurn(Exchange):
     def run_calls(self, step: RunCalls) -> list[Object] | None:
         """Run functions, in this thread unless they have a time limit."""
         assert self._toolbox is not None
+        assert self._entry is not None
         from multiturn.tools.caller import CalledBy
         from multiturn.tools.run_calls import run_calls
 
+        note = self._entry.results.__setitem__
         with CalledBy(self):
-            return run_calls(step, self._toolbox, self.cancel, self.note_call)
+            return run_calls(step, self._toolbox, self.cancel, note)
 
     async def run_calls_async(self, step: RunCalls) -> list[Object] | None:
         """Run functions, those that are not async in a thread."""
         assert self._toolbox is not None
+        assert self._entry is not None
         from multiturn.tools.caller import CalledBy
         from multiturn.tools.run_calls_async import run_calls_async
 
+        note = self._entry.results.__setitem__
         with CalledBy(self):
-            return await run_calls_async(step, self._toolbox, self.cancel, self.note_call)
+            return await run_calls_async(step, self._toolbox, self.cancel, note)
 
     def note(self, contents: tuple[Content, ...]) -> None:
         """Note how far the turn has come."""
@@ -268,11 +272,6 @@ class OpenTurn(Exchange):
         self._end_round()
         if self._entry.contents != contents:
             self._entry.contents, self._entry.results = contents, {}
-
-    def note_call(self, index: int, part: Object | None) -> None:
-        """Note that a call has begun (None), or the part that answers it; from any thread."""
-        assert self._entry is not None
-        self._entry.results[index] = part
 
     def pause(self, contents: tuple[Content, ...]) -> None:
         """Keep the turn for ``chat.resume()`` and tell the caller."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
-from multiturn.calls import Call, CallRules, calls_of, forced_first, is_models, with_mode
+from multiturn.calls import Call, CallRules, calls_in, calls_of, forced_first, is_models, with_mode
 from multiturn.errors import (
     BackendError,
     BlockedPromptException,
@@ -129,14 +129,15 @@ def turn(
         BackendError, ToolError: As they came.
     """
     rounds = sum([is_models(content) for content in said])
+    calls = calls_of(said[-1])
     while True:
-        calls = calls_of(said[-1])
         if not calls:
             rounds += 1
             asked = _round(request, said, rounds, rules)
-            content = yield from ask(asked, retry, judged, rules.malformed_retries if rules else 0)
+            content, calls = yield from ask(
+                asked, retry, judged, rules.malformed_retries if rules else 0
+            )
             said = (*said, content)
-            calls = calls_of(said[-1])
             if not calls or rules is None or not rules.can_run(calls):
                 yield Commit(said)
                 return
@@ -148,7 +149,7 @@ def turn(
         if parts is None:
             yield Pause(said)
             return
-        decisions = results = None
+        decisions, results, calls = None, None, ()
         said = (*said, Content.view({"parts": parts, "role": "user"}, frozen=True))
         yield Note(said)
 
@@ -163,9 +164,10 @@ def _round(
     if rules is None:
         return request
     if number > rules.max_rounds:  # the last word, by option: an answer without functions
-        tool_config: Object | None = with_mode(request.tool_config, "NONE")
-    else:
-        tool_config = forced_first(request.tool_config, number)
+        return request._replace(tool_config=with_mode(request.tool_config, "NONE"))
+    tool_config = forced_first(request.tool_config, number)
+    if tool_config is request.tool_config:
+        return request
     return request._replace(tool_config=tool_config)
 
 
@@ -221,13 +223,13 @@ def ask(
             yield wait
 
 
-def judged(reply: Reply) -> Content:
-    """Return the model's content of a reply that a history can hold, or raise."""
+def judged(reply: Reply) -> tuple[Content, tuple[Call, ...]]:
+    """Return the model's content of a reply that a history can hold, and its calls, or raise."""
     whole = reply.whole()
     candidates = whole.get("candidates")
     if not candidates and _is_blocked(whole):
         response = _response(whole)
-        raise BlockedPromptException(response, response)
+        raise BlockedPromptException(response.prompt_feedback, response)
     require_end(whole)
     assert candidates
     reason = candidates[0]["finishReason"]
@@ -235,13 +237,14 @@ def judged(reply: Reply) -> Content:
         response = _response(whole)
         raise StopCandidateException(response.candidates[0], response)
     parts = (candidates[0].get("content") or {}).get("parts") or []
-    for part in parts:
-        if "functionCall" in part and not part["functionCall"].get("name"):
+    calls = calls_in(parts)
+    for call in calls:
+        if not call.name:
             raise NamelessCall(
                 "the model called a function without saying which; send the message again",
                 _response(whole),
             )
-    return Content.view({"parts": parts, "role": "model"}, frozen=True)
+    return Content.view({"parts": parts, "role": "model"}, frozen=True), calls
 
 
 def require_end(whole: Object) -> None:

@@ -18,7 +18,6 @@ from multiturn.testing import function_calls
 from multiturn.tools import hop as hop_module
 from multiturn.tools.calling import CallingOptions
 from multiturn.tools.hop import Hop
-from multiturn.tools.run_calls import in_order
 from multiturn.tools.run_calls_async import run_calls_async
 from multiturn.tools.toolbox import toolbox_for
 from multiturn.turn import RunCalls
@@ -216,7 +215,7 @@ def test_the_limit_is_that_of_each_call_and_not_of_all_together(
     async def main() -> None:
         toolbox, cancel = toolbox_for([act], {"after_call": hook}), Cancel()
         asked = calls("act", "act", "act")
-        steps = in_order(toolbox, asked, dict.fromkeys(range(3), True), cancel, ignored)
+        steps = toolbox.in_order(asked, dict.fromkeys(range(3), True), cancel, ignored)
         made.append(Hop(steps, 10.0, cancel, ignored))
         made[0].begin(next(steps))
         with pytest.raises(StopIteration) as ended:

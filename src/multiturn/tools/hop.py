@@ -16,8 +16,8 @@ from multiturn.errors import TurnCancelled
 from multiturn.tools import threads as tool_threads
 from multiturn.tools.async_values import is_async_value
 from multiturn.tools.outcome import Outcome, TookTooLong, outcome_of
-from multiturn.tools.run_calls import Note, note_begin, require_go
-from multiturn.tools.toolbox import Invoke
+from multiturn.tools.run_calls import note_begin, require_go
+from multiturn.tools.toolbox import Invoke, Note
 
 
 class Hop:

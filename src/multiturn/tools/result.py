@@ -11,7 +11,8 @@ from multiturn.schema.result import to_json
 
 # Text that JSON text cannot be larger than, for each byte of inline media (base64).
 _MEDIA_FACTOR = 16
-_NO_PICTURES = frozenset({str, int, float, bool, type(None), dict, list, tuple})
+_SCALARS = frozenset({str, int, float, bool, type(None)})
+_NO_PICTURES = _SCALARS | {dict, list, tuple}
 
 
 def tool_result(value: Any, max_bytes: int) -> tuple[Object, list[Object]]:
@@ -31,7 +32,8 @@ def tool_result(value: Any, max_bytes: int) -> tuple[Object, list[Object]]:
         InvalidResult: JSON cannot hold the value, or it is too large.
     """
     media: list[Object] = []
-    response = to_json(_with_references(value, media), size_limit=max_bytes)
+    shown = value if type(value) in _SCALARS else _with_references(value, media)
+    response = to_json(shown, size_limit=max_bytes)
     if not media:
         return (response if isinstance(response, dict) else {"result": response}), media
     size = sum(len(part["inlineData"].get("data") or "") for part in media)
@@ -53,7 +55,7 @@ def _with_references(value: Any, media: list[Object]) -> Any:
         if _NO_PICTURES.issuperset(map(type, value)):
             return value
         return [_reference(item, media) for item in value]
-    return value if kind in _NO_PICTURES else _reference(value, media)
+    return _reference(value, media)
 
 
 def _reference(value: Any, media: list[Object]) -> Any:

@@ -11,22 +11,19 @@ import queue
 import threading
 from collections.abc import Callable, Generator, Mapping, Sequence
 from functools import partial
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeVar
 
 from multiturn.calls import Call
 from multiturn.cancel import Cancel
-from multiturn.errors import ToolError, TurnCancelled
+from multiturn.errors import TurnCancelled
 from multiturn.messages.message import Object
 from multiturn.tools import threads as tool_threads
 from multiturn.tools.async_values import finished, is_async_value
 from multiturn.tools.outcome import Outcome, TookTooLong, failed, outcome_of
-from multiturn.tools.toolbox import Invoke, Toolbox
+from multiturn.tools.toolbox import Invoke, Note, Toolbox
 from multiturn.turn import RunCalls
 
 T = TypeVar("T")
-# Told by index of a call that it has begun (None) or the part that answers it.
-Note: TypeAlias = Callable[[int, Object | None], None]
-Verdicts: TypeAlias = Mapping[int, "bool | str"]
 
 
 def run_calls(step: RunCalls, toolbox: Toolbox, cancel: Cancel, note: Note) -> list[Object] | None:
@@ -43,7 +40,7 @@ def run_calls(step: RunCalls, toolbox: Toolbox, cancel: Cancel, note: Note) -> l
         notes = _Notes(note)
 
         def run(call: Call) -> Object:
-            steps = in_order(toolbox, (call,), decided, cancel, notes)
+            steps = toolbox.in_order((call,), decided, cancel, notes)
             return _carry_out(steps, limit, cancel, notes)[call.index]
 
         try:
@@ -51,7 +48,7 @@ def run_calls(step: RunCalls, toolbox: Toolbox, cancel: Cancel, note: Note) -> l
         finally:
             notes.close()
     else:
-        parts = _carry_out(in_order(toolbox, calls, decided, cancel, note), limit, cancel, note)
+        parts = _carry_out(toolbox.in_order(calls, decided, cancel, note), limit, cancel, note)
     return all_parts(step, toolbox, parts)
 
 
@@ -67,24 +64,6 @@ def all_parts(step: RunCalls, toolbox: Toolbox, parts: Mapping[int, Object]) -> 
         parts.get(call.index) or step.results[call.index] or toolbox.unknown(call)
         for call in step.calls
     ]
-
-
-def in_order(
-    toolbox: Toolbox, calls: Sequence[Call], decided: Verdicts, cancel: Cancel, note: Note
-) -> Generator[Invoke, Any, dict[int, Object]]:
-    """Answer calls one after another, as steps, noting each; give the parts by index."""
-    parts: dict[int, Object] = {}
-    for call in calls:
-        if cancel.reason is not None:
-            raise TurnCancelled(cancel.reason)
-        try:
-            part = yield from toolbox.answer(call, decided[call.index])
-        except ToolError as error:
-            note(call.index, error.result)
-            raise
-        note(call.index, part)
-        parts[call.index] = part
-    return parts
 
 
 def note_begin(step: Invoke, cancel: Cancel, note: Note) -> None:

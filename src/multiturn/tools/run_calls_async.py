@@ -17,14 +17,12 @@ from multiturn.tools.async_values import finished
 from multiturn.tools.hop import Hop
 from multiturn.tools.outcome import Outcome, TookTooLong, outcome_of_async
 from multiturn.tools.run_calls import (
-    Note,
     all_parts,
-    in_order,
     not_begun,
     note_begin,
     require_go,
 )
-from multiturn.tools.toolbox import Invoke, Toolbox
+from multiturn.tools.toolbox import Invoke, Note, Toolbox
 from multiturn.turn import RunCalls
 
 T = TypeVar("T")
@@ -45,12 +43,12 @@ async def run_calls_async(
     if toolbox.calling.tool_mode == "concurrent" and len(calls) > 1:
 
         async def run(call: Call) -> Object:
-            steps = in_order(toolbox, (call,), decided, cancel, note)
+            steps = toolbox.in_order((call,), decided, cancel, note)
             return (await _carry_out(steps, limit, cancel, note))[call.index]
 
         parts = await _at_once(run, calls, toolbox.calling.max_concurrent_calls)
     else:
-        steps = in_order(toolbox, calls, decided, cancel, note)
+        steps = toolbox.in_order(calls, decided, cancel, note)
         parts = await _carry_out(steps, limit, cancel, note)
     return all_parts(step, toolbox, parts)
 

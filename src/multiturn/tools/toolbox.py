@@ -1,19 +1,26 @@
 """The functions of a session: what becomes of each call, as steps that run nothing.
 
-Like a turn, a call is a generator: it yields an ``Invoke`` for each piece of the user's
-code that has to run (hooks, the function itself), is sent what came of it, and returns
-the part that answers the call.  ``run_calls.py`` and ``run_calls_async.py`` carry the
-steps out.
+Like a turn, calls are a generator: it yields an ``Invoke`` for each piece of the user's
+code that has to run (hooks, the functions themselves), is sent what came of it, and
+returns the parts that answer the calls.  ``run_calls.py`` and ``run_calls_async.py``
+carry the steps out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from multiturn.calls import Call, CallRules, result_part
-from multiturn.errors import ArgumentMismatch, InvalidContent, ToolError, UsageError
+from multiturn.cancel import Cancel
+from multiturn.errors import (
+    ArgumentMismatch,
+    InvalidContent,
+    ToolError,
+    TurnCancelled,
+    UsageError,
+)
 from multiturn.messages.message import Object, copy_json
 from multiturn.request import made_of
 from multiturn.tools.async_values import is_async_function
@@ -28,6 +35,8 @@ if TYPE_CHECKING:
 Decisions: TypeAlias = Mapping[int, "bool | str"]
 # What the model is told of a call, and the media that go beside it.
 Told: TypeAlias = tuple[Object, list[Object]]
+# Told by index of a call that it has begun (None) or the part that answers it.
+Note: TypeAlias = Callable[[int, Object | None], None]
 
 # A model needs the gist; some libraries put whole documents into their messages.
 _MESSAGE_CHARACTERS = 2_000
@@ -61,14 +70,19 @@ class Invoke:
     call: Call | None = None
     is_async: bool = False
 
-    @property
-    def is_call(self) -> bool:
-        """Whether it is the function that the model called."""
-        return self.call is not None
 
-
-CallSteps: TypeAlias = Generator[Invoke, Any, Object]
+CallSteps: TypeAlias = Generator[Invoke, Any, dict[int, Object]]
 Deciding: TypeAlias = Generator[Invoke, Any, "dict[int, bool | str] | None"]
+
+
+class CallJournal(Protocol):
+    """Where calls are written down, for whoever goes on with them in another process."""
+
+    def begin(self, call: Call) -> None:
+        """Write down that a function is about to run; if that fails, so does the turn."""
+
+    def returned(self, call: Call, part: Object) -> None:
+        """Write down what answers a call."""
 
 
 class Declined(Exception):
@@ -95,6 +109,7 @@ class Toolbox:
         functions: By the names that the model knows.
         calling: How they are run.
         session: Given to functions that want it.
+        notes: Told of each call, None if nobody wants to know.
     """
 
     def __init__(
@@ -102,8 +117,10 @@ class Toolbox:
         functions: Mapping[str, ToolFunction],
         calling: Calling,
         session: ChatSession | None = None,
+        notes: CallJournal | None = None,
     ) -> None:
         self.functions, self.calling, self.session = functions, calling, session
+        self.notes = notes
         # Names of the functions of which each call is decided on.
         self._guarded = {
             name
@@ -129,16 +146,20 @@ class Toolbox:
         )
 
     def decide(self, calls: Sequence[Call], decisions: Decisions) -> Deciding:
-        """Decide which calls may run; None if one has to wait for a person."""
+        """Decide which calls may run; None if one has to wait for a person.
+
+        What is not among the outcome may: nobody has to decide on it.
+        """
         decided: dict[int, bool | str] = {}
         for call in calls:
             verdict: Any = decisions.get(call.index)
-            if verdict is None and call.name not in self._guarded:
-                verdict = True  # an unknown name runs nothing; it is answered with an error
-            elif verdict is None and self.calling.approve is not None:
-                verdict = yield from self._asked(call, self.calling.approve)
             if verdict is None:
-                return None
+                if call.name not in self._guarded:
+                    continue  # an unknown name runs nothing; it is answered with an error
+                if self.calling.approve is not None:
+                    verdict = yield from self._asked(call, self.calling.approve)
+                if verdict is None:
+                    return None
             decided[call.index] = verdict
         return decided
 
@@ -149,47 +170,67 @@ class Toolbox:
             return verdict
         raise InvalidContent("$.approve(…)", verdict, "True, False, a reason not to, or None")
 
-    def answer(self, call: Call, verdict: bool | str) -> CallSteps:
-        """Run one call and return the part that answers it.
+    def in_order(
+        self, calls: Sequence[Call], decided: Decisions, cancel: Cancel, note: Note
+    ) -> CallSteps:
+        """Answer calls one after another, as steps, noting each; give the parts by index.
+
+        Args:
+            calls: What is to be run.
+            decided: As ``decide`` has it.
+            cancel: Once it is raised, no call begins.
+            note: Told of the part that answers a call.
 
         Raises:
-            ToolError: The function failed, and the session wants to know.
+            ToolError: A function failed, and the session wants to know.
+            TurnCancelled: The turn was cancelled between two calls.
         """
-        made, failure, calling = call, None, self.calling
-        try:
-            function = self.functions.get(call.name)
-            if verdict is not True or function is None or not isinstance(call.args, dict):
-                raise self._declined(call, verdict)
-            if calling.before_call is not None:
-                made = yield from self._changed_before(call, calling.before_call)
-            told: Told = yield self._invocation(made, function)
-        except Declined as declined:
-            told = declined.told
-        except Exception as error:
-            told, failure = (_error_of(error), []), error
-        if calling.after_call is not None:
-            seen = (made, copy_json(told[0]))
+        calling, notes = self.calling, self.notes
+        parts: dict[int, Object] = {}
+        for call in calls:
+            if cancel.reason is not None:
+                raise TurnCancelled(cancel.reason)
+            made, failure = call, None
             try:
-                limit = calling.max_result_bytes
-                changed = yield _hook(calling.after_call, seen, _changed, limit)
-                told = told if changed is None else (changed[0], [*told[1], *changed[1]])
+                function = self._function(call, decided.get(call.index, True))
+                if calling.before_call is not None:
+                    made = yield from self._changed_before(call, calling.before_call)
+                step = self._invocation(made, function)
             except Exception as error:
-                told, failure = (_error_of(error), []), error
-        part = result_part(call, told[0], told[1])
-        if failure is not None and calling.on_tool_error == "raise":
-            reason = f"{type(failure).__name__}: {_message_of(failure)}"
-            raise ToolError(call, reason, part) from failure
-        return part
+                told, failure = _told_of(error)
+            else:
+                if notes is not None:
+                    yield Invoke(notes.begin, (call,), {})
+                try:
+                    told = yield step
+                except Exception as error:
+                    told, failure = _told_of(error)
+            if calling.after_call is not None:
+                try:
+                    told = yield from self._changed_after(made, told, calling.after_call)
+                except Exception as error:
+                    told, failure = _told_of(error)
+            parts[call.index] = part = result_part(call, *told)
+            if failure is not None and calling.on_tool_error == "raise":
+                note(call.index, part)
+                reason = f"{type(failure).__name__}: {_message_of(failure)}"
+                raise ToolError(call, reason, part) from failure
+            if notes is not None:
+                notes.returned(call, part)
+            note(call.index, part)
+        return parts
 
-    def _declined(self, call: Call, verdict: bool | str) -> Declined:
-        """Return why a call is not made."""
+    def _function(self, call: Call, verdict: bool | str) -> ToolFunction:
+        """Return the function that a call is for, or raise why it is not made."""
         if verdict is not True:
-            return Declined("Refused", verdict or "the user did not allow it")
-        if call.name not in self.functions:
+            raise Declined("Refused", verdict or "the user did not allow it")
+        if (function := self.functions.get(call.name)) is None:
             known = ", ".join(sorted(self.functions)) or "none"
-            return Declined("UnknownFunction", f"no function {call.name!r}; there are: {known}")
-        mismatch = ArgumentMismatch("$", call.args, "an object with the arguments by name")
-        return Declined("ArgumentMismatch", str(mismatch))
+            raise Declined("UnknownFunction", f"no function {call.name!r}; there are: {known}")
+        if not isinstance(call.args, dict):
+            mismatch = ArgumentMismatch("$", call.args, "an object with the arguments by name")
+            raise Declined("ArgumentMismatch", str(mismatch))
+        return function
 
     @staticmethod
     def _changed_before(
@@ -204,15 +245,22 @@ class Toolbox:
             raise InvalidContent("$.before_call(…)", changed, "None, arguments or a Refusal")
         return call if changed is None else call._replace(args=dict(changed))
 
+    def _changed_after(
+        self, call: Call, told: Told, after_call: Callable[..., Any]
+    ) -> Generator[Invoke, Any, Told]:
+        """Return what the hook leaves of what the model is told."""
+        seen, limit = (call, copy_json(told[0])), self.calling.max_result_bytes
+        changed = yield _hook(after_call, seen, _changed, limit)
+        return told if changed is None else (changed[0], [*told[1], *changed[1]])
+
     def _invocation(self, call: Call, function: ToolFunction) -> Invoke:
         """Return the call with the function's own arguments."""
         calling, args = self.calling, call.args
         injected = calling.injected
-        wants_call = function.wants_call
-        if wants_call or function.wants_session:
-            own = dict.fromkeys(wants_call, call)
+        if function.wants_call or function.wants_session:
+            own = dict.fromkeys(function.wants_call, call)
             injected = {**own, **dict.fromkeys(function.wants_session, self.session), **injected}
-        if wants_call or calling.after_call is not None:
+        if function.wants_call or calling.after_call is not None:
             args = copy_json(args)  # the function may change what it is given; others see it, too
         try:
             values, named = function.bind(args, injected)
@@ -258,8 +306,11 @@ def _error(kind: str, message: str) -> Object:
     return {"error": {"type": kind, "message": text[:_MESSAGE_CHARACTERS]}}
 
 
-def _error_of(error: Exception) -> Object:
-    return _error(type(error).__name__, _message_of(error))
+def _told_of(error: Exception) -> tuple[Told, Exception | None]:
+    """Return what the model is told of an error, and the error if the user's code raised it."""
+    if isinstance(error, Declined):
+        return error.told, None
+    return (_error(type(error).__name__, _message_of(error)), []), error
 
 
 def _message_of(error: Exception) -> str:
