@@ -137,8 +137,19 @@ async def test_the_refusal_is_in_the_error(way: Way) -> None:
     chat, _ = conversation(BLOCKED)
     with pytest.raises(BlockedPromptException) as caught:
         await way.send(chat, "b")
-    response = caught.value.args[0]
+    feedback, response = caught.value.args[0], caught.value.response
+    assert isinstance(feedback, protos.GenerateContentResponse.PromptFeedback)
+    assert "SAFETY" == feedback.block_reason.name
     assert isinstance(response, protos.GenerateContentResponse)
+    assert feedback == response.prompt_feedback
+
+
+async def test_outside_a_chat_the_refusal_is_in_the_error_s_response(way: Way) -> None:
+    model = conversation(BLOCKED)[0].model
+    with pytest.raises(BlockedPromptException) as caught:
+        await way.resolve(await way.generate(model, "b", stream=True))
+    response = caught.value.args[0]
+    assert response is caught.value.response
     assert "SAFETY" == response.prompt_feedback.block_reason.name
 
 

@@ -404,7 +404,7 @@ class ReplyError(MultiturnError):
 
 
 class BlockedPromptException(ReplyError):
-    """The prompt was refused before the model answered."""
+    """The prompt was refused; ``args[0]`` is a chat's PromptFeedback, as in 0.8.6."""
 
     def __str__(self) -> str:
         feedback = getattr(self.response, "prompt_feedback", None)
