@@ -37,7 +37,7 @@ KNOWN = [
     "gemini-pro", "gemini-4-argon", "models/anything", "tunedModels/mine", "learnlm-1",
     "publishers/google/models/x", "projects/p/locations/l/endpoints/7", "gemini/anything",
     "smollm2", "SmolLM2", "embedded/smollm2", "hf:owner/repository", "owner/repository/later.gguf",
-    "openai/anything", "any/bedrock/anything", "",
+    "openai/anything", "any/bedrock/anything",
 ]  # fmt: skip
 
 
@@ -47,9 +47,23 @@ def test_a_model_that_nobody_has_is_refused_when_it_is_made(name: str) -> None:
         GenerativeModel(name)
 
 
+def test_a_model_that_nobody_has_is_refused_in_a_list_too() -> None:
+    with pytest.raises(UnknownName, match="did you mean 'smollm2'"):
+        GenerativeModel(["gemini-pro", "smolm2"])
+
+
 @pytest.mark.parametrize("name", KNOWN)
 def test_a_model_that_somebody_may_have_is_made(name: str) -> None:
     GenerativeModel(name)
+
+
+@pytest.mark.parametrize("name", ["", " ", ["gemini-pro", ""]])
+def test_an_empty_name_is_refused_and_no_name_is_the_embedded_model(name: Any) -> None:
+    with pytest.raises(InvalidContent, match=r"a model's name, or None for the embedded one"):
+        GenerativeModel(name)
+    with pytest.raises(InvalidContent, match=r"a model's name, or None for the embedded one"):
+        GenerativeModel("", backend=ScriptedBackend("Hi"))
+    assert "embedded" == GenerativeModel(None).backend.name
 
 
 def test_a_file_may_have_any_name(tmp_path: Path) -> None:

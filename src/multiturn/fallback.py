@@ -7,6 +7,7 @@ from contextlib import aclosing, closing
 from typing import Any
 
 from multiturn.backends import Backend, is_backend
+from multiturn.backends.registry import require_known
 from multiturn.cancel import Cancel
 from multiturn.errors import (
     BackendError,
@@ -48,7 +49,9 @@ class FallbackBackend:
         if not models:
             raise UsageError("the list of models is empty; name at least one")
         for index, model in enumerate(models):
-            if not isinstance(model, str) and not _is_pair(model):
+            if isinstance(model, str):
+                require_known(model)
+            elif not _is_pair(model):
                 raise InvalidContent(f"models[{index}]", model, _FORMS)
         self.models = tuple(models)
 

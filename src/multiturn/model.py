@@ -86,7 +86,7 @@ class GenerativeModel:
             from multiturn.fallback import fallback_for
 
             backend, model_name = fallback_for(model_name, backend)
-        elif backend is None and model_name is not None:
+        elif model_name is not None and (backend is None or not model_name):
             from multiturn.backends.registry import require_known
 
             require_known(model_name)

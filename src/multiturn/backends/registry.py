@@ -12,7 +12,7 @@ import threading
 from typing import Any
 
 from multiturn.backends import Backend
-from multiturn.errors import UnknownName, UsageError
+from multiturn.errors import InvalidContent, UnknownName, UsageError
 
 GROUP = "multiturn.backends"
 # How names of the Gemini API and of Vertex AI begin: resources, and families of models.
@@ -67,15 +67,19 @@ def require_known(name: str) -> None:
     """Refuse a name that nobody has, as far as that can be said without asking anybody.
 
     Raises:
+        InvalidContent: It is empty.
         UnknownName: As ``backend_for``.
         WeightsMissing, WeightsBroken: No file lies at the path that it is.
     """
+    if not name.strip():
+        expected = "a model's name, or None for the embedded one (is the variable set from which "
+        raise InvalidContent("model_name", name, f"{expected}it comes?)")
     provider, slash, rest = name.partition("/")
     if provider == "embedded" and rest:
         name, slash = rest, ""
     if _is_path(name):
         _require_file(name)
-    elif name and not (name.startswith(_GEMINI) and name not in _GEMINI):
+    elif not (name.startswith(_GEMINI) and name not in _GEMINI):
         try:
             _require_served(name) if slash and rest else _require_embedded(name)
         except UnknownName:
