@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -182,6 +183,28 @@ def test_a_response_can_be_made_of_a_whole_or_an_iterator() -> None:
     assert ["One", "Two"] == [chunk.text for chunk in streamed]
     assert "OneTwo" == streamed.text
     assert "One" == types.GenerateContentResponse.from_response(chunks[0]).text
+
+
+async def test_what_an_iterator_of_the_caller_raises_ends_the_reply_made_of_it(way: Way) -> None:
+    first = protos.GenerateContentResponse.view(text_chunk("One"))
+
+    def chunks() -> Iterator[protos.GenerateContentResponse]:
+        yield first
+        raise TurnCancelled("the caller's own")
+
+    async def chunks_async() -> AsyncIterator[protos.GenerateContentResponse]:
+        for chunk in chunks():
+            yield chunk
+
+    reply: Any
+    if way.name == "async":
+        reply = await types.AsyncGenerateContentResponse.from_aiterator(chunks_async())
+    else:
+        reply = types.GenerateContentResponse.from_iterator(chunks())
+    for _ in range(2):
+        with pytest.raises(TurnCancelled, match="the caller's own"):
+            await way.resolve(reply)
+    assert "One" == reply.text
 
 
 def test_a_models_own_key_is_kept_from_sight() -> None:

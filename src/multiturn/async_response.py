@@ -59,11 +59,12 @@ class AsyncGenerateContentResponse(BaseGenerateContentResponse[AsyncIterator[Obj
                     self._chunks.append(chunk)
                     if not to_end:
                         return True
-            except TurnCancelled:
-                pass  # also what was abandoned: nothing but its loop could close it
             except BaseException as error:
-                self._finish(error)
-                raise
+                # What was abandoned raises it too, since nothing but its loop could close it;
+                # its exchange knows what ended it.
+                if self._exchange is None or not isinstance(error, TurnCancelled):
+                    self._finish(error)
+                    raise
             self._finish(ended_early(self._exchange))
         if self._error is not None:
             raise self._error
