@@ -56,7 +56,7 @@ class Strike:
     def _line(self, frame: FrameType, event: str, arg: object) -> Any:
         # That a generator has entered its block is no line, and yet signals come there.
         entered = event == "return" and frame.f_code is ENTER and arg is not None
-        if entered or (event == "line" and not self._leaves_a_lock(frame)):
+        if entered or (event == "line" and not self._is_spared(frame)):
             line = -1 if entered else frame.f_lineno
             self.lines += 1
             self.first.setdefault((frame.f_code, line), self.lines)
@@ -65,13 +65,16 @@ class Strike:
                 raise KeyboardInterrupt(self.where)
         return self._line
 
-    def _leaves_a_lock(self, frame: FrameType) -> bool:
-        """Whether the line is a ``with lock`` on the way out.
+    def _is_spared(self, frame: FrameType) -> bool:
+        """Whether the line is ``try``, the first of a ``finally``, or leaves a ``with lock``.
 
         Python looks for signals after calls and at backward jumps, so that none can come
-        between the end of the block and the release of the lock; a trace function can.
+        between the end of a block and what is done then; a trace function can.
         """
-        line = linecache.getline(frame.f_code.co_filename, frame.f_lineno).strip()
+        name, number = frame.f_code.co_filename, frame.f_lineno
+        line = linecache.getline(name, number).strip()
+        if line == "try:" or linecache.getline(name, number - 1).strip() == "finally:":
+            return True
         if not line.startswith("with ") or not line.endswith("lock:"):
             return False
         place = (frame, frame.f_lineno)

@@ -14,6 +14,7 @@ from multiturn.export.restoring import records_of
 from multiturn.stores.conformance import EMPTY, new_attempt, say, turn_after
 from multiturn.stores.errors import Conflict
 from multiturn.stores.protocol import Store
+from multiturn.stores.reading import Execute
 from multiturn.stores.recent import RecentTurns
 from multiturn.stores.record import recorded
 from multiturn.stores.sqlite import SQLiteStore
@@ -290,11 +291,14 @@ def test_a_reader_that_holds_on_keeps_nobody_from_erasing(tmp_path: Path) -> Non
     path = tmp_path / "chats.db"
     with SQLiteStore(path, busy_timeout_seconds=0.05) as store, SQLiteStore(path) as reader:
         turn = tell_a_secret(store)
-        with reader._reading() as execute:
+
+        def read_slowly(execute: Execute) -> None:
             execute("SELECT count(*) FROM turns").fetchone()
             store.erase(turn)
             store.vacuum()
             assert 51 == execute("SELECT count(*) FROM turns WHERE length(body) > 0").fetchone()[0]
+
+        reader._reading(read_slowly)
         store.vacuum()
         assert [] == holders(tmp_path)
         assert [] == reader.check()

@@ -9,6 +9,7 @@ import pytest
 
 from multiturn.stores.conformance import EMPTY, new_attempt, say, turn_after
 from multiturn.stores.errors import SearchUnavailable, StoreCorrupt
+from multiturn.stores.reading import Execute
 from multiturn.stores.sqlite import SQLiteStore
 from stores.opening import opened
 from stores.postgres_server import Server
@@ -46,26 +47,26 @@ def test_a_turn_numbered_before_and_stored_after_others_is_found(postgres: Serve
         state = store.begin(state, attempt, EMPTY)
         contents = [{"role": "user", "parts": [{"text": "needle, slowly"}]}]
         turn, blobs = turn_after(state, attempt, contents)
-        with store._transaction() as execute:
+
+        def say_slowly(execute: Execute) -> None:
             store._insert(execute, state, turn, 0, blobs)  # numbered, and not yet there
             say(other, other.open("quick"), "needle")
             assert ["quick"] == [found.session for found in other.search("needle")]
             assert ["quick"] == [found.session for found in other.search("needle")]
             execute("UPDATE sessions SET head = (SELECT max(number) FROM turns) WHERE key = ?",
                     (state.key,))  # fmt: skip
+
+        store._transaction(say_slowly)
         assert {"quick", "slow"} == {found.session for found in other.search("needle")}
         assert {"quick", "slow"} == {found.session for found in other.search("needle")}
-        with store._reading() as execute:
-            settled, seen, _ = execute("SELECT settled, seen, mark FROM indexing").fetchone()
-        assert settled == seen == 2
+        assert [(2, 2)] == store._rows("SELECT settled, seen FROM indexing", ())
 
 
 def test_a_damaged_record_is_no_obstacle_to_finding_others(tmp_path: Path) -> None:
     with SQLiteStore(tmp_path / "chats.db") as store:
         state = say(store, store.open("ada"), "needle")
         say(store, state, "needle")
-        with store._transaction() as execute:
-            execute("UPDATE turns SET body = CAST('no record' AS BLOB) WHERE depth = 0")
+        store._alone("UPDATE turns SET body = CAST('no record' AS BLOB) WHERE depth = 0")
         assert 1 == len(store.search("needle"))
         with pytest.raises(StoreCorrupt):
             _ = opened(store).history

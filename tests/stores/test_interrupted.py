@@ -16,7 +16,7 @@ from multiturn.durable_turn import DurableTurn
 from multiturn.errors import BackendError
 from multiturn.stores.memory import MemoryStore
 from multiturn.stores.sql import SqlStore
-from multiturn.stores.sqlite import SQLiteStore
+from multiturn.stores.sqlite import SQLiteStore, within
 from multiturn.testing import ScriptedBackend
 from ways import Way, said
 
@@ -26,9 +26,9 @@ KINDS: dict[str, Callable[[Path], SqlStore]] = {
 }
 
 
-def strike(run: Callable[[], object], transaction: Any, statement: str) -> None:
+def strike(run: Callable[[], object], statement: str) -> None:
     """Run, with KeyboardInterrupt as soon as a statement of a transaction was executed."""
-    code = inspect.unwrap(transaction).__code__
+    code = within.__code__
     is_next = False
 
     def line(frame: FrameType, event: str, arg: object) -> Any:
@@ -54,7 +54,7 @@ def strike(run: Callable[[], object], transaction: Any, statement: str) -> None:
 def test_a_transaction_that_had_just_begun_is_taken_back(kind: str, tmp_path: Path) -> None:
     with KINDS[kind](tmp_path) as store:
         store.open("ada")
-        strike(lambda: store.open("eve"), type(store)._transaction, '"BEGIN')
+        strike(lambda: store.rename("ada", "eve"), "execute(begin)")
         if kind == "sqlite":  # others may write at once
             with KINDS[kind](tmp_path) as other:
                 other.open("bob")
@@ -64,7 +64,7 @@ def test_a_transaction_that_had_just_begun_is_taken_back(kind: str, tmp_path: Pa
 def test_a_look_that_had_just_begun_is_taken_back(tmp_path: Path) -> None:
     with KINDS["sqlite"](tmp_path) as store:
         store.open("ada")
-        strike(lambda: store.state("ada"), SQLiteStore._reading, '"BEGIN')
+        strike(lambda: store.state("ada"), "execute(begin)")
         assert "eve" == store.open("eve").name
 
 

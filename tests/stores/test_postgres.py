@@ -86,8 +86,7 @@ def test_many_that_begin_at_once_make_the_tables_once(
 def test_newer_tables_are_left_as_they_are(make_store: Callable[[], PostgresStore]) -> None:
     with make_store() as store:
         store.open("ada")
-        with store._transaction() as execute:
-            execute(f"INSERT INTO {store.schema}.version VALUES (99)")
+        store._alone(f"INSERT INTO {store.schema}.version VALUES (99)")
     with make_store() as store, pytest.raises(SchemaTooNew, match="99"):
         store.open("ada")
 
@@ -102,8 +101,7 @@ def test_connections_that_the_server_ends_are_replaced(
     with make_store() as store, make_store() as other:
         state = store.open("ada")
         for i in range(200 if NIGHTLY else 20):
-            with other._transaction() as execute:
-                execute(kill)
+            other._rows(kill, ())
             state = say(store, state, str(i))
         assert [str(i) for i in range(state.turns)] == texts(store, "ada")
         assert state.turns >= 20

@@ -113,8 +113,7 @@ def test_a_session_is_deleted_once_though_what_it_left_waits_for_another(
     faster.before("UPDATE $.indexing SET mark = mark", call=lambda: store.delete("ada"))
     assert ["bob"] == names(store)
     assert [] == store.check()
-    with store._reading() as execute:
-        assert 1 == execute("SELECT count(*) FROM turns").fetchone()[0]
+    assert [(1,)] == store._rows("SELECT count(*) FROM turns", ())
 
 
 def test_a_turn_that_another_restores_meanwhile_is_a_conflict(

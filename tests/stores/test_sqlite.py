@@ -169,11 +169,11 @@ def test_a_writer_waits_for_another_and_then_says_so(tmp_path: Path) -> None:
     path = tmp_path / "chats.db"
     with SQLiteStore(path, busy_timeout_seconds=0.05) as store:
         store.open("ada")
-        with (
-            WriteLock(tmp_path / "chats.db-lock", 1),
-            pytest.raises(StoreBusy, match=r"0\.05 seconds"),
-        ):
+        other = WriteLock(tmp_path / "chats.db-lock", 1)
+        other.take()
+        with pytest.raises(StoreBusy, match=r"0\.05 seconds"):
             store.open("bob")
+        other.release()
         store.open("bob")
 
 

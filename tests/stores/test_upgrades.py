@@ -138,8 +138,7 @@ def test_many_processes_that_find_old_tables_in_postgres_bring_them_up_to_date_o
         assert ["failed"] == [attempt.outcome for attempt in store.attempts("ada")]
         assert PROCESSES == len(store.search("process", limit=100))
         assert ["bob"] == [found.session for found in store.search("only here")]
-        with store._reading() as execute:
-            rows = execute(f"SELECT version FROM {schema}.version ORDER BY version").fetchall()
+        rows = store._rows(f"SELECT version FROM {schema}.version ORDER BY version", ())
         assert [*range(1, migrations.NEWEST + 1)] == [version for (version,) in rows]
         assert [] == store.check()
 

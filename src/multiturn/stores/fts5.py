@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from typing import Any
 
 from multiturn.stores.errors import SearchUnavailable
@@ -78,17 +77,19 @@ class Fts5:
         return True
 
 
-def merge(transaction: Callable[[], AbstractContextManager[Any]]) -> None:
+def merge(transaction: Callable[[Callable[[Any, int], int], int], int]) -> None:
     """Make the index one piece, in which there is nothing of what was deleted from it."""
-    pages = -_MERGED_PAGES  # the first call puts all pieces together, the others go on
-    while True:
-        with transaction() as execute:
-            if not execute("SELECT 1 FROM sqlite_master WHERE name = 'passage_words'").fetchone():
-                return
-            (before,) = execute("SELECT total_changes()").fetchone()
-            execute("INSERT INTO passage_words (passage_words, rank) VALUES ('merge', ?)", (pages,))
-            (after,) = execute("SELECT total_changes()").fetchone()
-        # FTS5's documentation: of a call that had nothing to do the difference is below 2.
-        if pages > 0 and after - before < 2:
-            return
-        pages = _MERGED_PAGES
+    transaction(_merged, -_MERGED_PAGES)  # puts all pieces together, the others go on
+    # FTS5's documentation: of a call that had nothing to do the difference is below 2.
+    while transaction(_merged, _MERGED_PAGES) >= 2:
+        pass
+
+
+def _merged(execute: Any, pages: int) -> int:
+    """Merge some pages; return how many changes the database counts for it."""
+    if not execute("SELECT 1 FROM sqlite_master WHERE name = 'passage_words'").fetchone():
+        return 0
+    (before,) = execute("SELECT total_changes()").fetchone()
+    execute("INSERT INTO passage_words (passage_words, rank) VALUES ('merge', ?)", (pages,))
+    (after,) = execute("SELECT total_changes()").fetchone()
+    return int(after - before)

@@ -5,15 +5,14 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from multiturn.stores.fts5 import Fts5, merge
 from multiturn.stores.migrations import NEWEST, migrate
-from multiturn.stores.reading import Execute
+from multiturn.stores.reading import Execute, Given, T
 from multiturn.stores.sql import SqlStore
-from multiturn.stores.sqlite import CLOCK, TYPES, Connection
+from multiturn.stores.sqlite import CLOCK, TYPES, Connection, within
 
 
 class MemoryStore(SqlStore):
@@ -40,31 +39,21 @@ class MemoryStore(SqlStore):
         """Where it is, for people."""
         return "memory"
 
-    @contextmanager
-    def _transaction(self, *, is_durable: bool = True) -> Iterator[Execute]:
+    def _transaction(
+        self, work: Callable[[Execute, *Given], T], *given: *Given, is_durable: bool = True
+    ) -> T:
         if self._process_id != os.getpid():  # the thread that held the lock is not here
             self._lock, self._process_id = threading.RLock(), os.getpid()
         with self._lock:
-            database = self._database
-            try:
-                database.execute("BEGIN")
-                yield database.execute
-                database.execute("COMMIT")
-            finally:
-                if database.in_transaction:
-                    database.execute("ROLLBACK")
+            return within("BEGIN", self._database, work, *given)
 
     def _alone(
         self, statement: str, values: Sequence[Any] = (), *, is_durable: bool = True
     ) -> sqlite3.Cursor:
-        with self._transaction() as execute:
-            cursor: sqlite3.Cursor = execute(statement, values)
-        return cursor
+        return self._transaction(lambda execute: execute(statement, values))  # type: ignore[no-any-return]
 
-    @contextmanager
-    def _reading(self) -> Iterator[Execute]:
-        with self._transaction() as execute:
-            yield execute
+    def _reading(self, work: Callable[[Execute, *Given], T], *given: *Given) -> T:
+        return self._transaction(work, *given)
 
     def _compact(self) -> None:
         merge(self._transaction)

@@ -16,7 +16,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any
 
 from multiturn.checks import seconds, whole
 from multiturn.errors import InvalidContent, UsageError
@@ -33,7 +33,7 @@ from multiturn.stores.errors import (
 )
 from multiturn.stores.migrations import NEWEST, migrate
 from multiturn.stores.protocol import SessionState
-from multiturn.stores.reading import Execute
+from multiturn.stores.reading import Execute, Given, T
 from multiturn.stores.sql import SqlStore
 from multiturn.stores.tsvector import TsVector
 
@@ -50,7 +50,7 @@ except ImportError as error:
 # error comes at the end.
 logging.getLogger("psycopg.pool").addHandler(logging.NullHandler())
 
-T = TypeVar("T")
+
 _TYPES = {
     "key": "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY",
     "number": "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY",
@@ -152,19 +152,18 @@ class PostgresStore(SqlStore):
                 self._prepare(connection)
             yield connection
 
-    @contextmanager
-    def _transaction(self, *, is_durable: bool = True) -> Iterator[Execute]:
+    def _transaction(
+        self, work: Callable[[Execute, *Given], T], *given: *Given, is_durable: bool = True
+    ) -> T:
         with self._connected() as connection, connection.transaction():
-            yield self._executing(connection)
+            return work(self._executing(connection), *given)
 
     def _alone(self, statement: str, values: Sequence[Any] = (), *, is_durable: bool = True) -> Any:
         with self._connected() as connection:
             return self._executing(connection)(statement, values)
 
-    @contextmanager
-    def _reading(self) -> Iterator[Execute]:
-        with self._transaction() as execute:
-            yield execute
+    def _reading(self, work: Callable[[Execute, *Given], T], *given: *Given) -> T:
+        return self._transaction(work, *given)
 
     def _rows(self, statement: str, values: Sequence[Any]) -> list[Any]:
         return list(self._alone(statement, values).fetchall())
@@ -302,8 +301,7 @@ class PostgresStore(SqlStore):
 
     def state_of(self, state: SessionState) -> SessionState:
         """Return a session as it is now."""
-        with self._reading() as execute:
-            return self._row(execute, state)
+        return self._reading(self._row, state)
 
     def move(self, state: SessionState, head: Any, redo: Any = ()) -> SessionState:
         """Point a session at another turn; once, even if it has to be sent again."""

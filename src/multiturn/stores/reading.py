@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, TypeVar, TypeVarTuple
 
 from multiturn.checks import whole
 from multiturn.errors import InvalidContent
@@ -23,6 +22,8 @@ from multiturn.stores.rows import (
 )
 from multiturn.stores.search import WordIndex, search
 
+T = TypeVar("T")
+Given = TypeVarTuple("Given")
 # Sends one statement with its values; gives something with fetchone, fetchall, rowcount.
 Execute = Callable[..., Any]
 
@@ -54,9 +55,13 @@ class SqlReader(ABC):
         """Where it is, for people; without a password."""
 
     @abstractmethod
-    def _transaction(self, *, is_durable: bool = True) -> AbstractContextManager[Execute]:
-        """Write: commit at the end, roll back on an error.
+    def _transaction(
+        self, work: Callable[[Execute, *Given], T], *given: *Given, is_durable: bool = True
+    ) -> T:
+        """Do work that writes: commit what it did at its end, roll it back on an error.
 
+        Work is handed over, since a ``with`` statement whose end is written in Python can be
+        interrupted before that end begins, and all stay locked out while the traceback is held.
         Without ``is_durable`` what is written survives the end of the process at once,
         and a power cut as soon as something durable follows.
         """
@@ -66,13 +71,12 @@ class SqlReader(ABC):
         """Write with one statement that is a transaction of its own, as ``_transaction``."""
 
     @abstractmethod
-    def _reading(self) -> AbstractContextManager[Execute]:
-        """Read one consistent state."""
+    def _reading(self, work: Callable[[Execute, *Given], T], *given: *Given) -> T:
+        """Do work that reads one consistent state."""
 
     def _rows(self, statement: str, values: Sequence[Any]) -> list[Any]:
         """Return what one statement reads."""
-        with self._reading() as execute:
-            return list(execute(statement, values).fetchall())
+        return self._reading(lambda execute: list(execute(statement, values).fetchall()))
 
     @abstractmethod
     def close(self) -> None:
@@ -124,21 +128,23 @@ class SqlReader(ABC):
 
     def attempts(self, name: str) -> list[StoredAttempt]:
         """Return the turns of a session that were tried and did not become one, by place."""
-        with self._reading() as execute:
-            ended = execute(
-                "SELECT a.id, b.id, a.place, a.outcome, a.record "
-                "FROM attempts a JOIN sessions s ON s.key = a.session "
-                "LEFT JOIN turns b ON b.number = a.base WHERE s.name = ? ORDER BY a.place",
-                (name,),
-            ).fetchall()
-            open_ = execute(
-                "SELECT s.attempt, h.id, s.began, s.record, s.holder, s.expires_at "
-                "FROM sessions s LEFT JOIN turns h ON h.number = s.head "
-                "WHERE s.name = ? AND s.attempt <> ''",
-                (name,),
-            ).fetchall()
-            now = self._now(execute)
-        ended = [attempt_of(row) for row in ended]
+        return self._reading(self._attempts, name)
+
+    def _attempts(self, execute: Execute, name: str) -> list[StoredAttempt]:
+        rows = execute(
+            "SELECT a.id, b.id, a.place, a.outcome, a.record "
+            "FROM attempts a JOIN sessions s ON s.key = a.session "
+            "LEFT JOIN turns b ON b.number = a.base WHERE s.name = ? ORDER BY a.place",
+            (name,),
+        ).fetchall()
+        open_ = execute(
+            "SELECT s.attempt, h.id, s.began, s.record, s.holder, s.expires_at "
+            "FROM sessions s LEFT JOIN turns h ON h.number = s.head "
+            "WHERE s.name = ? AND s.attempt <> ''",
+            (name,),
+        ).fetchall()
+        now = self._now(execute)
+        ended = [attempt_of(row) for row in rows]
         for key, base, place, record, holder, until in open_:
             alive = lives(key, holder, until, now)
             ended.append(attempt_of((key_of(key), base, place, "open", record), alive))
@@ -160,5 +166,4 @@ class SqlReader(ABC):
         """Verify everything stored; return what is wrong, one line each."""
         from multiturn.stores.verify import findings
 
-        with self._reading() as execute:
-            return [*self._broken_file(execute), *findings(execute)]
+        return self._reading(lambda execute: [*self._broken_file(execute), *findings(execute)])

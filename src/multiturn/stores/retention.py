@@ -28,12 +28,15 @@ _BATCH_SESSIONS, _BATCH_RECORDS = 50, 50
 
 def delete(store: SqlReader, name: str) -> None:
     """Delete a session and its attempts; ``sweep`` what it leaves."""
-    with store._transaction() as execute:
+
+    def deleted(execute: Any) -> bool:
         row = execute(
             f"SELECT key, version, attempt FROM sessions WHERE name = ? {store.locking}", (name,)
         ).fetchone()
-        if row is None or not _delete_session(execute, *row):
-            raise SessionMissing(name, store=store.address)
+        return row is not None and _delete_session(execute, *row)
+
+    if not store._transaction(deleted):
+        raise SessionMissing(name, store=store.address)
 
 
 def _delete_session(execute: Any, key: int, version: int, attempt: str) -> bool:
@@ -67,38 +70,44 @@ def moment(before: float | None, older_than_seconds: float | None) -> float:
 
 def prune(store: SqlReader, before: float, prefix: str) -> int:
     """Delete sessions last changed before a moment, and attempts that ended before it."""
-    names, deleted, last = names_from(prefix), 0, 0
-    while True:
-        with store._transaction() as execute:
-            now = store._now(execute)
-            rows = execute(
-                "SELECT key, version, attempt, holder, expires_at FROM sessions "
-                "WHERE changed_at < ? AND name >= ? AND name < ? AND key > ? "
-                "ORDER BY key LIMIT ?",
-                (before, *names, last, _BATCH_SESSIONS),
-            ).fetchall()
-            for key, version, attempt, holder, until in rows:
-                last = key
-                if not (attempt and lives(attempt, holder, until, now)):
-                    deleted += _delete_session(execute, key, version, attempt)
-        if not rows:
-            break
+    names, total = names_from(prefix), 0
+
+    def pruned(execute: Any, last: int) -> tuple[int, int]:
+        """Look at some sessions; return the last of them, and how many were deleted."""
+        now, deleted = store._now(execute), 0
+        rows = execute(
+            "SELECT key, version, attempt, holder, expires_at FROM sessions "
+            "WHERE changed_at < ? AND name >= ? AND name < ? AND key > ? "
+            "ORDER BY key LIMIT ?",
+            (before, *names, last, _BATCH_SESSIONS),
+        ).fetchall()
+        for key, version, attempt, holder, until in rows:
+            if not (attempt and lives(attempt, holder, until, now)):
+                deleted += _delete_session(execute, key, version, attempt)
+        return (rows[-1][0] if rows else 0), deleted
+
+    last, deleted = store._transaction(pruned, 0)
+    while last:
+        total += deleted
+        last, deleted = store._transaction(pruned, last)
     _prune_attempts(store, before, names)
     sweep(store)
-    return deleted
+    return total
 
 
 def _prune_attempts(store: SqlReader, before: float, names: tuple[str, str]) -> None:
-    rows = [()]
-    while rows:
-        with store._transaction() as execute:
-            rows = execute(
-                "SELECT a.id FROM attempts a JOIN sessions s ON s.key = a.session WHERE "
-                "coalesce(a.ended_at, s.changed_at) < ? AND s.name >= ? AND s.name < ? LIMIT ?",
-                (before, *names, _BATCH),
-            ).fetchall()
-            for (key,) in rows:
-                _delete_attempt(execute, key)
+    def pruned(execute: Any) -> int:
+        rows = execute(
+            "SELECT a.id FROM attempts a JOIN sessions s ON s.key = a.session WHERE "
+            "coalesce(a.ended_at, s.changed_at) < ? AND s.name >= ? AND s.name < ? LIMIT ?",
+            (before, *names, _BATCH),
+        ).fetchall()
+        for (key,) in rows:
+            _delete_attempt(execute, key)
+        return len(rows)
+
+    while store._transaction(pruned):
+        pass
 
 
 def _delete_attempt(execute: Any, key: bytes) -> None:
@@ -125,16 +134,19 @@ def sweep(store: SqlReader) -> None:
         kept + "SELECT number, id FROM turns WHERE session IS NULL "
         "AND number NOT IN (SELECT number FROM kept) ORDER BY depth DESC LIMIT ?"
     )
-    rows = [()] * _BATCH
-    while len(rows) == _BATCH:
-        with store._transaction() as execute:
-            search.wait_for_others(execute)
-            rows = execute(loose, (_BATCH,)).fetchall()
-            for number, key in rows:
-                execute("DELETE FROM uses WHERE owner = ?", (key,))
-                execute("DELETE FROM turns WHERE number = ?", (number,))
-            _forget_bases(execute, [number for number, _ in rows])
-            search.forget(store.index, execute, [number for number, _ in rows])
+
+    def swept(execute: Any) -> int:
+        search.wait_for_others(execute)
+        rows = execute(loose, (_BATCH,)).fetchall()
+        for number, key in rows:
+            execute("DELETE FROM uses WHERE owner = ?", (key,))
+            execute("DELETE FROM turns WHERE number = ?", (number,))
+        _forget_bases(execute, [number for number, _ in rows])
+        search.forget(store.index, execute, [number for number, _ in rows])
+        return len(rows)
+
+    while store._transaction(swept) == _BATCH:
+        pass
     sweep_blobs(store)
 
 
@@ -148,15 +160,18 @@ def _forget_bases(execute: Any, turns: Sequence[int]) -> None:
 def sweep_blobs(store: SqlReader) -> None:
     """Delete bytes that neither a turn nor an attempt has need of."""
     unused = "NOT EXISTS (SELECT 1 FROM uses u WHERE u.hash = blobs.hash)"
-    rows = [()] * _BATCH
-    while len(rows) == _BATCH:
-        with store._transaction() as execute:
-            rows = execute(
-                f"SELECT hash FROM blobs WHERE {unused} LIMIT ? {store.locking}", (_BATCH,)
-            ).fetchall()
-            # Asked again, now that they are locked: somebody may have come to need one.
-            for row in rows:
-                execute(f"DELETE FROM blobs WHERE hash = ? AND {unused}", row)
+
+    def swept(execute: Any) -> int:
+        rows = execute(
+            f"SELECT hash FROM blobs WHERE {unused} LIMIT ? {store.locking}", (_BATCH,)
+        ).fetchall()
+        # Asked again, now that they are locked: somebody may have come to need one.
+        for row in rows:
+            execute(f"DELETE FROM blobs WHERE hash = ? AND {unused}", row)
+        return len(rows)
+
+    while store._transaction(swept) == _BATCH:
+        pass
 
 
 # -- one turn ------------------------------------------------------------------------------
@@ -164,26 +179,28 @@ def sweep_blobs(store: SqlReader) -> None:
 
 def erase(store: SqlReader, turn: str) -> None:
     """Leave of a turn its identity and its place; see ``protocol.Store.erase``."""
-    with store._reading() as execute:
-        row = execute(
-            "SELECT number, parent, session, body FROM turns WHERE id = ?", (_key(store, turn),)
-        ).fetchone()
-    if row is None:
+    rows = store._rows(
+        "SELECT number, parent, session, body FROM turns WHERE id = ?", (_key(store, turn),)
+    )
+    if not rows:
         raise TurnMissing(turn, store=store.address)
-    number, parent, session, body = row
+    number, parent, session, body = rows[0]
     # Attempts first: when the turn is gone nobody knows any more what they may not say.
     said = _said_in(bytes(body))
     if said:
         _erase_attempts(store, (session, parent, number), said)
         _free_of_attempts(store, (session, parent, number), said)
-    with store._transaction() as execute:
+
+    def erased(execute: Any) -> None:
         search.wait_for_others(execute)
-        erased = execute(
+        emptied = execute(
             "UPDATE turns SET body = ? WHERE number = ? AND length(body) > 0", (b"", number)
         )
-        execute("UPDATE erasures SET total = total + ?", (erased.rowcount,))
+        execute("UPDATE erasures SET total = total + ?", (emptied.rowcount,))
         execute("DELETE FROM uses WHERE owner = ?", (key_of(turn),))
         search.empty(store.index, execute, number, parent)
+
+    store._transaction(erased)
     sweep_blobs(store)
 
 
@@ -216,23 +233,28 @@ def _answers_in(received: Object) -> list[Object]:
 
 def _erase_attempts(store: SqlReader, where: Sequence[int | None], said: set[str]) -> None:
     """Delete attempts of the turn's session, and at its place in others, that said the same."""
-    last, rows = b"", [()] * _BATCH_RECORDS
-    while len(rows) == _BATCH_RECORDS:
-        with store._transaction() as execute:
-            rows = execute(
-                "SELECT id, record FROM attempts WHERE (session = ? OR base = ? OR base = ?) "
-                "AND id > ? ORDER BY id LIMIT ?",
-                (*where, last, _BATCH_RECORDS),
-            ).fetchall()
-            for key, record in rows:
-                last = bytes(key)
-                if said & _said_in(bytes(record)):
-                    _delete_attempt(execute, key)
+
+    def erased(execute: Any, last: bytes) -> bytes:
+        """Look at some attempts; return the last of them, b"" if there were none."""
+        rows = execute(
+            "SELECT id, record FROM attempts WHERE (session = ? OR base = ? OR base = ?) "
+            "AND id > ? ORDER BY id LIMIT ?",
+            (*where, last, _BATCH_RECORDS),
+        ).fetchall()
+        for key, record in rows:
+            if said & _said_in(bytes(record)):
+                _delete_attempt(execute, key)
+        return bytes(rows[-1][0]) if rows else b""
+
+    last = store._transaction(erased, b"")
+    while last:
+        last = store._transaction(erased, last)
 
 
 def _free_of_attempts(store: SqlReader, where: Sequence[int | None], said: set[str]) -> None:
     """Forget turns under way that said the same and whose process is gone."""
-    with store._transaction() as execute:
+
+    def freed(execute: Any) -> None:
         now = store._now(execute)
         rows = execute(
             "SELECT key, attempt, holder, expires_at, record FROM sessions "
@@ -247,3 +269,5 @@ def _free_of_attempts(store: SqlReader, where: Sequence[int | None], said: set[s
                     "WHERE key = ? AND attempt = ?",
                     (key, attempt),
                 )
+
+    store._transaction(freed)

@@ -89,24 +89,28 @@ def search(store: SqlReader, query: str, prefix: str, limit: int) -> list[Found]
         return []
     while not _caught_up(store):
         pass
-    names = names_from(prefix)
+    return store._reading(_matches, store.index, phrases, names_from(prefix), limit)
+
+
+def _matches(
+    execute: Any, index: WordIndex, phrases: Sequence[Phrase], names: tuple[str, str], limit: int
+) -> list[Found]:
     found: list[Found] = []
-    with store._reading() as execute:
-        if not execute("SELECT 1 FROM passages LIMIT 1").fetchone():
-            return []
-        below, shown = 2**62, (0, 0)
-        while len(found) < limit:
-            rows = _page(execute, store.index, phrases, names, below)
-            for _, number, content, turn, body, session in rows:
-                if (number, content) == shown:  # another passage of the same text
-                    continue
-                shown = number, content
-                name = session or _session_behind(execute, number, names)
-                if name is not None and len(found) < limit:
-                    found.append(_found(name, hex_of(turn), bytes(body), content, phrases))
-            if len(rows) < _PAGE:
-                break
-            below = rows[-1][0]
+    if not execute("SELECT 1 FROM passages LIMIT 1").fetchone():
+        return found
+    below, shown = 2**62, (0, 0)
+    while len(found) < limit:
+        rows = _page(execute, index, phrases, names, below)
+        for _, number, content, turn, body, session in rows:
+            if (number, content) == shown:  # another passage of the same text
+                continue
+            shown = number, content
+            name = session or _session_behind(execute, number, names)
+            if name is not None and len(found) < limit:
+                found.append(_found(name, hex_of(turn), bytes(body), content, phrases))
+        if len(rows) < _PAGE:
+            break
+        below = rows[-1][0]
     return found
 
 
@@ -161,23 +165,26 @@ def _caught_up(store: SqlReader) -> bool:
     where transactions end in another order than their turns were numbered, that is known
     when all have ended that were under way when ``seen`` was the highest number.
     """
-    index = store.index
-    with store._reading() as execute:
-        settled, seen, mark = _state(execute)
-        if settled == seen == _newest(execute):
-            return True
-    with store._transaction(is_durable=False) as execute:
-        index.prepare(execute)
-        wait_for_others(execute)
-        settled, seen, mark = _state(execute)
-        fresh = _batch(execute, seen, 2**62)
-        late = _batch(execute, settled, seen) if settled < seen and not fresh else []
-        _add(index, execute, fresh or late)
-        if fresh:
-            seen, mark = fresh[-1], index.mark(execute)
-        if not late and (not mark or (not fresh and index.is_past(execute, mark))):
-            settled = seen
-        execute("UPDATE indexing SET settled = ?, seen = ?, mark = ?", (settled, seen, mark))
+
+    def is_there(execute: Any) -> bool:
+        settled, seen, _ = _state(execute)
+        return settled == seen == _newest(execute)
+
+    return store._reading(is_there) or store._transaction(_indexed, store.index, is_durable=False)
+
+
+def _indexed(execute: Any, index: WordIndex) -> bool:
+    index.prepare(execute)
+    wait_for_others(execute)
+    settled, seen, mark = _state(execute)
+    fresh = _batch(execute, seen, 2**62)
+    late = _batch(execute, settled, seen) if settled < seen and not fresh else []
+    _add(index, execute, fresh or late)
+    if fresh:
+        seen, mark = fresh[-1], index.mark(execute)
+    if not late and (not mark or (not fresh and index.is_past(execute, mark))):
+        settled = seen
+    execute("UPDATE indexing SET settled = ?, seen = ?, mark = ?", (settled, seen, mark))
     return not fresh and not late
 
 

@@ -64,7 +64,7 @@ class SqlStore(SqlReader):
         return self._created(name, head, must_be_new=True)
 
     def _created(self, name: str, head: str | None, *, must_be_new: bool) -> SessionState:
-        with self._transaction() as execute:
+        def created(execute: Execute) -> SessionState:
             inserted = execute(
                 "INSERT INTO sessions (name, head, version, redo, changed_at) "
                 "VALUES (?, ?, 0, '', ?) ON CONFLICT (name) DO NOTHING",
@@ -74,13 +74,16 @@ class SqlStore(SqlReader):
                 raise SessionExists(name, store=self.address)
             return self._state(execute, "WHERE s.name = ?", name)
 
+        return self._transaction(created)
+
     def restore(self, name: str, session: WholeSession) -> SessionState:
         """Begin a session with everything that another had."""
         return whole.restore(self, name, session)
 
     def rename(self, name: str, new_name: str) -> SessionState:
         """Give a session another name."""
-        with self._transaction() as execute:
+
+        def renamed(execute: Execute) -> SessionState:
             taken = execute(
                 "SELECT 1 FROM sessions WHERE name = ?", (require_name(new_name),)
             ).fetchone()
@@ -90,6 +93,8 @@ class SqlStore(SqlReader):
             if changed.rowcount != 1:
                 raise SessionMissing(name, store=self.address)
             return self._state(execute, "WHERE s.name = ?", new_name)
+
+        return self._transaction(renamed)
 
     # -- retention -----------------------------------------------------------------------
 
@@ -143,15 +148,18 @@ class SqlStore(SqlReader):
             not_durable = functools.partial(self._alone, is_durable=False)
             if (begun := self._lease(not_durable, state, attempt, record)) is not None:
                 return begun
+
+        def anew(execute: Execute) -> SessionState | None:
+            row = self._row(execute, state)
+            if row.attempt == attempt:
+                return row
+            self._require_free(execute, row)
+            self._take_over(execute, row)
+            return self._lease(execute, row, attempt, record)
+
         for _ in range(_TRIES):
-            with self._transaction(is_durable=False) as execute:
-                row = self._row(execute, state)
-                if row.attempt == attempt:
-                    return row
-                self._require_free(execute, row)
-                self._take_over(execute, row)
-                if (begun := self._lease(execute, row, attempt, record)) is not None:
-                    return begun
+            if (begun := self._transaction(anew, is_durable=False)) is not None:
+                return begun
         raise Conflict(state.name, "others changed it again and again", store=self.address)
 
     def _lease(
@@ -181,12 +189,12 @@ class SqlStore(SqlReader):
 
     def note(self, state: SessionState, record: Record) -> None:
         """Record how far the attempt of ``state`` has come; nothing if it has ended."""
-        with self._transaction() as execute:
-            self._write(execute, state, record)
+        self._transaction(self._write, state, record)
 
     def renew(self, states: Iterable[SessionState]) -> None:
         """Prolong the leases of attempts that are still under way."""
-        with self._transaction(is_durable=False) as execute:
+
+        def renewed(execute: Execute) -> None:
             for state in states:
                 execute(
                     f"UPDATE sessions SET expires_at = {self.clock} + ? "
@@ -194,24 +202,30 @@ class SqlStore(SqlReader):
                     (self.lease_seconds, state.key, state.attempt),
                 )
 
+        self._transaction(renewed, is_durable=False)
+
     def commit(
         self, state: SessionState, turns: Sequence[StoredTurn], blobs: Blobs
     ) -> SessionState:
         """Add turns and move the head to the last, if nothing happened since ``begin``."""
-        head = turns[-1]
-        with self._transaction() as execute:
-            first = self._depth_after(execute, state, turns[0].parent)
-            for depth, turn in enumerate(turns, first):
-                if not self._insert(execute, state, turn, depth, blobs):
-                    return self._done_before(execute, state, head)
-            if not self._set(execute, state, _MOVED, key_of(head.id)):
-                raise Conflict(
-                    state.name, "the turn's lease was lost while it was asked", store=self.address
-                )
-            # Also where the turn has none: what had arrived of another reply may have had some.
-            if under_way.get(state.attempt, True):
-                execute("DELETE FROM uses WHERE owner = ?", (key_of(state.attempt),))
+        committed = self._transaction(self._committed, state, turns, blobs)
         under_way.pop(state.attempt, None)
+        return committed
+
+    def _committed(
+        self, execute: Execute, state: SessionState, turns: Sequence[StoredTurn], blobs: Blobs
+    ) -> SessionState:
+        head, first = turns[-1], self._depth_after(execute, state, turns[0].parent)
+        for depth, turn in enumerate(turns, first):
+            if not self._insert(execute, state, turn, depth, blobs):
+                return self._done_before(execute, state, head)
+        if not self._set(execute, state, _MOVED, key_of(head.id)):
+            raise Conflict(
+                state.name, "the turn's lease was lost while it was asked", store=self.address
+            )
+        # Also where the turn has none: what had arrived of another reply may have had some.
+        if under_way.get(state.attempt, True):
+            execute("DELETE FROM uses WHERE owner = ?", (key_of(state.attempt),))
         return SessionState(
             *(state.key, state.name, head.id, first + len(turns), state.version + 1, ()),
             *("", state.changed_at, state.erasures),
@@ -254,24 +268,32 @@ class SqlStore(SqlReader):
     def settle(self, state: SessionState, outcome: str, record: Record) -> None:
         """Note how the attempt of ``state`` ended, which became no turn; the first note stays."""
         under_way.pop(state.attempt, None)
-        with self._transaction(is_durable=outcome == "paused") as execute:
+
+        def settled(execute: Execute) -> None:
             if self._write(execute, state, record):
                 row = self._row(execute, state)
                 self._take_over(execute, row, outcome)
                 self._set(execute, row, FREE)
 
+        self._transaction(settled, is_durable=outcome == "paused")
+
     def move(self, state: SessionState, head: str | None, redo: Sequence[str] = ()) -> SessionState:
         """Point a session at another turn, if its head is still ``state``'s."""
+
+        def moved(execute: Execute) -> SessionState | None:
+            row = self._row(execute, state)
+            self._require_free(execute, row)
+            if row.head != state.head:
+                raise Conflict(state.name, "its head was moved", store=self.address)
+            self._take_over(execute, row)
+            change = f"head = ?, redo = ?, {FREE}"
+            if self._set(execute, row, change, self._number(execute, head), " ".join(redo)):
+                return self._row(execute, state)
+            return None
+
         for _ in range(_TRIES):
-            with self._transaction() as execute:
-                row = self._row(execute, state)
-                self._require_free(execute, row)
-                if row.head != state.head:
-                    raise Conflict(state.name, "its head was moved", store=self.address)
-                self._take_over(execute, row)
-                change = f"head = ?, redo = ?, {FREE}"
-                if self._set(execute, row, change, self._number(execute, head), " ".join(redo)):
-                    return self._row(execute, state)
+            if (now := self._transaction(moved)) is not None:
+                return now
         raise Conflict(state.name, "others changed it again and again", store=self.address)
 
     # -- within a transaction ------------------------------------------------------------

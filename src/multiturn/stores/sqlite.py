@@ -6,8 +6,8 @@ import os
 import sqlite3
 import threading
 import weakref
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,7 +17,7 @@ from multiturn.stores import write_lock
 from multiturn.stores.errors import ForeignFile, SchemaTooNew, StoreError
 from multiturn.stores.fts5 import Fts5, merge
 from multiturn.stores.migrations import NEWEST, migrate
-from multiturn.stores.reading import Execute
+from multiturn.stores.reading import Execute, Given, T
 from multiturn.stores.sql import SqlStore
 from multiturn.stores.sqlite_errors import not_writable, os_error, store_error
 from multiturn.stores.write_lock import WriteLock
@@ -115,35 +115,26 @@ class SQLiteStore(SqlStore):
 
     # -- transactions --------------------------------------------------------------------
 
-    @contextmanager
-    def _transaction(self, *, is_durable: bool = True) -> Iterator[Execute]:
-        with self._lock:
-            try:
-                database = self._connected()
-                with self._writers:
-                    self._sync(database, self.synchronous if is_durable else "NORMAL")
-                    try:  # Ctrl-C while it waits for others comes when it has begun
-                        database.execute("BEGIN IMMEDIATE")
-                        yield database.execute
-                        database.execute("COMMIT")
-                    finally:
-                        if database.in_transaction:
-                            database.execute("ROLLBACK")
-            except (sqlite3.Error, OSError) as error:
-                self._raise_ours(error)
-                raise
-
-    @contextmanager
-    def _reading(self) -> Iterator[Execute]:
+    def _transaction(
+        self, work: Callable[[Execute, *Given], T], *given: *Given, is_durable: bool = True
+    ) -> T:
         with self._lock:
             try:
                 database = self._connected()
                 try:
-                    database.execute("BEGIN")
-                    yield database.execute
+                    self._writers.take()
+                    self._sync(database, self.synchronous if is_durable else "NORMAL")
+                    return within("BEGIN IMMEDIATE", database, work, *given)
                 finally:
-                    if database.in_transaction:
-                        database.execute("ROLLBACK")
+                    self._writers.release()
+            except (sqlite3.Error, OSError) as error:
+                self._raise_ours(error)
+                raise
+
+    def _reading(self, work: Callable[[Execute, *Given], T], *given: *Given) -> T:
+        with self._lock:
+            try:
+                return within("BEGIN", self._connected(), work, *given)
             except (sqlite3.Error, OSError) as error:
                 self._raise_ours(error)
                 raise
@@ -163,9 +154,12 @@ class SQLiteStore(SqlStore):
         with self._lock:
             try:
                 database = self._connected()
-                with self._writers:
+                try:
+                    self._writers.take()
                     self._sync(database, self.synchronous if is_durable else "NORMAL")
                     return database.execute(statement, values)
+                finally:
+                    self._writers.release()
             except (sqlite3.Error, OSError) as error:
                 self._raise_ours(error)
                 raise
@@ -227,9 +221,12 @@ class SQLiteStore(SqlStore):
             raise ForeignFile(
                 f"the folder {self.path.parent} does not exist; make it first", store=self.address
             )
-        with self._writers:
+        try:
+            self._writers.take()
             descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
             os.close(descriptor)
+        finally:
+            self._writers.release()
         self._sync_folder()
 
     def _sync_folder(self) -> None:
@@ -245,42 +242,36 @@ class SQLiteStore(SqlStore):
         """Look whether the file is ours before anything is written, then bring it up to date."""
         for setting in _SETTINGS:
             database.execute(setting)
-        if self._seen_version(database) == NEWEST and self._has_wanted_journal(database):
+        seen = within("BEGIN", database, self._version)
+        if seen == NEWEST and self._has_wanted_journal(database):
             return
-        with self._writers:
+        try:
+            self._writers.take()
             database.execute(f"PRAGMA journal_mode = {self._wanted_journal}")
             # Else a power cut could bring back the rollback journal, and with it the past.
             self._sync_folder()
-            while True:
-                database.execute("BEGIN IMMEDIATE")
-                try:
-                    version = self._version(database)
-                    if version == NEWEST:
-                        return
-                    migrate(database.execute, TYPES, version)
-                    database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-                    database.execute(f"PRAGMA user_version = {version + 1}")
-                    database.execute("COMMIT")
-                finally:
-                    if database.in_transaction:
-                        database.execute("ROLLBACK")
-
-    def _seen_version(self, database: sqlite3.Connection) -> int:
-        """Return the version at one moment, in which no other process is half done."""
-        database.execute("BEGIN")
-        try:
-            return self._version(database)
+            while within("BEGIN IMMEDIATE", database, self._step) != NEWEST:
+                pass
         finally:
-            database.execute("ROLLBACK")
+            self._writers.release()
 
-    def _version(self, database: sqlite3.Connection) -> int:
+    def _step(self, execute: Execute) -> int:
+        """Bring the tables to the next version, if there is one; return which they had."""
+        version = self._version(execute)
+        if version != NEWEST:
+            migrate(execute, TYPES, version)
+            execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            execute(f"PRAGMA user_version = {version + 1}")
+        return version
+
+    def _version(self, execute: Execute) -> int:
         """Return the version of the tables, 0 for an empty file; refuse foreign and newer ones.
 
         Three reads, which only a transaction makes one look.
         """
-        (application,) = database.execute("PRAGMA application_id").fetchone()
-        (version,) = database.execute("PRAGMA user_version").fetchone()
-        (objects,) = database.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        (application,) = execute("PRAGMA application_id").fetchone()
+        (version,) = execute("PRAGMA user_version").fetchone()
+        (objects,) = execute("SELECT count(*) FROM sqlite_master").fetchone()
         if (application, version, objects) == (0, 0, 0):
             return 0
         if application != APPLICATION_ID:
@@ -313,8 +304,11 @@ class SQLiteStore(SqlStore):
             database, self._database, self._synchronous = self._database, None, ""
             if database is not None:
                 # The last to close moves the log into the file, which is writing.
-                with self._writers:
+                try:
+                    self._writers.take()
                     database.close()
+                finally:
+                    self._writers.release()
             self._writers.close()
 
     def _leave_to_parent(self) -> None:
@@ -322,6 +316,21 @@ class SQLiteStore(SqlStore):
             _inherited.append(self._database)
         self._writers.close()
         self._reset()
+
+
+def within(
+    begin: str, database: sqlite3.Connection, work: Callable[[Execute, *Given], T], *given: *Given
+) -> T:
+    """Do work in a transaction, and return what it does; nothing of it is done if it raises."""
+    # Signals come between calls of functions in C, never within: after each this block is left.
+    try:
+        database.execute(begin)
+        outcome = work(database.execute, *given)
+        database.execute("COMMIT")
+        return outcome
+    finally:
+        if database.in_transaction:
+            database.execute("ROLLBACK")
 
 
 def _after_fork_in_child() -> None:

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 def restore(store: SqlStore, name: str, whole: WholeSession) -> SessionState:
     """Begin a session with everything that another had, in one transaction."""
-    with store._transaction() as execute:
+
+    def restored(execute: Any) -> SessionState:
         begun = execute(
             "INSERT INTO sessions (name, head, version, redo, changed_at) "
             "VALUES (?, NULL, ?, '', ?) ON CONFLICT (name) DO NOTHING",
@@ -39,6 +40,8 @@ def restore(store: SqlStore, name: str, whole: WholeSession) -> SessionState:
             (store._number(execute, whole.head), " ".join(whole.redo), state.key),
         )
         return store._state(execute, "WHERE s.name = ?", name)
+
+    return store._transaction(restored)
 
 
 def _add_attempt(execute: Any, session: int, attempt: Any, base: int | None) -> None:

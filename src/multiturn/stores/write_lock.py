@@ -11,7 +11,9 @@ from __future__ import annotations
 import os
 import random
 import time
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from multiturn.stores.errors import StoreBusy
@@ -27,17 +29,22 @@ _LONGEST_WAIT_SECONDS = 0.005
 
 
 class WriteLock:
-    """The right to write, for as long as a ``with`` statement lasts.
+    """The right to write, from ``take`` to ``release``.
 
     Its own file beside the database, since closing any descriptor of the database itself
-    would drop SQLite's locks.
+    would drop SQLite's locks.  Take it within the ``try`` whose ``finally`` releases it.
 
     Args:
         path: The lock's file; made if it is not there, never removed.
         timeout_seconds: How long to wait for another writer; then StoreBusy is raised.
+
+    Attributes:
+        release: Lets others write; harmless if it was not taken.  A function in C, since one
+            in Python may be interrupted before its first line.
     """
 
     _descriptor: int | None = None
+    release: Callable[[], object] = object
 
     def __init__(self, path: Path, timeout_seconds: float) -> None:
         self._path, self._timeout_seconds = path, timeout_seconds
@@ -45,19 +52,19 @@ class WriteLock:
     def __del__(self) -> None:
         self.close()
 
-    def __enter__(self) -> None:
+    def take(self) -> None:
+        """Wait until no other writes."""
         if fcntl is not None:
-            if self._descriptor is None:
-                self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+            descriptor = self._descriptor
+            if descriptor is None:
+                descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+                # Said aloud: a forked child may hold a copy of the descriptor.
+                self.release = partial(fcntl.flock, descriptor, fcntl.LOCK_UN)
+                self._descriptor = descriptor
             try:
-                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                self._wait_for(self._descriptor)
-
-    def __exit__(self, *_: object) -> None:
-        if fcntl is not None and self._descriptor is not None:
-            # Said aloud: a forked child may hold a copy of the descriptor.
-            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+                self._wait_for(descriptor)
 
     def _wait_for(self, descriptor: int) -> None:
         assert fcntl is not None
@@ -75,6 +82,6 @@ class WriteLock:
 
     def close(self) -> None:
         """Let go of the file; the next use opens it again."""
-        descriptor, self._descriptor = self._descriptor, None
+        descriptor, self._descriptor, self.release = self._descriptor, None, object
         if descriptor is not None:
             os.close(descriptor)

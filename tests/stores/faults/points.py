@@ -135,8 +135,7 @@ def judge_retained(store: SQLiteStore, n_steps: int) -> None:
     assert there == {found.turn for found in store.search("text", "ada", 100)}
     told = {turn.id for turn in secret if not turn.is_erased}
     assert told == {found.turn for found in store.search("secret")}
-    with store._transaction() as execute:
-        execute("INSERT INTO passage_words (passage_words, rank) VALUES ('integrity-check', 1)")
+    store._alone("INSERT INTO passage_words (passage_words, rank) VALUES ('integrity-check', 1)")
 
 
 WORK = {"append": append, "branch": branch, "migrate": migrate, "retain": retain}
