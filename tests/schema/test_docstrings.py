@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import subprocess
 import sys
-from typing import TypedDict
+from dataclasses import dataclass
+from typing import Annotated, TypedDict
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from multiturn.schema import function_schema
+from multiturn.schema import Injected, function_schema
 from multiturn.schema.docstrings import Docstring, parse_docstring
 
 GOOGLE = """Weather now.
@@ -56,14 +58,112 @@ SPHINX = """Weather now.
     """
 
 
-@pytest.mark.parametrize("text", [GOOGLE, NUMPY, SPHINX], ids=["google", "numpy", "sphinx"])
-def test_each_style_describes_function_and_parameters(text: str) -> None:
+@pytest.mark.parametrize(
+    ("text", "returns"),
+    [
+        (GOOGLE, "Returns:\n    dict: What was measured."),
+        (NUMPY, "Returns\n-------\ndict\n    What was measured."),
+        (SPHINX, ":returns: What was measured."),
+    ],
+    ids=["google", "numpy", "sphinx"],
+)
+def test_each_style_describes_function_and_parameters(text: str, returns: str) -> None:
     expected = Docstring(
-        "Weather now.\n\nMore about it\nin two lines.",
+        f"Weather now.\n\nMore about it\nin two lines.\n\n{returns}",
         {"city": "Name of the city,\nwith its country.", "unit": "C or F."},
     )
 
     assert expected == parse_docstring(text)
+
+
+def test_all_that_does_not_describe_a_parameter_is_told_of_the_function() -> None:
+    def find(q: str, limit: int = 10) -> list[str]:
+        """Find documents.
+
+        Example:
+            find("cats", limit=3)
+
+        Args:
+            q: The query. Operators:
+                - AND: both
+
+                A second paragraph.
+            limit (int): How many.
+            wher: typed wrongly
+
+        Only after the user agreed.
+
+        Returns:
+            Titles.
+
+        Raises:
+            ValueError: If the query is empty.
+        """
+        return [q] * limit
+
+    expected = """Find documents.
+
+Example:
+    find("cats", limit=3)
+
+Args:
+    wher: typed wrongly
+
+Only after the user agreed.
+
+Returns:
+    Titles.
+
+Raises:
+    ValueError: If the query is empty."""
+    schema = function_schema(find)
+
+    assert expected == schema.description
+    assert "How many." == schema.parameters["properties"]["limit"]["description"]
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        "Args:\n    user: Who asks.\n    q: The query.",
+        "Parameters\n----------\nuser : str\n    Who asks.\nq\n    The query.",
+        ":param user: Who asks.\n:type user: str\n:param q: The query.",
+        "@param user: Who asks.\n@type user: str\n@param q: The query.",
+    ],
+    ids=["google", "numpy", "sphinx", "epydoc"],
+)
+def test_nothing_is_told_of_parameters_that_the_model_never_sees(parameters: str) -> None:
+    def find(q: str, user: Annotated[str, Injected]) -> str:
+        return q + user
+
+    def fixed(user: str, q: str) -> str:
+        return q + user
+
+    find.__doc__ = fixed.__doc__ = f"Find it.\n\n{parameters}"
+
+    assert "Find it." == function_schema(find).description
+    assert "Find it." == function_schema(functools.partial(fixed, "ada")).description
+
+
+def test_a_class_tells_all_but_its_members() -> None:
+    @dataclass
+    class Trip:
+        """A journey.
+
+        Attributes:
+            start: Where it begins.
+
+        Note:
+            It has no end.
+        """
+
+        start: str
+
+    def book(trip: Trip) -> None: ...
+
+    schema = function_schema(book, namespace={"Trip": Trip}).parameters["properties"]["trip"]
+
+    assert "A journey.\n\nNote:\n    It has no end." == schema["description"]
 
 
 def test_one_description_may_be_of_several_parameters() -> None:

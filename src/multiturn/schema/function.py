@@ -22,6 +22,7 @@ from multiturn.schema.records import Field, RecordShape, describe_default
 from multiturn.schema.result import to_json
 from multiturn.schema.shape import MISSING, Definitions, Mismatch, Refusal, Shape
 from multiturn.schema.signature import (
+    arguments_of,
     doc_of,
     is_async,
     name_of,
@@ -190,7 +191,8 @@ def function_schema(
     Args:
         function: Any callable with a signature.
         name: As the model calls it; None takes the function's own.
-        description: What the model reads; None takes the docstring without its sections.
+        description: What the model reads; None takes the docstring, without what it says of
+            the parameters.
         descriptions: What the model reads of parameters, by name; they win.
         namespace: What further names in string annotations mean.
 
@@ -252,7 +254,7 @@ def _make_plan(
     signature = signature_of(function)
     source = source_of(function)
     scope = {**names_around(function), **namespace}
-    doc = parse_docstring(doc_of(function))
+    doc = parse_docstring(doc_of(function), [*signature.parameters, *arguments_of(source)])
     told = {**doc.parameters, **descriptions}
     fixed = function.keywords if isinstance(function, functools.partial) else {}
     builder = ShapeBuilder()

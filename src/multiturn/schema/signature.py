@@ -58,6 +58,12 @@ def source_of(function: Any) -> Any:
     return inspect.unwrap(getattr(function, "__func__", function))
 
 
+def arguments_of(source: Any) -> tuple[str, ...]:
+    """Return the names of all parameters of a plain function, those fixed beforehand too."""
+    code = getattr(source, "__code__", None)
+    return () if code is None else code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+
+
 def names_around(function: Any) -> dict[str, Any]:
     """Return the names that a callable can use: its module's, its class's, those it encloses."""
     source = source_of(function)
