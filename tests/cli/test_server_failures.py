@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+import multiturn as genai
 from gemini.wire_server import WireServer, error, whole
 from multiturn.cli.failure import explained
 from multiturn.cli.main import main
@@ -67,6 +68,57 @@ def test_a_key_that_gemini_does_not_know_is_told_by_its_variable(
 
         assert 1 == main(["chat", "--model", "gemini-test", "hi"])
     assert f"API key not valid.; the key is that of {name}\n" in capsys.readouterr().err
+
+
+NOBODY_KNOWS = "no key was sent; export"
+
+
+@pytest.mark.parametrize(
+    ("backend", "variables", "told"),
+    [
+        ("openai", {}, f"{NOBODY_KNOWS} OPENAI_API_KEY=… is the place for one"),
+        ("gemini", {}, f"{NOBODY_KNOWS} GEMINI_API_KEY=… is the place for one"),
+        ("gemini", {"GOOGLE_GENAI_USE_VERTEXAI": "1"}, "no key was sent but Google's application"),
+        ("gemini", {"GOOGLE_APPLICATION_CREDENTIALS": "/x"}, "no key was sent but Google's applic"),
+        ("any/anthropic", {}, "see to the key of anthropic, which any-llm takes from the environm"),
+        ("of_a_package", {}, "see to the key that the backend of_a_package takes"),
+    ],
+)
+def test_where_a_refused_key_came_from_is_told_as_far_as_it_is_known(
+    backend: str, variables: dict[str, str], told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert told in explained(refused_by(backend, 401))
+
+
+def refused_by(backend: str, code: int) -> BackendError:
+    refused = class_for(code, "")("no", code=code)
+    refused.backend, refused.server = backend, "example.com"
+    return refused
+
+
+@pytest.mark.parametrize("given", [{"api_key": "k"}, {"credentials": object()}])
+def test_a_key_that_the_program_gave_is_told_as_that(
+    given: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GEMINI_API_KEY", "not-used")
+    genai.configure(**given)
+    try:
+        assert explained(refused_by("gemini", 403)).endswith(" of configure()")
+    finally:
+        genai.configure()
+
+
+@pytest.mark.parametrize(
+    ("backend", "told"),
+    [("of_a_package", "check its address"), ("gemini", "check the address in GOOGLE_VERTEX_BASE_")],
+)
+def test_a_redirect_is_told_with_the_place_of_the_address(
+    backend: str, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GOOGLE_GENAI_USE_VERTEXAI", "true")
+    assert told in explained(refused_by(backend, 302))
 
 
 @pytest.mark.parametrize(
