@@ -264,11 +264,14 @@ class StoredSession:
             blobs.update(record.blobs)
             parent = rows[-1].id
         begun = recorded({"contents": wire(said[0])})
-        state = self.store.begin(seen, attempt, begun)
-        if (state.head, state.erasures) != (seen.head, seen.erasures):
-            self.store.settle(state, "failed", begun)
-            raise Conflict(self.name, "others changed it meanwhile", store=self.store.address)
-        self.commit(state, rows, blobs, "failed", begun)
+        try:
+            state = self.store.begin(seen, attempt, begun)
+            if (state.head, state.erasures) != (seen.head, seen.erasures):
+                raise Conflict(self.name, "others changed it meanwhile", store=self.store.address)
+            self.become(self.store.commit(state, rows, blobs))
+        except BaseException:  # also where Ctrl-C left unknown how far it came
+            self.settle_later(seen._replace(attempt=attempt), "failed", begun)
+            raise
         return self.turn(self.state.head)
 
     def commit(
