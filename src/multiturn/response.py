@@ -24,7 +24,7 @@ from multiturn.messages.candidate import (
 from multiturn.messages.candidate import (
     GenerateContentResponse as WireResponse,
 )
-from multiturn.messages.content import Part
+from multiturn.messages.content import Content, Part
 from multiturn.messages.items import Items
 from multiturn.messages.message import Object
 from multiturn.reply import Reply
@@ -117,7 +117,7 @@ class BaseGenerateContentResponse(Generic[SourceT]):
 
     @property
     def parts(self) -> Items[Part]:
-        """The parts of the only answer.
+        """The parts of the only answer; of a chunk that brings no answer, none.
 
         Raises:
             IncompleteIterationError: The reply is still arriving.
@@ -126,6 +126,8 @@ class BaseGenerateContentResponse(Generic[SourceT]):
         candidates = self.candidates
         if len(candidates) == 1:
             return candidates[0].content.parts
+        if self._is_chunk and not candidates:
+            return Content().parts
         if candidates:
             raise UsageError(
                 f"the reply has {len(candidates)} candidates; "

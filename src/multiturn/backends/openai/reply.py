@@ -60,6 +60,7 @@ class ReplyReader:
         self._choices: dict[int, _Choice] = {}
         self._is_named = False
         self._frame = Frame()
+        self._held: Object = {}
 
     def feed(self, data: bytes) -> Iterable[Object]:
         """Return the chunks that these bytes complete, lazily: what came before a fault is given.
@@ -85,6 +86,7 @@ class ReplyReader:
             self._events = SseDecoder()  # events, though none were asked for
             yield from self.feed(whole)
         yield from self._chunks(self._events.end())
+        yield from self._let_go()
         stray = bytes(self._events.stray).strip().removeprefix(b"error:")
         if stray.strip():
             # No event stream: an answer or an error as one object, or a page.
@@ -93,13 +95,31 @@ class ReplyReader:
     def _chunks(self, events: list[bytes]) -> Iterator[Object]:
         frame = self._frame
         for event in events:
-            text = frame.text_in(event)
+            text = None if self._held else frame.text_in(event)
             if text:
                 yield {"candidates": [{"content": {"parts": [{"text": text}], "role": "model"}}]}
-            elif event != b"[DONE]" and event and not event.isspace():
+            elif event == b"[DONE]":
+                yield from self._let_go()
+            elif event and not event.isspace():
                 chunks = self._read(parsed(event))
                 frame.learn(event, chunks)
-                yield from chunks
+                for chunk in chunks:
+                    yield from self._joined(chunk)
+
+    def _joined(self, chunk: Object) -> Iterator[Object]:
+        """Give a chunk of a stream, or hold it: an end and the usage told behind it are one."""
+        if "candidates" in chunk and "candidates" in self._held:
+            yield from self._let_go()
+        self._held |= chunk
+        candidates = self._held.get("candidates")
+        if candidates and not any("finishReason" in candidate for candidate in candidates):
+            yield from self._let_go()
+
+    def _let_go(self) -> Iterator[Object]:
+        """Give the chunk that is held, if one is."""
+        held, self._held = self._held, {}
+        if held:
+            yield held
 
     def _read(self, received: Any) -> list[Object]:
         """Return what a chunk of the protocol says as chunks of the wire: one, or none."""
