@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, TypedDict
 from uuid import UUID
 
 import annotated_types
+import pydantic
 import pytest
 
 from multiturn.errors import ArgumentMismatch, SchemaError, UsageError
@@ -42,6 +43,12 @@ class Cat(TypedDict):
 class Dog(TypedDict):
     kind: Literal["dog"]
     tricks: list[str]
+
+
+@pydantic.dataclasses.dataclass
+class Seat:
+    number: int = pydantic.Field(ge=1, le=80, description="From the front.")
+    meals: list[str] = pydantic.Field(default_factory=list, max_length=2)
 
 
 @pytest.mark.parametrize(
@@ -134,7 +141,26 @@ def test_a_value_becomes_what_its_type_says(annotation: Any, value: Any, expecte
         (Annotated[str, annotated_types.MaxLen(1)], "ab", "a string with a length of at most 1"),
         (Annotated[float, annotated_types.MultipleOf(0.1)], 0.25, "that is a multiple of 0.1"),
         (Guest, {"name": ""}, "$.name is ''; expected what Guest takes: String should have at"),
-        (Party, {"host": {"name": "a"}, "guests": [{}]}, "$.guests[0].name is {}; expected what"),
+        (
+            Party,
+            {"host": {"name": "a"}, "guests": [{}]},
+            "$.guests[0].name is missing; expected what Party takes: Field required",
+        ),
+        (
+            Address | Person,
+            {"street": 5},
+            "$ is {'street': 5}; expected an object: Address (street is 5, expected a string) or "
+            "Person (street is 5, expected no member of this name; Person has: name, home",
+        ),
+        (
+            list[Address] | list[int],
+            ["a"],
+            "expected a list: a list ([0] is 'a', expected an object) or a list ([0] is 'a', "
+            "expected an integer)",
+        ),
+        (Literal["a"] | Color, "b", "$ is 'b'; expected 'a' or one of 'red', 'blue'"),
+        (Seat, {"number": 0}, "$.number is 0; expected what Seat takes: Input should be greater"),
+        (Seat, {}, "$.number is missing; expected what Seat takes: Field required"),
         (set[Any], [[1]], "$ is [[1]]; expected a list of values that a set can hold"),
         (Box[int], {"content": "x"}, "$.content is 'x'; expected an integer"),
     ],
@@ -296,3 +322,59 @@ def test_what_a_partial_fixes_is_hidden_from_the_model() -> None:
     assert ["item"] == list(schema.parameters["properties"])
     with pytest.raises(ArgumentMismatch, match="no member of this name"):
         schema.bind({"item": "tea", "count": 1})
+
+
+def test_a_field_of_pydantic_may_be_the_default_of_a_parameter() -> None:
+    def book(
+        seat: int = pydantic.Field(ge=1, description="Which one."),
+        rows: int = pydantic.Field(default=3, ge=1),
+        meals: list[str] = pydantic.Field(default_factory=list),  # noqa: B008
+    ) -> tuple[int, int, list[str]]:
+        return seat, rows, meals
+
+    schema = function_schema(book)
+    positional, named = schema.bind({"seat": 2, "rows": None})
+    named["meals"].append("soup")
+
+    assert ["seat"] == schema.parameters["required"]
+    assert {"type": "integer", "minimum": 1, "description": "Which one."} == (
+        schema.parameters["properties"]["seat"]
+    )
+    assert {"type": "integer", "minimum": 1, "default": 3} == (
+        schema.parameters["properties"]["rows"]
+    )
+    assert (2, 3, ["soup"]) == book(*positional, **named)
+    assert [] == schema.bind({"seat": 2})[1]["meals"]
+    with pytest.raises(ArgumentMismatch, match=r"\$\.rows is 0; expected an integer of at least 1"):
+        schema.bind({"seat": 2, "rows": 0})
+    with pytest.raises(ArgumentMismatch, match=r"\$\.seat is missing"):
+        schema.bind({})
+
+
+def test_a_dataclass_of_pydantic_keeps_its_limits() -> None:
+    schema = schema_of(Seat)
+
+    assert ["number"] == schema["required"]
+    assert {"type": "integer", "minimum": 1, "maximum": 80, "description": "From the front."} == (
+        schema["properties"]["number"]
+    )
+    assert 2 == schema["properties"]["meals"]["maxItems"]
+    assert Seat(number=4, meals=["soup"]) == from_json({"number": 4, "meals": ["soup"]}, Seat)
+    assert {"number": 4, "meals": []} == to_json(Seat(number=4))
+
+
+def test_a_function_that_dispatches_on_its_first_argument_is_given_it_by_place() -> None:
+    @functools.singledispatch
+    def shown(value: int | str, times: int = 1) -> str:
+        return "other"
+
+    @shown.register
+    def _(value: int, times: int = 1) -> str:
+        return f"number {value}" * times
+
+    schema = function_schema(shown)
+
+    positional, named = schema.bind({"value": 3, "times": 2})
+
+    assert {"value", "times"} == schema.parameters["properties"].keys()
+    assert "number 3number 3" == shown(*positional, **named)

@@ -101,7 +101,6 @@ def set_of_lists(value: set[list[int]]) -> None: ...
 def tuple_keys(value: dict[tuple[int, int], str]) -> None: ...
 def impossible(value: Annotated[int, annotated_types.Ge(5), annotated_types.Le(3)]) -> None: ...
 def strange_model(value: Strange) -> None: ...
-def field_default(value: int = pydantic.Field(ge=1)) -> None: ...
 def unpacked(value: tuple[int, *tuple[str, ...]]) -> None: ...
 def straße(value: int) -> None: ...  # noqa: PLC2401
 def never(value: typing.NoReturn) -> None: ...
@@ -178,16 +177,13 @@ MESSAGES = {
         "strange_model, 'value': pydantic has no JSON Schema for Strange: Cannot generate"
         " a JsonSchema for core_schema.CallableSchema"
     ),
-    field_default: (
-        "field_default, 'value': its default is a pydantic Field, which plain functions "
-        "do not read; write Annotated[T, Field(…)] = default"
-    ),
     unpacked: (
         "unpacked, 'value': a tuple with an unpacked part has no form in JSON; use tuple[T, ...]"
     ),
     straße: (
         "straße: 'straße' is not a name that providers take: ASCII letters, digits, _ and"
-        " -, not a digit first, at most 64; give another with name=…"
+        " -, not a digit first, at most 64; give another with "
+        "types.FunctionDeclaration.from_function(function, name=…)"
     ),
     never: "never, 'value': NoReturn has no form in JSON" + NO_FORM,
     chain_map: "chain_map, 'value.a.a[0]': JSON cannot describe an object of ChainMap" + NO_FORM,

@@ -195,3 +195,21 @@ def test_a_declared_name_that_no_service_takes_is_refused_with_the_rule(name: st
 def test_a_declared_name_that_some_service_takes_is_taken(name: str) -> None:
     (tool,) = tool_objects([{"name": name, "description": "Does."}])
     assert name == tool["functionDeclarations"][0]["name"]
+
+
+def test_a_function_is_declared_under_another_name_and_text() -> None:
+    def größer(a: int) -> int:  # noqa: PLC2401
+        """Größer als."""
+        return a + 1
+
+    with pytest.raises(genai.SchemaError, match=r"FunctionDeclaration\.from_function\(.*name=…\)"):
+        tool_objects([größer])
+
+    made = genai.types.FunctionDeclaration.from_function(größer, name="add", description="Adds.")
+
+    assert [("add", "Adds.")] == [
+        (declared["name"], declared["description"])
+        for tool in tool_objects([made])
+        for declared in tool["functionDeclarations"]
+    ]
+    assert {"result": 3} == made(protos.FunctionCall(name="add", args={"a": 2})).response

@@ -178,10 +178,10 @@ class ShapeBuilder:
     def _class(self, cls: type) -> Shape:
         if issubclass(cls, enum.Enum):
             return enum_shape(cls, class_docstring(cls).description)
-        if is_record(cls):
-            return self._record(cls, ())
         if is_pydantic(cls):
             return PydanticShape(cls)
+        if is_record(cls):
+            return self._record(cls, ())
         known = next(
             (base for base in cls.__mro__[1:] if base in SCALARS and base is not object), None
         )

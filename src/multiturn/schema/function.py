@@ -10,7 +10,7 @@ import typing
 import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
 from multiturn.errors import ArgumentMismatch, SchemaError, UsageError
 from multiturn.messages.message import Object, copy_json
@@ -18,6 +18,7 @@ from multiturn.schema.aliases import is_alias, meaning
 from multiturn.schema.annotations import ENDLESS, ShapeBuilder, resolved
 from multiturn.schema.dialect import Dialect, for_dialect
 from multiturn.schema.docstrings import parse_docstring
+from multiturn.schema.pydantic_models import default_maker, is_field
 from multiturn.schema.records import Field, RecordShape, describe_default
 from multiturn.schema.result import to_json
 from multiturn.schema.shape import MISSING, Definitions, Mismatch, Refusal, Shape
@@ -25,6 +26,7 @@ from multiturn.schema.signature import (
     arguments_of,
     doc_of,
     is_async,
+    is_dispatching,
     name_of,
     names_around,
     signature_of,
@@ -137,6 +139,8 @@ class FunctionSchema:
                 raise UsageError(
                     f"{self.name} needs {name!r}, which is injected; give it when it is called"
                 )
+        if self._plan.made:
+            given |= {name: made() for name, made in self._plan.made.items() if name not in given}
         return self._plan.positional(given) if self._plan.leading else [], given
 
 
@@ -149,7 +153,8 @@ class _Plan:
         schema: Its JSON Schema.
         injected: Types of the injected parameters by name.
         demanded: Injected parameters without a default.
-        leading: Positional-only parameters and their defaults, in order.
+        leading: Parameters that take no name, and their defaults, in order.
+        made: What makes the defaults that Python does not fill in, by name.
         spelled: The schema by dialect, as far as it was asked for.
     """
 
@@ -158,6 +163,7 @@ class _Plan:
     injected: dict[str, Any]
     demanded: set[str]
     leading: dict[str, Any]
+    made: dict[str, Callable[[], Any]]
     description: str
     spelled: dict[str, Object] = field(default_factory=dict)
 
@@ -206,7 +212,8 @@ def function_schema(
         if _NAME.fullmatch(shown_name) is None:
             raise Refusal(
                 f"{shown_name!r} is not a name that providers take: ASCII letters, digits, _ and "
-                "-, not a digit first, at most 64; give another with name=…"
+                "-, not a digit first, at most 64; give another with "
+                "types.FunctionDeclaration.from_function(function, name=…)"
             )
         plan = _plan_of(function, descriptions or {}, namespace or {})
     except Refusal as refusal:
@@ -222,16 +229,24 @@ def function_schema(
 
 
 def declaration_of(
-    function: Callable[..., Any], descriptions: Mapping[str, str] | None = None
+    function: Callable[..., Any],
+    descriptions: Mapping[str, str] | None = None,
+    *,
+    name: str | None = None,
+    description: str | None = None,
 ) -> Object:
     """Return a function's name, description and parameters for the Gemini API.
 
     ``parameters`` is a Schema where that can say them, else JSON Schema; None for none.
+    Arguments are those of ``function_schema``.
 
     Raises:
         SchemaError: The function cannot be described.
     """
-    found = function_schema(function, descriptions=descriptions).declaration("gemini")
+    described = function_schema(
+        function, name=name, description=description, descriptions=descriptions
+    )
+    found = described.declaration("gemini")
     parameters = found.get("parameters", found.get("parametersJsonSchema"))
     return {key: found[key] for key in ("name", "description")} | {"parameters": parameters}
 
@@ -263,16 +278,18 @@ def _make_plan(
     injected: dict[str, Any] = {}
     demanded: set[str] = set()
     leading: dict[str, Any] = {}
+    made: dict[str, Callable[[], Any]] = {}
+    dispatched = next(iter(signature.parameters), "") if is_dispatching(function) else ""
     for name, parameter in signature.parameters.items():
         if name in fixed:
             continue
         try:
             _refuse_variable(parameter)
-            hint = Any
-            if parameter.annotation is not parameter.empty:
-                hint = resolved(parameter.annotation, scope)
-            if parameter.kind is parameter.POSITIONAL_ONLY:
+            hint = _hint(parameter, scope)
+            if parameter.kind is parameter.POSITIONAL_ONLY or name == dispatched:
                 leading[name] = parameter.default
+            if is_field(parameter.default) and not parameter.default.is_required():
+                made[name] = default_maker(parameter.default)
             from_program = _injected_type(hint)
             if from_program is not MISSING:
                 injected[name] = from_program
@@ -286,7 +303,8 @@ def _make_plan(
             raise Refusal(ENDLESS).inside(name) from None
     _refuse_unbound(source, fields)
     record.fill(fields)
-    return _Plan(record, schema_from(record), injected, demanded, leading, doc.description)
+    schema = schema_from(record)
+    return _Plan(record, schema, injected, demanded, leading, made, doc.description)
 
 
 def schema_from(shape: Shape) -> Object:
@@ -296,14 +314,18 @@ def schema_from(shape: Shape) -> Object:
     return {**schema, **({"$defs": definitions.schemas} if definitions.schemas else {})}
 
 
+def _hint(parameter: inspect.Parameter, scope: Mapping[str, Any]) -> Any:
+    """Return the annotation of a parameter, and what a pydantic ``Field`` adds to it."""
+    annotation, default = parameter.annotation, parameter.default
+    hint = Any if annotation is parameter.empty else resolved(annotation, scope)
+    return Annotated[hint, default] if is_field(default) else hint
+
+
 def _field(name: str, parameter: inspect.Parameter, shape: Shape, told: Mapping[str, str]) -> Field:
     default = parameter.default
     required = default is parameter.empty
-    if hasattr(default, "is_required") and hasattr(default, "metadata"):  # pydantic's Field(…)
-        raise Refusal(
-            "its default is a pydantic Field, which plain functions do not read; write "
-            "Annotated[T, Field(…)] = default"
-        )
+    if is_field(default):
+        required, default = default.is_required(), default.default
     as_json = MISSING if required else describe_default(default, to_json)
     return Field(name, shape, required, as_json, told.get(name, ""), name)
 

@@ -3,16 +3,34 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from multiturn.messages.message import Object, copy_json
 from multiturn.schema.core import core_schema
-from multiturn.schema.shape import Definitions, Mismatch, Refusal, Shape
+from multiturn.schema.shape import MISSING, Definitions, Mismatch, Refusal, Shape
 
 
 def is_pydantic(annotation: Any) -> bool:
     """Return whether pydantic says how this type is read: a model, or one of its types."""
-    return hasattr(annotation, "__get_pydantic_core_schema__") and "pydantic" in sys.modules
+    if "pydantic" not in sys.modules:
+        return False
+    is_own_dataclass = isinstance(annotation, type) and hasattr(
+        annotation, "__pydantic_validator__"
+    )
+    return is_own_dataclass or hasattr(annotation, "__get_pydantic_core_schema__")
+
+
+def is_field(default: Any) -> bool:
+    """Return whether the default of a parameter is a pydantic ``Field(…)``."""
+    pydantic = sys.modules.get("pydantic.fields")
+    return pydantic is not None and isinstance(default, pydantic.FieldInfo)
+
+
+def default_maker(field: Any) -> Callable[[], Any]:
+    """Return what makes the default that a ``Field(…)`` gives."""
+    return partial(field.get_default, call_default_factory=True)
 
 
 class PydanticShape(Shape):
@@ -24,7 +42,7 @@ class PydanticShape(Shape):
 
     def __init__(self, annotation: Any) -> None:
         self._adapter = sys.modules["pydantic"].TypeAdapter(annotation)
-        self._name = getattr(annotation, "__name__", str(annotation))
+        self._name = self.called = getattr(annotation, "__name__", str(annotation))
         try:
             schema = self._adapter.json_schema()
         except Exception as error:  # pydantic's own classes of error, and those of its hooks
@@ -53,7 +71,8 @@ class PydanticShape(Shape):
             if given != value:
                 return self.read(given)
             first = error.errors(include_url=False, include_context=False)[0]
-            mismatch = Mismatch(first["input"], f"what {self._name} takes: {first['msg']}")
+            found = MISSING if first["type"] == "missing" else first["input"]
+            mismatch = Mismatch(found, f"what {self._name} takes: {first['msg']}")
             for step in reversed(first["loc"]):
                 mismatch.inside(step)
             raise mismatch from None

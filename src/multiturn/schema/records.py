@@ -68,7 +68,8 @@ class RecordShape(Shape):
         description: str = "",
         hashable: bool = False,
     ) -> None:
-        self.name, self.hashable = name, hashable
+        self.name = self.called = name
+        self.hashable = hashable
         self.recursive = False
         self._build, self._description = build, description
         self._fields: dict[str, Field] = {}

@@ -106,6 +106,7 @@ class Shape:
 
     Attributes:
         expected: What a value must be, in words, for messages.
+        called: The name of its type, "" if it has none.
         json_types: Types of JSON values that fit without conversion, for unions.
         rank: Order in which the members of a union are tried; lower is more specific.
         hashable: Whether what it reads can be an item of a set or a key.
@@ -115,6 +116,7 @@ class Shape:
     """
 
     expected: str = "a value"
+    called: str = ""
     json_types: tuple[type, ...] = ()
     rank: int = 2
     hashable: bool = True

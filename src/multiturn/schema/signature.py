@@ -64,6 +64,11 @@ def arguments_of(source: Any) -> tuple[str, ...]:
     return () if code is None else code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
 
 
+def is_dispatching(function: Any) -> bool:
+    """Return whether it is a ``functools.singledispatch``, whose first argument has no name."""
+    return hasattr(function, "dispatch") and hasattr(function, "registry")
+
+
 def names_around(function: Any) -> dict[str, Any]:
     """Return the names that a callable can use: its module's, its class's, those it encloses."""
     source = source_of(function)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from multiturn.errors import shown
 from multiturn.messages.message import Object
 from multiturn.schema.scalars import ANY, NULL
 from multiturn.schema.shape import Definitions, Mismatch, Refusal, Shape
@@ -52,7 +53,16 @@ class UnionShape(Shape):
                     pass
         if len(failures) == 1:
             raise failures[0]
-        raise Mismatch(value, self.expected)
+        raise Mismatch(value, self._expected_after(dict(zip(fitting, failures, strict=True))))
+
+    def _expected_after(self, failures: dict[Shape, Mismatch]) -> str:
+        """Return what was expected, with what each member that could be meant found amiss."""
+        reasons = [
+            f"{member.called or member.expected} ({reason})"
+            for member, mismatch in failures.items()
+            if (reason := _reason(mismatch)) != member.expected
+        ]
+        return f"{self.expected}: {' or '.join(reasons)}" if reasons else self.expected
 
     def read_key(self, text: str) -> Any:
         for member in self._tried:
@@ -70,6 +80,13 @@ class UnionShape(Shape):
 
     def takes_null(self) -> bool:
         return any(member.takes_null() for member in self.members)
+
+
+def _reason(mismatch: Mismatch) -> str:
+    """Return what did not fit, as seen from the value that was to be read."""
+    place = mismatch.path.removeprefix("$").removeprefix(".")
+    found = f"{place} is {shown(mismatch.value)}, expected " if place else ""
+    return f"{found}{mismatch.expected}"
 
 
 def union_of(members: Iterable[Shape]) -> Shape:

@@ -104,17 +104,27 @@ class FunctionDeclaration:
 
     @staticmethod
     def from_function(
-        function: Callable[..., Any], descriptions: Mapping[str, str] | None = None
+        function: Callable[..., Any],
+        descriptions: Mapping[str, str] | None = None,
+        *,
+        name: str | None = None,
+        description: str | None = None,
     ) -> CallableFunctionDeclaration:
         """Return a declaration that is made from a function's signature and docstring.
 
         Args:
             function: Its parameters should have annotations.
             descriptions: What the model is told about parameters, by their names.
+            name: As the model calls it; None takes the function's own.
+            description: What the model is told about it; None takes the docstring.
+
+        Raises:
+            SchemaError: The function cannot be described; says which parameter and why.
         """
-        return CallableFunctionDeclaration(
-            **_described(function, descriptions or {}), function=function
-        )
+        from multiturn.schema import declaration_of
+
+        described = declaration_of(function, descriptions, name=name, description=description)
+        return CallableFunctionDeclaration(**described, function=function)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._proto!r})"
@@ -150,12 +160,6 @@ class FunctionSource:
     def declarations(self) -> list[CallableFunctionDeclaration]:
         """Return the functions."""
         raise NotImplementedError
-
-
-def _described(function: Callable[..., Any], descriptions: Mapping[str, str]) -> Object:
-    from multiturn.schema import declaration_of
-
-    return declaration_of(function, descriptions)
 
 
 def to_declaration(
