@@ -191,14 +191,22 @@ class StoreContract(SearchContract, RetentionContract, WholeContract):
         state = say(store, store.open("ada"), "a")
         attempt = new_attempt()
         held = store.begin(state, attempt, EMPTY)
-        store.delete("ada")
+        assert SessionBusy is error_of(lambda: store.delete("ada"))
+        store.delete("ada", even_if_busy=True)
         store.open("ada")
         turn, blobs = turn_after(held, attempt, [{"parts": [{"text": "b"}]}])
-        gone = {Conflict, SessionMissing}
-        assert error_of(lambda: store.commit(held, [turn], blobs)) in gone
+        assert SessionMissing is error_of(lambda: store.commit(held, [turn], blobs))
+        first, blobs = turn_after(held._replace(head=None), attempt, [{"parts": []}])
+        assert SessionMissing is error_of(lambda: store.commit(held, [first], blobs))
         assert SessionMissing is error_of(lambda: store.move(state, None))
         assert SessionMissing is error_of(lambda: store.begin(state, new_attempt(), EMPTY))
         assert [] == texts(store, "ada")
+
+    def test_a_session_whose_turn_has_ended_can_be_deleted(self, store: Store) -> None:
+        state = say(store, store.open("ada"), "a")
+        store.settle(store.begin(state, new_attempt(), EMPTY), "failed", EMPTY)
+        store.delete("ada")
+        assert store.state("ada") is None
 
     def test_a_moved_head_is_seen_and_not_overwritten(self, store: Store) -> None:
         first = say(store, store.open("ada"), "a")

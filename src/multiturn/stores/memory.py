@@ -6,8 +6,9 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Never
 
+from multiturn.errors import UsageError
 from multiturn.stores.fts5 import Fts5, merge
 from multiturn.stores.migrations import NEWEST, migrate
 from multiturn.stores.reading import Execute, Given, T
@@ -23,7 +24,7 @@ class MemoryStore(SqlStore):
     """
 
     index = Fts5()
-    clock = CLOCK
+    clock, latest = CLOCK, "max"
 
     def __init__(self, *, lease_seconds: float = 60) -> None:
         super().__init__(lease_seconds=lease_seconds)
@@ -38,6 +39,11 @@ class MemoryStore(SqlStore):
     def address(self) -> str:
         """Where it is, for people."""
         return "memory"
+
+    def __reduce__(self) -> Never:
+        raise UsageError(
+            "a MemoryStore ends with its process, and cannot be pickled; SQLiteStore(path) can"
+        )
 
     def _transaction(
         self, work: Callable[[Execute, *Given], T], *given: *Given, is_durable: bool = True

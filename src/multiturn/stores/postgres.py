@@ -69,6 +69,14 @@ _LOST_RACES = ("40001", "40P01")
 # "mtrn" in ASCII: the advisory lock under which one process at a time migrates.
 _MIGRATION_LOCK = 0x6D74726E
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.02, 1.0
+# Keywords of libpq that hold a secret themselves.
+_SECRETS = {
+    "password",
+    "sslpassword",
+    "oauth_client_secret",
+    "scram_client_key",
+    "scram_server_key",
+}
 
 
 class _LostRaceError(StoreBusy):
@@ -95,6 +103,7 @@ class PostgresStore(SqlStore):
 
     index = TsVector()
     clock = "extract(epoch FROM clock_timestamp())::float8"
+    latest = "greatest"
     locking = "FOR UPDATE"
     # Locks the row, so that a transaction that would delete it waits, and then looks again.
     _if_there = "DO UPDATE SET hash = excluded.hash"
@@ -127,6 +136,23 @@ class PostgresStore(SqlStore):
         parts = conninfo_to_dict(self._conninfo)
         place = f"{parts.get('user', '')}@{parts.get('host', '')}:{parts.get('port', 5432)}"
         return f"postgresql://{place}/{parts.get('dbname', '')}#{self.schema}"
+
+    def __reduce__(self) -> tuple[Callable[[], PostgresStore], tuple[()]]:
+        """Pickle as what it was made with, unless that holds a password."""
+        if secrets := _SECRETS & conninfo_to_dict(self._conninfo).keys():
+            raise UsageError(
+                f"a PostgresStore whose address holds a {min(secrets)} is not pickled; make it "
+                "where it is needed, or leave the password to PGPASSFILE or ~/.pgpass"
+            )
+        made = functools.partial(
+            type(self),
+            self._conninfo,
+            schema=self.schema,
+            max_connections=self.max_connections,
+            reconnect_seconds=self.reconnect_seconds,
+            lease_seconds=self.lease_seconds,
+        )
+        return made, ()
 
     # -- connections ---------------------------------------------------------------------
 

@@ -177,8 +177,14 @@ class Store(Protocol):
         """Give a session another name."""
         ...
 
-    def delete(self, name: str) -> None:
-        """Delete a session, and its turns that no other session has."""
+    def delete(self, name: str, *, even_if_busy: bool = False) -> None:
+        """Delete a session, and its turns that no other session has.
+
+        Raises:
+            SessionMissing: There is none of this name.
+            SessionBusy: A turn is under way, and ``even_if_busy`` is not given; with it, who
+                speaks there gets SessionMissing.
+        """
         ...
 
     def search(self, query: str, prefix: str = "", limit: int = 20) -> list[Found]:
@@ -269,7 +275,8 @@ class Store(Protocol):
             blobs: The bytes of all of them.
 
         Raises:
-            Conflict: The lease was taken over, or the session changed or is gone.
+            Conflict: The lease was taken over, or the session changed.
+            SessionMissing: The session was deleted.
         """
         ...
 

@@ -40,11 +40,13 @@ class SqlReader(ABC):
         index: How it finds words.
         clock: The time that all holders of leases share, as an expression in SQL, in
             seconds since 1970.
+        latest: The function of SQL that gives the greatest of its arguments.
         locking: What keeps others off the rows that a ``SELECT`` found, if that is needed.
     """
 
     index: WordIndex
     clock: str
+    latest: str
     locking = ""
 
     # -- what a database brings ----------------------------------------------------------

@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from multiturn.errors import InvalidContent
+from multiturn.errors import InvalidContent, SessionBusy
 from multiturn.messages.message import Object
 from multiturn.stores import search
 from multiturn.stores.errors import SessionMissing, StoreCorrupt, TurnMissing
@@ -26,14 +26,24 @@ _BATCH_SESSIONS, _BATCH_RECORDS = 50, 50
 # -- sessions ------------------------------------------------------------------------------
 
 
-def delete(store: SqlReader, name: str) -> None:
+def delete(store: SqlReader, name: str, *, even_if_busy: bool) -> None:
     """Delete a session and its attempts; ``sweep`` what it leaves."""
 
     def deleted(execute: Any) -> bool:
         row = execute(
-            f"SELECT key, version, attempt FROM sessions WHERE name = ? {store.locking}", (name,)
+            "SELECT key, version, attempt, holder, expires_at FROM sessions "
+            f"WHERE name = ? {store.locking}",
+            (name,),
         ).fetchone()
-        return row is not None and _delete_session(execute, *row)
+        if row is None:
+            return False
+        key, version, attempt, holder, until = row
+        if attempt and not even_if_busy and lives(attempt, holder, until, store._now(execute)):
+            raise SessionBusy(
+                f"a turn of session {name!r} is under way, which would be lost; delete it when "
+                "that has ended, or all the same with store.delete(…, even_if_busy=True)"
+            )
+        return _delete_session(execute, key, version, attempt)
 
     if not store._transaction(deleted):
         raise SessionMissing(name, store=store.address)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import base64
 import time
 from typing import Any
+from unittest.mock import patch
 
 from multiturn.errors import InvalidContent
 from multiturn.messages.message import Object
@@ -55,6 +56,16 @@ class RetentionContract:
         say(store, store.open("ada"), "e")
         assert ["a", "d", "e"] == texts(store, "ada")
         assert [] == store.check()
+
+    def test_when_a_session_changed_stays_though_the_clock_is_set_back(self, store: Store) -> None:
+        state = say(store, store.open("ada"), "a")
+        changed_at = store.sessions()[0].changed_at
+        with patch("time.time", lambda: changed_at - 86400):
+            state = store.move(say(store, state, "b"), None)
+        assert [changed_at] == [session.changed_at for session in store.sessions()]
+        assert 0 == store.prune(older_than_seconds=3600)
+        say(store, state, "c")
+        assert changed_at <= store.sessions()[0].changed_at
 
     def test_the_first_and_the_last_turn_can_be_erased(self, store: Store) -> None:
         state = store.open("ada")

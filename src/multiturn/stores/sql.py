@@ -98,13 +98,13 @@ class SqlStore(SqlReader):
 
     # -- retention -----------------------------------------------------------------------
 
-    def delete(self, name: str) -> None:
+    def delete(self, name: str, *, even_if_busy: bool = False) -> None:
         """Delete a session, and its turns that no other session has."""
-        self._delete_alone(name)
+        self._delete_alone(name, even_if_busy)
         self._sweep()
 
-    def _delete_alone(self, name: str) -> None:
-        retention.delete(self, name)
+    def _delete_alone(self, name: str, even_if_busy: bool) -> None:
+        retention.delete(self, name, even_if_busy=even_if_busy)
 
     def _sweep(self) -> None:
         retention.sweep(self)
@@ -170,7 +170,8 @@ class SqlStore(SqlReader):
         # version is compared too.
         leased = execute(
             f"UPDATE sessions SET attempt = ?, holder = ?, expires_at = {self.clock} + ?, "
-            "began = version + 1, record = ?, version = version + 1, changed_at = ? "
+            "began = version + 1, record = ?, version = version + 1, "
+            f"changed_at = {self.latest}(changed_at, ?) "
             "WHERE key = ? AND version = ? AND name = ? AND (SELECT total FROM erasures) = ?",
             (
                 *(attempt, this_process(), self.lease_seconds, record.body, time.time()),
@@ -220,6 +221,7 @@ class SqlStore(SqlReader):
             if not self._insert(execute, state, turn, depth, blobs):
                 return self._done_before(execute, state, head)
         if not self._set(execute, state, _MOVED, key_of(head.id)):
+            self._row(execute, state)  # says so if it was deleted
             raise Conflict(
                 state.name, "the turn's lease was lost while it was asked", store=self.address
             )
@@ -235,6 +237,7 @@ class SqlStore(SqlReader):
         """Return how many turns precede one that follows ``parent``."""
         if parent == state.head:
             return state.turns
+        self._row(execute, state)  # where that was deleted, the parent may be too
         return self._place(execute, parent)[1] + 1
 
     def _done_before(self, execute: Execute, state: SessionState, head: StoredTurn) -> SessionState:
@@ -311,7 +314,8 @@ class SqlStore(SqlReader):
     def _set(self, execute: Execute, row: SessionState, change: str, *values: Any) -> bool:
         """Change a session if it is still as it was read; return whether it was."""
         changed = execute(
-            f"UPDATE sessions SET {change}, version = version + 1, changed_at = ? "
+            f"UPDATE sessions SET {change}, version = version + 1, "
+            f"changed_at = {self.latest}(changed_at, ?) "
             "WHERE key = ? AND version = ?",
             (*values, time.time(), row.key, row.version),
         )
@@ -327,9 +331,9 @@ class SqlStore(SqlReader):
         now = self._now(execute)
         if lives(row.attempt, holder, until, now):
             raise SessionBusy(
-                f"another turn of session {row.name!r} is under way; if the process that "
-                f"asks has died, the session is free in {until - now:.0f} seconds; without "
-                "busy='raise' a message waits for it, as long as its time limit allows"
+                f"another turn of session {row.name!r} is under way; call again when it has "
+                "ended; if the process that asks has died, the session is free in "
+                f"{until - now:.0f} seconds"
             )
 
     def _take_over(self, execute: Execute, row: SessionState, outcome: str = "interrupted") -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sqlite3
 import threading
@@ -79,7 +80,7 @@ class SQLiteStore(SqlStore):
     """
 
     index = Fts5()
-    clock = CLOCK
+    clock, latest = CLOCK, "max"
 
     def __init__(
         self,
@@ -103,6 +104,7 @@ class SQLiteStore(SqlStore):
     def _reset(self) -> None:
         self._lock = threading.RLock()
         self._database: sqlite3.Connection | None = None
+        self._file = (0, 0)
         self._synchronous = ""
         self._writers = WriteLock(
             self.path.with_name(self.path.name + "-lock"), self.busy_timeout_seconds
@@ -112,6 +114,17 @@ class SQLiteStore(SqlStore):
     def address(self) -> str:
         """The file's path."""
         return str(self.path)
+
+    def __reduce__(self) -> tuple[Callable[[], SQLiteStore], tuple[()]]:
+        """Pickle as what it was made with: it is opened anew."""
+        made = functools.partial(
+            type(self),
+            self.path,
+            synchronous=self.synchronous,
+            busy_timeout_seconds=self.busy_timeout_seconds,
+            lease_seconds=self.lease_seconds,
+        )
+        return made, ()
 
     # -- transactions --------------------------------------------------------------------
 
@@ -189,6 +202,7 @@ class SQLiteStore(SqlStore):
     def _connected(self) -> sqlite3.Connection:
         if self._database is None:
             self._require_file()
+            self._file = self._file_there()
             database = sqlite3.connect(
                 self.path.as_uri() + "?mode=rw",
                 uri=True,
@@ -204,7 +218,22 @@ class SQLiteStore(SqlStore):
                 database.close()
                 raise
             self._database = database
+        elif self._file_there() != self._file:
+            raise StoreError(
+                f"{self.path} was removed, or another file put in its place, while it was open; "
+                "nothing was stored by this call: put it back, or close() the store to go on "
+                "with what is there now",
+                store=self.address,
+            )
         return self._database
+
+    def _file_there(self) -> tuple[int, int]:
+        """Return what tells the file at the path from others, (0, 0) if there is none."""
+        try:
+            found = os.stat(self.path)
+        except FileNotFoundError:
+            return 0, 0
+        return found.st_dev, found.st_ino
 
     def _require_file(self) -> None:
         """Make the file if there is none, for its owner only, and make its name durable."""
