@@ -10,7 +10,7 @@ import pytest
 
 import multiturn as genai
 from multiturn import protos
-from multiturn.errors import InvalidContent, UnknownName
+from multiturn.errors import InvalidContent, SchemaError, UnknownName
 from multiturn.request import made_of
 from multiturn.tools.accepted import tool_config_object, tool_objects
 from multiturn.tools.function_library import FunctionLibrary, to_function_library
@@ -202,7 +202,7 @@ def test_a_function_is_declared_under_another_name_and_text() -> None:
         """Größer als."""
         return a + 1
 
-    with pytest.raises(genai.SchemaError, match=r"FunctionDeclaration\.from_function\(.*name=…\)"):
+    with pytest.raises(SchemaError, match=r"FunctionDeclaration\.from_function\(.*name=…\)"):
         tool_objects([größer])
 
     made = genai.types.FunctionDeclaration.from_function(größer, name="add", description="Adds.")
