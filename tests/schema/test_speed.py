@@ -1,13 +1,12 @@
-"""Conversion costs microseconds, and a schema is made once.
+"""Conversion costs few calls, and a schema is made once.
 
-The limits are several times what was measured, since machines differ; the time is that
-of the processor, since they are shared.
+Calls are counted, of Python's functions and of those in C: time would be that of the
+machine and its other users.  The limits are about twice what was counted.
 """
 
 from __future__ import annotations
 
-import time
-import timeit
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -28,22 +27,34 @@ def order(city: str, count: int, color: Color, person: Person, days: list[int]) 
 ARGUMENTS = {"city": "Oslo", "count": 3.0, "color": "red", "person": PERSON, "days": [1, 2, 3]}
 
 
-def best_microseconds(run: Callable[[], Any]) -> float:
-    number = 2_000
-    return min(timeit.repeat(run, time.process_time, number=number, repeat=7)) / number * 1e6
+def calls_of(run: Callable[[], Any]) -> int:
+    count = 0
+
+    def note(frame: Any, event: str, argument: Any) -> None:
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    run()  # what is made once is made now
+    before = sys.getprofile()
+    sys.setprofile(note)
+    try:
+        run()
+    finally:
+        sys.setprofile(before)
+    return count
 
 
-def test_typical_arguments_are_converted_within_20_microseconds() -> None:
+def test_typical_arguments_are_converted_in_80_calls() -> None:
     schema = function_schema(order)
 
-    assert best_microseconds(lambda: schema.bind(ARGUMENTS)) < 20
+    assert calls_of(lambda: schema.bind(ARGUMENTS)) < 80
 
 
-def test_a_typical_result_becomes_json_within_30_microseconds() -> None:
-    assert best_microseconds(lambda: to_json(ANN)) < 30
+def test_a_typical_result_becomes_json_in_200_calls() -> None:
+    assert calls_of(lambda: to_json(ANN)) < 200
 
 
 def test_the_schema_of_a_known_function_costs_next_to_nothing() -> None:
     function_schema(order)
 
-    assert best_microseconds(lambda: function_schema(order)) < 20
+    assert calls_of(lambda: function_schema(order)) < 120
