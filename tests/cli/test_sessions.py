@@ -208,8 +208,8 @@ def test_pruning_deletes_what_is_old_and_says_so_first(ask: Run, run: Run, file:
     assert "2 would be deleted" in out
     assert 2 == run("sessions", "prune", "--older-than", "90d")[0]
     assert ["ada/old", "new", "old"] == names(file)
-    assert "deleted 1," in run("sessions", "prune", "--older-than", "90d", "--prefix", "a", "-y")[1]
-    assert "deleted 1," in run("sessions", "prune", "--older-than", "90d", "--yes")[1]
+    assert "deleted 1;" in run("sessions", "prune", "--older-than", "90d", "--prefix", "a", "-y")[1]
+    assert "deleted 1;" in run("sessions", "prune", "--older-than", "90d", "--yes")[1]
     assert ["new"] == names(file)
 
 
@@ -219,6 +219,29 @@ def test_pruning_asks_nothing_where_there_is_nothing_to_delete(ask: Run, run: Ru
     told = (0, "no conversation is that old\n", "")
     assert told == run("sessions", "prune", "--older-than", "90d")
     assert told == run("sessions", "prune", "--older-than", "90d", "--dry-run")
+
+
+def test_pruning_asks_about_nothing_that_stays(ask: Run, run: Run, file: Path) -> None:
+    for answer in (OSError("on fire"), "Yes."):
+        ask("one", "--session", "young", answer=answer)
+    told = (0, "no conversation is that old\n", "")
+    assert told == run("sessions", "prune", "--older-than", "90d")
+    assert told == run("sessions", "prune", "--older-than", "90d", "--dry-run")
+
+    ask("one", "--session", "old")
+    changed(file, "old", 91)
+    assert "delete it: nobody is there" in run("sessions", "prune", "--older-than", "90d")[2]
+    assert run("sessions", "prune", "--older-than", "90d", "--dry-run")[1].endswith(
+        "1 would be deleted\n"
+    )
+
+    chat = GenerativeModel(backend=ScriptedBackend(["one ", "two"])).start_chat(
+        session="old", store=SQLiteStore(file)
+    )
+    response = chat.send_message("hi", stream=True)
+    changed(file, "old", 91)
+    assert told == run("sessions", "prune", "--older-than", "90d")
+    response.resolve()
 
 
 def test_pruning_deletes_old_journal_entries_of_conversations_that_stay(

@@ -104,23 +104,29 @@ def _prune(where: Place, arguments: Namespace) -> None:
     if not where.exists:
         _say("nothing is that old")
         return
-    before, prefix = time.time() - arguments.older_than, arguments.prefix
-    old = [state for state in where.store().sessions(prefix) if state.changed_at < before]
+    from multiturn.stores.reading import SqlReader
+    from multiturn.stores.retention import has_old_attempts
+
+    store, prefix = where.store(), arguments.prefix
+    assert isinstance(store, SqlReader)
+    before = time.time() - arguments.older_than
+    old = [state for state in store.sessions(prefix) if state.changed_at < before]
+    old = [state for state in old if not is_busy(store, state.name)]  # those are kept
     for state in old:
         _say(f"{state.name}, {turns_in_words(state.turns)}, changed {ago(state.changed_at)}")
     if not old:
         _say("no conversation is that old")
-        if not any(where.store().attempts(s.name) for s in where.store().sessions(prefix)):
-            return
-    these = "" if not old else "it and " if len(old) == 1 else f"these {len(old)} and "
+    has_entries = has_old_attempts(store, before, prefix)
+    if not old and not has_entries:
+        return
+    entries = ", and journal entries that old" if has_entries else ""
+    these = ["it" if len(old) == 1 else f"these {len(old)}"] if old else []
+    what = " and ".join([*these, *(["journal entries that old"] if has_entries else [])])
     if arguments.dry_run:
-        _say(f"{len(old)} would be deleted, and journal entries that old")
-    elif arguments.yes or _agreed(f"delete {these}journal entries that old?"):
-        count = where.store().prune(before=before, prefix=prefix)
-        _say(
-            f"deleted {count}, and journal entries that old; "
-            "multiturn sessions vacuum gives their space back"
-        )
+        _say(f"{len(old)} would be deleted{entries}")
+    elif arguments.yes or _agreed(f"delete {what}?"):
+        count = store.prune(before=before, prefix=prefix)
+        _say(f"deleted {count}{entries}; multiturn sessions vacuum gives their space back")
 
 
 def _check(where: Place) -> int:

@@ -105,13 +105,22 @@ def prune(store: SqlReader, before: float, prefix: str) -> int:
     return total
 
 
+_OLD_ATTEMPTS = (
+    "FROM attempts a JOIN sessions s ON s.key = a.session "
+    "WHERE coalesce(a.ended_at, s.changed_at) < ? AND s.name >= ? AND s.name < ?"
+)
+
+
+def has_old_attempts(store: SqlReader, before: float, prefix: str) -> bool:
+    """Whether ``prune`` would delete attempts."""
+    names = names_from(prefix)
+    return bool(store._rows(f"SELECT 1 {_OLD_ATTEMPTS} LIMIT 1", (before, *names)))
+
+
 def _prune_attempts(store: SqlReader, before: float, names: tuple[str, str]) -> None:
     def pruned(execute: Any) -> int:
-        rows = execute(
-            "SELECT a.id FROM attempts a JOIN sessions s ON s.key = a.session WHERE "
-            "coalesce(a.ended_at, s.changed_at) < ? AND s.name >= ? AND s.name < ? LIMIT ?",
-            (before, *names, _BATCH),
-        ).fetchall()
+        old = f"SELECT a.id {_OLD_ATTEMPTS} LIMIT ?"
+        rows = execute(old, (before, *names, _BATCH)).fetchall()
         for (key,) in rows:
             _delete_attempt(execute, key)
         return len(rows)
