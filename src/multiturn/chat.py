@@ -341,11 +341,8 @@ class ChatSession:
 
     def _move(self, head: Turn | None, left: tuple[Turn, ...]) -> None:
         if self._stored is not None:
-            try:
-                self._stored.move(head, left)
-            except BaseException:  # moved by another, or unknown: it is read anew
-                self.__dict__.pop("_head", None)
-                raise
+            self.__dict__.pop("_head", None)  # whatever comes of it, it is read anew
+            self._stored.move(head, left)
         self._head, self._redo, self._pending = head, left, None
 
     # -- other conversations -------------------------------------------------------------

@@ -286,6 +286,10 @@ class DurableTurn(OpenTurn):
             return
         if self._held.attempt != self._attempt:  # whether the store took note of it is not known
             self._held = self._stored.state._replace(attempt=self._attempt)
+            if self._pending is not None and not isinstance(error, Exception):
+                self._forget(self._pending)
+        elif self._pending is not None:
+            self._pending.version = self._held.version + 1  # when its end is noted
         if self._turn is not None:
             self._worker.over(self._attempt)
             return
@@ -293,9 +297,18 @@ class DurableTurn(OpenTurn):
             # An exception fell into the commit: the store knows, and is asked next time.
             self._session.__dict__.pop("_head", None)
         # A turn that waits on is found by the next process too; its functions may not be.
-        waits = self._pending is not None and not calls_of(self._so_far[-1])
+        pending = self._pending
+        waits = pending is not None and (
+            not calls_of(self._so_far[-1]) or bool(pending.calls and not self._results)
+        )
         ended = "paused" if waits else self.outcome
         self._stored.settle_later(self._held, ended, self._record(error))
+
+    @staticmethod
+    def _forget(pending: PendingTurn) -> None:
+        """Have it read from the store, which alone knows what waits there now."""
+        if pending.session is not None and pending.session._pending is pending:
+            pending.session._pending = None
 
     # -- what is written -----------------------------------------------------------------
 
