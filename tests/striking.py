@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import linecache
 import sys
 import traceback
-from collections.abc import Callable, Coroutine, Iterable, Iterator
+from collections.abc import Callable, Container, Coroutine, Generator, Iterable, Iterator
 from itertools import count
 from pathlib import Path
-from types import CodeType, FrameType, TracebackType
-from typing import Any
+from types import CodeType, FrameType, TracebackType, coroutine
+from typing import Any, TypeAlias
 
 import multiturn
 from conftest import EFFORT
@@ -22,6 +23,9 @@ OUTSIDE = str(Path(SOURCE) / "testing.py")
 # What a ``with`` statement of the package runs in Python is struck too.
 CONTEXTS = contextlib.__file__
 ENTER = contextlib._GeneratorContextManager.__enter__.__code__
+
+
+Place: TypeAlias = tuple[CodeType, int]
 
 
 class Strike:
@@ -38,7 +42,7 @@ class Strike:
         self.lines = 0
         self.where = ""
         self.trace: TracebackType | None = None
-        self.first: dict[tuple[CodeType, int], int] = {}
+        self.first: dict[Place, int] = {}
         self._held: set[tuple[FrameType, int]] = set()
 
     def __call__(self, frame: FrameType, event: str, arg: object) -> Any:
@@ -112,16 +116,40 @@ def _codes_of(trace: TracebackType | None) -> set[CodeType]:
     return {frame.f_code for frame, _ in traceback.walk_tb(trace)}
 
 
-def moments(unstruck: Callable[[], Strike]) -> Iterable[int]:
+@coroutine
+def cancelled_at(n: int, inner: Coroutine[Any, Any, None], seen: list[int]) -> Generator[Any, Any]:
+    """Run a coroutine within this task, and throw CancelledError at its n-th suspension."""
+    outcome: Any = None
+    error: BaseException | None = None
+    while True:
+        try:
+            waits_for = inner.send(outcome) if error is None else inner.throw(error)
+        except StopIteration:
+            return
+        seen.append(1)
+        outcome, error = None, None
+        if len(seen) == n:
+            if waits_for is not None:
+                waits_for.cancel()
+            error = asyncio.CancelledError()
+            continue
+        try:
+            outcome = yield waits_for
+        except BaseException as thrown:
+            error = thrown
+
+
+def moments(unstruck: Callable[[], Strike], known: Container[Place] = ()) -> Iterable[int]:
     """Which of the lines executed are struck: by night all, by day the first at each place.
 
     Args:
         unstruck: Runs the scenario without an interrupt.
+        known: Places that are left out by day, since another scenario has them.
     """
     if EFFORT == "nightly":
         return count(1)
     unstruck()  # imports what is imported late: it is not again, hereafter
-    return unstruck().first.values()
+    return [n for place, n in unstruck().first.items() if place not in known]
 
 
 @contextlib.contextmanager

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Generator
-from types import coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
@@ -13,6 +12,7 @@ from multiturn import ChatSession, GenerativeModel
 from multiturn.cancel import Cancel
 from multiturn.errors import BackendError, BrokenResponseError
 from multiturn.testing import Pause, ScriptedBackend, ScriptedReply
+from striking import cancelled_at
 from ways import AT_ONCE, conversation, said, text_chunk, until
 
 BEFORE = [{"role": "user", "parts": ["q"]}, {"role": "model", "parts": ["a"]}]
@@ -81,33 +81,10 @@ PATHS: dict[str, tuple[Scenario, list[Any]]] = {
 }
 
 
-@coroutine
-def _cancelled_at(n: int, inner: Coroutine[Any, Any, None], seen: list[int]) -> Generator[Any, Any]:
-    """Run a coroutine within this task, and throw CancelledError at its n-th suspension."""
-    outcome: Any = None
-    error: BaseException | None = None
-    while True:
-        try:
-            waits_for = inner.send(outcome) if error is None else inner.throw(error)
-        except StopIteration:
-            return
-        seen.append(1)
-        outcome, error = None, None
-        if len(seen) == n:
-            if waits_for is not None:
-                waits_for.cancel()
-            error = asyncio.CancelledError()
-            continue
-        try:
-            outcome = yield waits_for
-        except BaseException as thrown:
-            error = thrown
-
-
 async def _cancel_at(n: int, scenario: Scenario, chat: ChatSession) -> bool:
     seen: list[int] = []
     try:
-        await _cancelled_at(n, scenario(chat), seen)
+        await cancelled_at(n, scenario(chat), seen)
     except (asyncio.CancelledError, BackendError, Exception) as error:
         if isinstance(error, AssertionError):
             raise

@@ -114,10 +114,15 @@ class Async:
         """Let the loop stop, as was due when an interrupt outside of its task came before.
 
         asyncio then leaves the stop in the loop, where it would end the next run too soon.
+        What runs on is cancelled, as ``asyncio.run`` does.
         """
         loop = self._runner.get_loop()
         loop.call_soon(loop.stop)
         loop.run_forever()
+        tasks = asyncio.all_tasks(loop)
+        for task in tasks:
+            task.cancel()
+        loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
 
     def close(self) -> None:
         self._runner.close()
