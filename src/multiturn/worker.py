@@ -48,6 +48,7 @@ class Worker:
         self.arriving: dict[str, weakref.ref[DurableTurn]] = {}
         self._recording = ""
         self._looks_at = math.inf
+        self._has_ended = False
         self._store = weakref.ref(store)
         self._every_seconds = getattr(store, "lease_seconds", _DEFAULT_LEASE_SECONDS) / 3
         self._unfinished: set[Future[Any]] = set()
@@ -74,6 +75,8 @@ class Worker:
         self._unfinished.add(future)
         if future.done():
             self._unfinished.discard(future)
+        if self._has_ended:  # with its process; whoever comes later does the work
+            self._do_what_is_left()
         return future
 
     def catch_up(self) -> None:
@@ -105,7 +108,8 @@ class Worker:
                 wakes_at = min(renews_at, self._looks_at)
                 job = self._jobs.get(timeout=max(0.0, wakes_at - time.monotonic()))
                 if job is None:
-                    return
+                    self._has_ended = True
+                    return self._do_what_is_left()
                 job()
                 del job
             now = time.monotonic()
@@ -117,6 +121,12 @@ class Worker:
                 self._looks_at = math.inf
             if self.arriving and self._looks_at == math.inf:
                 self._looks_at = time.monotonic() + _LOOK_SECONDS
+
+    def _do_what_is_left(self) -> None:
+        with suppress(queue.Empty):
+            while True:
+                if (job := self._jobs.get_nowait()) is not None:
+                    job()
 
     def _record(self) -> None:
         for attempt, reference in list(self.arriving.items()):

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from multiturn import MemoryStore
+from multiturn import MemoryStore, SQLiteStore
 from multiturn.stores.protocol import SessionState
 from multiturn.stores.record import recorded
 from multiturn.worker import worker_of
-from ways import until
+from stores.opening import opened
+from ways import said, until
 
 
 class Watched(MemoryStore):
@@ -80,3 +84,33 @@ def test_leases_are_renewed_however_much_there_is_to_do() -> None:
     finally:
         store.renewed.set()
         store.close()
+
+
+def test_what_is_said_when_the_thread_has_ended_with_its_process_is_stored(tmp_path: Path) -> None:
+    """In an atexit handler that was registered before ours, and so is called after it."""
+    path = tmp_path / "chats.db"
+    done = subprocess.run(
+        [sys.executable, "-c", LATE, str(path)], check=True, capture_output=True, timeout=60
+    )
+    assert (b"late\nlater\n", b"") == (done.stdout, done.stderr)
+    with SQLiteStore(path) as store:
+        assert ["early", "late", "later"] == said(opened(store))[::2]
+        assert ["answered"] * 3 == [entry.outcome for entry in opened(store).journal]
+
+
+LATE = """
+import asyncio, atexit, sys
+
+def say_more():
+    print(asyncio.run(chat.send_message_async("late")).text)
+    print(chat.send_message("later").text)
+
+atexit.register(say_more)
+
+from multiturn import GenerativeModel, SQLiteStore
+from multiturn.testing import ScriptedBackend
+
+backend = ScriptedBackend(lambda request: request.contents[-1].text, repeat=True)
+chat = GenerativeModel(backend=backend).start_chat(session="ada", store=SQLiteStore(sys.argv[1]))
+asyncio.run(chat.send_message_async("early"))
+"""
