@@ -18,7 +18,7 @@ from multiturn.messages.message import Object
 from multiturn.open_turn import OpenTurn
 from multiturn.provenance import told_object
 from multiturn.recorded_overrides import overrides_object
-from multiturn.stores.errors import Conflict
+from multiturn.stores.errors import Conflict, OutcomeUnknown
 from multiturn.stores.holder import under_way
 from multiturn.stores.protocol import Blobs, SessionState, StoredTurn
 from multiturn.stores.record import Record, recorded
@@ -286,23 +286,30 @@ class DurableTurn(OpenTurn):
             return
         if self._held.attempt != self._attempt:  # whether the store took note of it is not known
             self._held = self._stored.state._replace(attempt=self._attempt)
-            if self._pending is not None and not isinstance(error, Exception):
+            if self._pending is not None and outcome != "failed":
                 self._forget(self._pending)
         elif self._pending is not None:
             self._pending.version = self._held.version + 1  # when its end is noted
         if self._turn is not None:
             self._worker.over(self._attempt)
             return
+        is_unknown = self._is_committing and (
+            outcome != "failed" or isinstance(error, OutcomeUnknown)
+        )
         if self._is_committing and self._session is not None:
             # An exception fell into the commit: the store knows, and is asked next time.
             self._session.__dict__.pop("_head", None)
-        # A turn that waits on is found by the next process too; its functions may not be.
-        pending = self._pending
-        waits = pending is not None and (
-            not calls_of(self._so_far[-1]) or bool(pending.calls and not self._results)
-        )
-        ended = "paused" if waits else self.outcome
+            if is_unknown:
+                self._session._pending = None
+        ended = "paused" if self._waits(is_unknown) else self.outcome
         self._stored.settle_later(self._held, ended, self._record(error))
+
+    def _waits(self, is_unknown: bool) -> bool:
+        """Whether the next process finds it too, to go on with; its functions may not be there."""
+        pending = self._pending
+        if calls_of(self._so_far[-1]):
+            return pending is not None and bool(pending.calls) and not self._results
+        return pending is not None or (is_unknown and len(self._so_far) > 1)
 
     @staticmethod
     def _forget(pending: PendingTurn) -> None:

@@ -17,7 +17,7 @@ from multiturn.errors import BackendError
 from multiturn.stores.memory import MemoryStore
 from multiturn.stores.sql import SqlStore
 from multiturn.stores.sqlite import SQLiteStore, within
-from multiturn.testing import ScriptedBackend
+from multiturn.testing import ScriptedBackend, function_calls
 from ways import Way, said
 
 KINDS: dict[str, Callable[[Path], SqlStore]] = {
@@ -76,9 +76,6 @@ async def test_a_turn_whose_end_could_not_be_noted_does_not_hold_the_session(
     with MemoryStore() as store:
         chat = model.start_chat(session="ada", store=store)
 
-        class Interrupted(BaseException):
-            pass
-
         def told(turn: DurableTurn, error: BaseException | None = None) -> Any:
             if error is None:
                 return record(turn)
@@ -92,3 +89,38 @@ async def test_a_turn_whose_end_could_not_be_noted_does_not_hold_the_session(
         await way.send(chat, "b", request_options={"timeout": 0.05})
         assert ["b", "Fine."] == said(chat)
         assert ["interrupted", "answered"] == [entry.outcome for entry in chat.journal]
+
+
+@pytest.mark.parametrize("is_stored", [False, True])
+async def test_a_commit_that_is_interrupted_waits_to_be_done_only_if_it_was_not(
+    way: Way, is_stored: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    effects: list[str] = []
+
+    def work() -> str:
+        effects.append("worked")
+        return "done"
+
+    def interrupted(store: SqlStore, *given: Any) -> Any:
+        monkeypatch.setattr(SqlStore, "commit", commit)
+        if is_stored:
+            commit(store, *given)
+        raise Interrupted
+
+    commit, lines = SqlStore.commit, (function_calls(("work", {})), "One.", "Fine.")
+    model = GenerativeModel("m", backend=ScriptedBackend(*lines), tools=[work])
+    monkeypatch.setattr(SqlStore, "commit", interrupted)
+    with MemoryStore() as store:
+        chat = model.start_chat(session="ada", store=store, enable_automatic_function_calling=True)
+        with pytest.raises(Interrupted):
+            await way.send(chat, "a")
+        assert ["a", "", "", "One."] == said(chat) if is_stored else [] == said(chat)
+        assert is_stored == (chat.pending is None)
+        if not is_stored:
+            chat.resume()
+            assert ["a", "", "", "Fine."] == said(chat)
+        assert ["worked"] == effects
+
+
+class Interrupted(BaseException):
+    """As KeyboardInterrupt, which asyncio would let through all that runs."""
