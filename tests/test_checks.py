@@ -100,7 +100,7 @@ def test_the_least_that_works_is_taken(make: Callable[..., Any], options: dict[s
 
 @pytest.mark.parametrize("options", [{"max_connections": 0}, {"reconnect_seconds": -1}])
 def test_numbers_of_a_pool_are_looked_at(options: dict[str, Any]) -> None:
-    pytest.importorskip("psycopg_pool", reason="needs the extra 'postgres'")
+    pytest.importorskip("psycopg", reason="needs the extra 'postgres'")
     from multiturn import PostgresStore
 
     ((name, value),) = options.items()
@@ -110,7 +110,7 @@ def test_numbers_of_a_pool_are_looked_at(options: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("conninfo", ["secret", 3, None])
 def test_what_is_no_address_of_a_database_is_refused_and_not_shown(conninfo: Any) -> None:
-    pytest.importorskip("psycopg_pool", reason="needs the extra 'postgres'")
+    pytest.importorskip("psycopg", reason="needs the extra 'postgres'")
     from multiturn import PostgresStore
 
     with pytest.raises(InvalidContent, match=r"^conninfo is .*postgresql://") as caught:

@@ -7,7 +7,7 @@ import random
 import time
 import weakref
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from multiturn.calls import Call, calls_of
 from multiturn.durable_calls import CallNotes, noted
@@ -20,6 +20,7 @@ from multiturn.provenance import told_object
 from multiturn.recorded_overrides import overrides_object
 from multiturn.stores.errors import Conflict, OutcomeUnknown
 from multiturn.stores.holder import under_way
+from multiturn.stores.limit import Limit
 from multiturn.stores.protocol import Blobs, SessionState, StoredTurn
 from multiturn.stores.record import Record, recorded
 from multiturn.stores.rows import row_of
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from multiturn.request import Overrides
     from multiturn.stored_session import StoredSession
 
+T = TypeVar("T")
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.001, 0.05
 # What has arrived is recorded no more often, and costs no more than this share of the time.
 _NOTE_SECONDS, _NOTE_SHARE = 1.0, 0.02
@@ -44,6 +46,7 @@ class DurableTurn(OpenTurn):
 
     __slots__ = (
         "_attempt",
+        "_ends",
         "_held",
         "_is_committing",
         "_next_note",
@@ -77,26 +80,44 @@ class DurableTurn(OpenTurn):
         self._so_far = said
         self._told_overrides = overrides_object(overrides)
         super().__init__(said, overrides, stream, pending, steps_back)
+        # All that happens before the model is asked happens within the message's time limit.
+        self._ends = time.monotonic() + self.wait_seconds
 
     # -- before the first request --------------------------------------------------------
 
     def prepare(self, session: ChatSession) -> None:
         """Check everything that can be checked, without what was erased meanwhile."""
-        self._stored.forget_erased(session)
-        super().prepare(session)
+        with Limit(self._ends):
+            self._stored.forget_erased(session)
+            super().prepare(session)
+
+    async def prepare_async(self, session: ChatSession) -> None:
+        """The same; what has to be read is read by the store's thread."""
+        if "_head" not in vars(session) or not self._stored.is_current:
+            await self._by_the_worker(lambda: session._now)
+        self.prepare(session)
+
+    async def _by_the_worker(self, job: Callable[[], T]) -> T:
+        limit = Limit(self._ends)
+        return await result_of(self._worker.submit(job, limit), limit)
 
     def begin(self, session: ChatSession) -> Steps:
         """Lease the session, waiting for a turn of another process, then as ``OpenTurn``."""
-        self._worker.catch_up()
+        limit = Limit(self._ends)
+        with limit:
+            self._worker.catch_up()
         record, pauses = self._named(), None
         while True:
             try:
-                return self._begun(session, *self._lease(session, record))
+                with limit:
+                    lease = self._lease(session, record)
+                return self._begun(session, *lease)
             except SessionBusy:
                 pauses = pauses or self._pauses(session)
                 if (pause := next(pauses, None)) is None:
                     raise
             time.sleep(pause)
+            limit = Limit(self._ends)
 
     async def begin_async(self, session: ChatSession) -> Steps:
         """The same without blocking the event loop."""
@@ -105,8 +126,8 @@ class DurableTurn(OpenTurn):
         record, pauses = self._named(), None
         while True:
             try:
-                lease = self._worker.submit(lambda: self._lease(session, record))
-                return self._begun(session, *await result_of(lease))
+                lease = await self._by_the_worker(lambda: self._lease(session, record))
+                return self._begun(session, *lease)
             except SessionBusy:
                 pauses = pauses or self._pauses(session)
                 if (pause := next(pauses, None)) is None:
@@ -132,8 +153,8 @@ class DurableTurn(OpenTurn):
 
     def _pauses(self, session: ChatSession) -> Iterator[float]:
         """Give the pauses after tries in vain, none if the session is not to wait."""
-        deadline, pause = time.monotonic() + self.wait_seconds, _FIRST_PAUSE_SECONDS
-        while session._busy == "wait" and time.monotonic() < deadline:
+        pause = _FIRST_PAUSE_SECONDS
+        while session._busy == "wait" and time.monotonic() + pause < self._ends:
             yield pause * random.uniform(0.5, 1.5)
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 

@@ -122,6 +122,10 @@ class OpenTurn(Exchange):
         """Check everything that can be checked before the session's turn has come."""
         self._request_after(session.turn_before(self._steps_back), session)
 
+    async def prepare_async(self, session: ChatSession) -> None:
+        """The same without blocking the event loop; memory does not block."""
+        self.prepare(session)
+
     def _request_after(
         self, parent: Turn | None, session: ChatSession
     ) -> tuple[Request, RetryRule]:
@@ -137,6 +141,8 @@ class OpenTurn(Exchange):
 
     def ask(self, session: ChatSession) -> GenerateContentResponse:
         """Wait until the session is free, ask, and return the reply or its beginning."""
+        if self._pending is None:
+            self.prepare(session)
         try:
             session._gate.enter(self, session._busy, self.wait_seconds)
             chunks = self.run(self.begin(session), session.model.backend)
@@ -149,6 +155,8 @@ class OpenTurn(Exchange):
         """The same without blocking the event loop."""
         from multiturn.async_response import AsyncGenerateContentResponse
 
+        if self._pending is None:
+            await self.prepare_async(session)
         try:
             await session._gate.enter_async(self, session._busy, self.wait_seconds)
             chunks = self.run_async(await self.begin_async(session), session.model.backend)

@@ -1,6 +1,8 @@
-"""One thread that does a store's work for those who may not block, in order.
+"""A thread that does a store's work for those who may not block, in order.
 
-It looks after turns under way too: renews their leases, and records what has arrived.
+A session's work is always done by the same one; ``store.threads`` says how many there
+may be, one unless it says so.  It looks after turns under way too: renews their leases,
+and records what has arrived.
 
 Handing a job over takes no lock, so that it may happen anywhere: in an event loop, in a
 destructor, while another job is handed over.
@@ -16,9 +18,11 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from multiturn.stores.limit import Limit, limit_here
 
 if TYPE_CHECKING:
     from multiturn.durable_turn import DurableTurn
@@ -30,12 +34,12 @@ _DEFAULT_LEASE_SECONDS = 60.0
 # How often it looks for what has arrived.
 _LOOK_SECONDS = 0.5
 
-_workers: weakref.WeakKeyDictionary[Store, Worker] = weakref.WeakKeyDictionary()
+_workers: weakref.WeakKeyDictionary[Store, dict[int, Worker]] = weakref.WeakKeyDictionary()
 _making = threading.Lock()
 
 
 class Worker:
-    """A store's thread; it ends with the store.
+    """A store's thread, or one of them; it ends with the store.
 
     Attributes:
         leases: The attempts under way, whose leases it renews.
@@ -57,17 +61,22 @@ class Worker:
         self._thread.start()
         weakref.finalize(store, self._jobs.put, None)
 
-    def submit(self, job: Callable[[], T]) -> Future[T]:
-        """Have a job done after those before it; its outcome is in the future."""
-        future = Future[T]()
+    def submit(self, job: Callable[[], T], limit: Limit | None = None) -> Future[T]:
+        """Have a job done after those before it, within a limit; its outcome is in the future.
+
+        Its time runs from now on: of many that wait for a server, none waits for it anew.
+        """
+        future, its_limit = Future[T](), limit or Limit()
 
         def run() -> None:
-            try:
-                result = job()
-            except BaseException as error:
-                future.set_exception(error)
-            else:
-                future.set_result(result)
+            if future.set_running_or_notify_cancel():
+                try:
+                    with its_limit:
+                        result = job()
+                except BaseException as error:
+                    future.set_exception(error)
+                else:
+                    future.set_result(result)
             self._unfinished.discard(future)
 
         self._jobs.put(run)
@@ -80,10 +89,20 @@ class Worker:
         return future
 
     def catch_up(self) -> None:
-        """Wait until all that was handed over so far is done; a job itself does not wait."""
+        """Wait until all that was handed over so far is done; a job itself does not wait.
+
+        Raises:
+            StoreBusy: The limit of this call was over before.
+        """
         if self._unfinished and threading.current_thread() is not self._thread:
+            limit = limit_here()
             for future in list(self._unfinished):
-                future.exception()
+                try:
+                    future.exception(limit.left_seconds)
+                except CancelledError:  # nobody wants it any more
+                    pass
+                except TimeoutError:
+                    raise limit.over() from None
 
     def look_after(self, attempt: str, turn: weakref.ref[DurableTurn]) -> None:
         """Have what arrives in a turn recorded now and then, until it is left."""
@@ -129,13 +148,14 @@ class Worker:
                     job()
 
     def _record(self) -> None:
-        for attempt, reference in list(self.arriving.items()):
-            turn, self._recording = reference(), attempt
-            # Whoever leaves it sees that it is being recorded, or is seen to have left.
-            if turn is not None and attempt in self.arriving:
-                with suppress(Exception):  # the next look tries again
-                    turn.record_arrived()
-            del turn
+        with Limit():  # if the server is away, they wait for it together
+            for attempt, reference in list(self.arriving.items()):
+                turn, self._recording = reference(), attempt
+                # Whoever leaves it sees that it is being recorded, or is seen to have left.
+                if turn is not None and attempt in self.arriving:
+                    with suppress(Exception):  # the next look tries again
+                        turn.record_arrived()
+                del turn
         self._recording = ""
 
     def _renew(self) -> None:
@@ -144,38 +164,61 @@ class Worker:
             with suppress(Exception):  # the next one tries again; commit says if it was too late
                 store.renew(leases)
 
-    def finish(self) -> None:
-        """Do what is left, and end."""
+    def finish(self, until: float) -> None:
+        """Wait until it has ended, but not longer."""
+        self._thread.join(max(0.0, until - time.monotonic()))
+
+    def end(self) -> None:
+        """Have it end when it has done what is left."""
         self._jobs.put(None)
-        self._thread.join(_EXIT_SECONDS)
 
 
 def _wake() -> None:
     """Do nothing: the thread looks around after each job."""
 
 
-def worker_of(store: Store) -> Worker:
-    """Return the one worker of a store in this process."""
-    worker = _workers.get(store)
-    if worker is None:
+def worker_of(store: Store, session: int = 0) -> Worker:
+    """Return the one worker of a session in this process, by the session's key."""
+    number = session % getattr(store, "threads", 1)
+    try:
+        return _workers[store][number]
+    except KeyError:
         with _making:
-            worker = _workers.get(store)
-            if worker is None:
-                worker = _workers[store] = Worker(store)
-    return worker
+            workers = _workers.setdefault(store, {})
+            if number not in workers:
+                workers[number] = Worker(store)
+            return workers[number]
 
 
-async def result_of(future: Future[T]) -> T:
-    """Await a job to its end, whatever happens to the task meanwhile; then raise that."""
+def catch_up(store: Store) -> None:
+    """Wait until all that was handed over to a store's workers so far is done."""
+    for worker in list(_workers.get(store, {}).values()):
+        worker.catch_up()
+
+
+async def result_of(future: Future[T], limit: Limit | None = None) -> T:
+    """Await a job.
+
+    Without a limit to its end, whatever happens to the task meanwhile; then raise that.
+    With one it is given up when that is over or the task is cancelled: at once if it has
+    not begun, else as soon as it notices.
+    """
     import asyncio
 
     waiting: asyncio.Future[Any] = asyncio.wrap_future(future)
     cancelled: BaseException | None = None
+    left = limit.left_seconds if limit else None
     while not waiting.done():
         try:
-            await asyncio.wait([waiting])
+            await asyncio.wait([waiting], timeout=left)
         except asyncio.CancelledError as error:
             cancelled = error
+            if limit is not None:
+                limit.ends = 0.0
+        if limit is not None and limit.left_seconds == 0:
+            left = None
+            if future.cancel():
+                raise cancelled or limit.over()
     if cancelled is not None:
         waiting.exception()  # looked at, so that nobody warns of it
         raise cancelled
@@ -183,8 +226,12 @@ async def result_of(future: Future[T]) -> T:
 
 
 def _finish_all() -> None:
-    for worker in list(_workers.values()):
-        worker.finish()
+    workers = [worker for some in list(_workers.values()) for worker in list(some.values())]
+    for worker in workers:
+        worker.end()
+    until = time.monotonic() + _EXIT_SECONDS
+    for worker in workers:
+        worker.finish(until)
 
 
 def _after_fork_in_child() -> None:

@@ -122,7 +122,7 @@ def test_where_conversations_are_kept_is_told_and_nothing_is_made(
 def test_a_server_that_keeps_conversations_is_named_without_its_password(
     monkeypatch: pytest.MonkeyPatch, empty_cache: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pytest.importorskip("psycopg_pool", reason="PostgresStore needs multiturn[postgres]")
+    pytest.importorskip("psycopg", reason="PostgresStore needs multiturn[postgres]")
     monkeypatch.setenv("MULTITURN_STORE", "postgresql://ada:secret@db.example/chats")
 
     main(["doctor"])

@@ -132,7 +132,7 @@ def test_a_database_server_keeps_conversations_as_a_file_does(
 
 
 def test_a_server_that_is_not_there_is_one_line_without_the_password() -> None:
-    pytest.importorskip("psycopg_pool", reason="PostgresStore needs multiturn[postgres]")
+    pytest.importorskip("psycopg", reason="PostgresStore needs multiturn[postgres]")
     program = (
         "import sys; from multiturn.stores.postgres import PostgresStore;"
         "PostgresStore.__init__.__kwdefaults__['reconnect_seconds'] = 1;"

@@ -68,7 +68,7 @@ class Server:
 @contextmanager
 def server() -> Iterator[Server]:
     """Run a server in a folder of its own; where there is none, skip what asks for it."""
-    pytest.importorskip("psycopg_pool", reason="PostgresStore needs multiturn[postgres]")
+    pytest.importorskip("psycopg", reason="PostgresStore needs multiturn[postgres]")
     place = binaries()
     if place is None:
         pytest.skip("NO POSTGRESQL HERE: install it (Debian: apt-get install postgresql)")

@@ -23,7 +23,7 @@ from stores.postgres_server import Server
 from stores.test_processes import NIGHTLY, run
 from ways import said
 
-pytest.importorskip("psycopg_pool", reason="PostgresStore needs multiturn[postgres]")
+pytest.importorskip("psycopg", reason="PostgresStore needs multiturn[postgres]")
 
 from multiturn.stores.postgres import PostgresStore
 

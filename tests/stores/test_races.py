@@ -17,7 +17,7 @@ from multiturn.stores.protocol import StoredTurn, WholeSession
 from multiturn.stores.record import recorded, turn_id
 from stores.postgres_server import Server
 
-pytest.importorskip("psycopg_pool", reason="PostgresStore needs multiturn[postgres]")
+pytest.importorskip("psycopg", reason="PostgresStore needs multiturn[postgres]")
 
 import psycopg
 

@@ -162,7 +162,7 @@ def test_a_waiting_turn_is_resumed_once() -> None:
         chat.send_message("Act.")
     assert chat.pending is not None
     chat.pending.approve()
-    late = chat._resumed(False)
+    late = chat._resumed(chat.pending, False)
     chat.resume()
     with pytest.raises(UsageError, match="does not wait any more"):
         late.ask(chat)

@@ -110,9 +110,9 @@ class Place:
     def close(self) -> None:
         """Let go of what was opened, once all that was handed over to it is done."""
         if self._store is not None:
-            from multiturn.worker import worker_of
+            from multiturn.worker import catch_up
 
-            worker_of(self._store).catch_up()
+            catch_up(self._store)
             self._store.close()
 
 

@@ -9,13 +9,11 @@ so that doing it twice does it once, a commit by the turn's identity.
 from __future__ import annotations
 
 import functools
-import logging
 import os
 import random
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from multiturn.checks import seconds, whole
@@ -30,7 +28,9 @@ from multiturn.stores.errors import (
     StoreError,
     StoreReadOnly,
     StoreUnreachable,
+    StoreUnusable,
 )
+from multiturn.stores.limit import limit_here
 from multiturn.stores.migrations import NEWEST, migrate
 from multiturn.stores.protocol import SessionState
 from multiturn.stores.reading import Execute, Given, T
@@ -39,17 +39,11 @@ from multiturn.stores.tsvector import TsVector
 
 try:
     import psycopg
-    import psycopg_pool
     from psycopg.conninfo import conninfo_to_dict
+
+    from multiturn.stores.connections import Connection, Connections, NotConnectedError
 except ImportError as error:
-    raise UsageError(
-        "PostgresStore needs psycopg and its pool: pip install 'multiturn[postgres]'"
-    ) from error
-
-# Where nothing is set up for logs, standard error would be told of each try to connect; the
-# error comes at the end.
-logging.getLogger("psycopg.pool").addHandler(logging.NullHandler())
-
+    raise UsageError("PostgresStore needs psycopg: pip install 'multiturn[postgres]'") from error
 
 _TYPES = {
     "key": "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY",
@@ -68,7 +62,15 @@ _TABLE = re.compile(rf"\b({'|'.join(_TABLES)})\b")
 _LOST_RACES = ("40001", "40P01")
 # "mtrn" in ASCII: the advisory lock under which one process at a time migrates.
 _MIGRATION_LOCK = 0x6D74726E
-_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.02, 1.0
+_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.02, 0.5
+# What a server says to whom it will not let in the next time either, where it speaks English
+# (libpq gives no code for it), and what to do.
+_REFUSED = {
+    r"database .* does not exist": "create the database, or name another in the address",
+    r"role .* does not exist|not permitted to log in": "create the role, or name another user",
+    r"authentication failed|no password supplied": "give the password: PGPASSWORD, ~/.pgpass",
+    r"no pg_hba.conf entry|permission denied for database": "have the server let this user in",
+}
 # Keywords of libpq that hold a secret themselves.
 _SECRETS = {
     "password",
@@ -83,8 +85,12 @@ class _LostRaceError(StoreBusy):
     """Another transaction was in the way; nothing was done."""
 
 
+class _NotReachedError(StoreUnreachable):
+    """There was no connection to send anything on."""
+
+
 _Errors = tuple[type[StoreError], ...]
-_NOT_DONE: _Errors = (_LostRaceError,)
+_NOT_DONE: _Errors = (_LostRaceError, _NotReachedError)
 _IN_DOUBT: _Errors = (*_NOT_DONE, StoreUnreachable)
 
 
@@ -125,7 +131,7 @@ class PostgresStore(SqlStore):
         _require_address(conninfo)
         self._conninfo, self.schema = conninfo, schema
         self.max_connections, self.reconnect_seconds = max_connections, reconnect_seconds
-        self._pool: psycopg_pool.ConnectionPool[Any] | None = None
+        self._connections: Connections | None = None
         self._process_id = os.getpid()
         self._is_prepared = False
         self._translate = functools.cache(functools.partial(_in_schema, schema))
@@ -156,37 +162,39 @@ class PostgresStore(SqlStore):
 
     # -- connections ---------------------------------------------------------------------
 
-    def _connections(self) -> psycopg_pool.ConnectionPool[Any]:
-        if self._process_id != os.getpid():  # the parent's connections are the parent's
-            _inherited.append(self._pool)
-            self._pool, self._process_id = None, os.getpid()
-        if self._pool is None:
-            self._pool = psycopg_pool.ConnectionPool(
-                self._conninfo,
-                min_size=0,
-                max_size=self.max_connections,
-                timeout=max(self.reconnect_seconds, 1),
-                kwargs={"autocommit": True, "prepare_threshold": None},
-                open=True,
-            )
-        return self._pool
+    @property
+    def threads(self) -> int:
+        """How many threads may do what must not block an event loop."""
+        return self.max_connections
 
-    @contextmanager
-    def _connected(self) -> Iterator[psycopg.Connection[Any]]:
-        with self._translated(), self._connections().connection() as connection:
-            if not self._is_prepared:
-                self._prepare(connection)
-            yield connection
+    def _connected(self, work: Callable[[Connection], T]) -> T:
+        if self._process_id != os.getpid():  # the parent's connections are the parent's
+            _inherited.append(self._connections)
+            self._connections, self._process_id = None, os.getpid()
+        if self._connections is None:
+            given = self._conninfo, self.max_connections, self.reconnect_seconds
+            self._connections = Connections(*given)
+        try:
+            return self._connections.lend(functools.partial(self._prepared, work))
+        except psycopg.Error as error:
+            raise self._store_error(error) from error
+
+    def _prepared(self, work: Callable[[Connection], T], connection: Connection) -> T:
+        if not self._is_prepared:
+            self._prepare(connection)
+        return work(connection)
 
     def _transaction(
         self, work: Callable[[Execute, *Given], T], *given: *Given, is_durable: bool = True
     ) -> T:
-        with self._connected() as connection, connection.transaction():
-            return work(self._executing(connection), *given)
+        def within(connection: Connection) -> T:
+            with connection.transaction():
+                return work(self._executing(connection), *given)
+
+        return self._connected(within)
 
     def _alone(self, statement: str, values: Sequence[Any] = (), *, is_durable: bool = True) -> Any:
-        with self._connected() as connection:
-            return self._executing(connection)(statement, values)
+        return self._connected(lambda one: self._executing(one)(statement, values))
 
     def _reading(self, work: Callable[[Execute, *Given], T], *given: *Given) -> T:
         return self._transaction(work, *given)
@@ -194,7 +202,7 @@ class PostgresStore(SqlStore):
     def _rows(self, statement: str, values: Sequence[Any]) -> list[Any]:
         return list(self._alone(statement, values).fetchall())
 
-    def _executing(self, connection: psycopg.Connection[Any]) -> Execute:
+    def _executing(self, connection: Connection) -> Execute:
         translate = self._translate
 
         def execute(statement: str, values: Any = ()) -> Any:
@@ -203,16 +211,9 @@ class PostgresStore(SqlStore):
 
         return execute
 
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        try:
-            yield
-        except (psycopg.Error, psycopg_pool.PoolTimeout) as error:
-            raise self._store_error(error) from error
-
     def _store_error(self, error: Exception) -> StoreError:
         state = getattr(error, "sqlstate", None) or ""
-        text = f"{self.address}: {str(error).strip()}"
+        text = f"{self.address}: {' '.join(str(error).split())}"
         kinds: dict[str, tuple[type[StoreError], str]] = {
             "53100": (DiskFull, "make room on the server and call again"),
             "25006": (StoreReadOnly, "use the primary server"),
@@ -226,9 +227,14 @@ class PostgresStore(SqlStore):
             return kind(f"{text}; {advice}", store=self.address)
         if state in _LOST_RACES or state == "23505":
             return _LostRaceError(f"{text}; call again", store=self.address)
+        for said, advice in _REFUSED.items():
+            if not state and re.search(said, str(error)):
+                return StoreUnusable(f"{text}; {advice}", store=self.address)
         # Class 08 and 57: the connection or the server went away.
         if not state or state[:2] in ("08", "57", "53"):
-            return StoreUnreachable(f"{text}; see whether it runs", store=self.address)
+            is_reached = not isinstance(error, NotConnectedError)
+            kind = StoreUnreachable if is_reached else _NotReachedError
+            return kind(f"{text}; see whether it runs", store=self.address)
         return StoreError(text, store=self.address)
 
     def _row(self, execute: Execute, state: SessionState) -> SessionState:
@@ -238,21 +244,19 @@ class PostgresStore(SqlStore):
         return super()._row(execute, state)
 
     def _compact(self) -> None:
-        with self._connected() as connection:
-            for table in _TABLES:
-                query: Any = f"VACUUM (FULL, ANALYZE) {self.schema}.{table}"
-                connection.execute(query)
+        for table in _TABLES:
+            self._alone(f"VACUUM (FULL, ANALYZE) {table}")
 
     def close(self) -> None:
         """Close the connections; the next call opens others."""
         self.recent.let_go()
-        pool, self._pool = self._pool, None
-        if pool is not None and self._process_id == os.getpid():
-            pool.close()
+        connections, self._connections = self._connections, None
+        if connections is not None and self._process_id == os.getpid():
+            connections.close()
 
     # -- tables --------------------------------------------------------------------------
 
-    def _prepare(self, connection: psycopg.Connection[Any]) -> None:
+    def _prepare(self, connection: Connection) -> None:
         """Bring the tables up to date; of many that begin at once one does it."""
         version = self._version(connection)
         while version < NEWEST:
@@ -266,7 +270,7 @@ class PostgresStore(SqlStore):
             raise SchemaTooNew(version, NEWEST, store=self.address)
         self._is_prepared = True
 
-    def _version(self, connection: psycopg.Connection[Any]) -> int:
+    def _version(self, connection: Connection) -> int:
         # Asked of the catalogue's rows: to_regclass() remembers what was not there before
         # this transaction waited for another that made it.
         there = connection.execute(
@@ -279,7 +283,7 @@ class PostgresStore(SqlStore):
         query: Any = f"SELECT max(version) FROM {self.schema}.version"
         return int((connection.execute(query).fetchone() or (0,))[0])
 
-    def _step(self, connection: psycopg.Connection[Any], version: int) -> None:
+    def _step(self, connection: Connection, version: int) -> None:
         execute = self._executing(connection)
         execute(f"CREATE SCHEMA IF NOT EXISTS {self.schema}")
         execute(f"CREATE TABLE IF NOT EXISTS {self.schema}.version (version INTEGER)")
@@ -290,11 +294,13 @@ class PostgresStore(SqlStore):
 
     def _again(self, work: Callable[[], T], after: _Errors = _IN_DOUBT) -> T:
         """Do work, and again after these errors, while the server may come back."""
-        deadline, pause = time.monotonic() + self.reconnect_seconds, _FIRST_PAUSE_SECONDS
+        limit, pause = limit_here(), _FIRST_PAUSE_SECONDS
         while True:
             try:
-                return work()
+                with limit:
+                    return work()
             except after:
+                deadline = min(limit.began + self.reconnect_seconds, limit.ends)
                 if time.monotonic() + pause > deadline:
                     raise
             time.sleep(pause * random.uniform(0.5, 1.5))
