@@ -72,6 +72,7 @@ if TYPE_CHECKING:
         StoreReadOnly,
         StoreUnreachable,
         StoreUnusable,
+        TurnDamaged,
         TurnMissing,
     )
     from multiturn.stores.memory import MemoryStore
@@ -135,6 +136,7 @@ __all__ = [
     "TooManyRounds",
     "ToolError",
     "TurnCancelled",
+    "TurnDamaged",
     "TurnMissing",
     "UnknownName",
     "UsageError",
@@ -189,6 +191,7 @@ _LAZY = {
     "StoreReadOnly": "multiturn.stores.errors",
     "StoreUnreachable": "multiturn.stores.errors",
     "StoreUnusable": "multiturn.stores.errors",
+    "TurnDamaged": "multiturn.stores.errors",
     "TurnMissing": "multiturn.stores.errors",
     "configure": "multiturn.access",
     "delete_file": "multiturn.files",

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self, Unpack
 from weakref import ReferenceType
 
-from multiturn.checks import one_of, whole
+from multiturn.checks import one_of
 from multiturn.config import GenerationConfigLike
-from multiturn.errors import NoSuchTurn, UsageError, safe_repr
+from multiturn.errors import UsageError, safe_repr
 from multiturn.gate import Busy, Gate
-from multiturn.history import Turn, head_from, said_and_answered, turns_of
+from multiturn.history import Turn, head_from, turns_of
 from multiturn.journal import JournalEntry
 from multiturn.messages.content import Content
 from multiturn.messages.message import Object
@@ -120,10 +120,12 @@ class ChatSession:
         Args:
             content: A string, a part, an image, a content, a dict of one of these, or a
                 list that mixes parts.
-            generation_config, safety_settings: Merged over the model's, for this message.
+            generation_config: Merged over the model's, for this message.
+            safety_settings: Merged over the model's, for this message.
             stream: Give the reply as soon as its first chunk is there; the turn is added
                 to the history when it has been iterated to its end.
-            tools, tool_config: Instead of the model's, for this message.
+            tools: Instead of the model's, for this message.
+            tool_config: Instead of the model's, for this message.
             request_options: Time limit and retries for this message.
 
         Raises:
@@ -179,23 +181,25 @@ class ChatSession:
         Raises:
             UsageError: No turn waits, or a call is not decided on.
         """
-        return self._resumed(self.pending, stream).ask(self)
+        return self._resumed(stream).ask(self)
 
     async def resume_async(self, *, stream: bool = False) -> AsyncGenerateContentResponse:
         """Do as ``resume``, without blocking the event loop."""
-        pending = await self._read_async(lambda: self.pending)
-        return await self._resumed(pending, stream).ask_async(self)
+        return await self._resumed(stream).ask_async(self)
 
     def _opened(
         self, content: ContentLike, overrides: Overrides, stream: bool, steps_back: int = 0
     ) -> OpenTurn:
+        """Check everything that can be checked before the session's turn has come."""
         said = to_content(content, role="user", path="$.content")
         message = Content.view(said.json_object, frozen=True)  # it was made anew
         overrides = overrides.over(self._request_options)
-        return self._new_turn((message,), overrides, stream, None, steps_back)
+        opened = self._new_turn((message,), overrides, stream, None, steps_back)
+        opened.prepare(self)
+        return opened
 
-    def _resumed(self, pending: PendingTurn | None, stream: bool) -> OpenTurn:
-        if pending is None:
+    def _resumed(self, stream: bool) -> OpenTurn:
+        if (pending := self.pending) is None:
             raise UsageError("nothing to resume: no turn waits; send_message begins one")
         overrides = pending.overrides_in(self)
         return self._new_turn(pending.contents, overrides, stream, pending, pending.steps_back)
@@ -218,11 +222,11 @@ class ChatSession:
 
     @history.setter
     def history(self, contents: Iterable[Content | Mapping[str, Any]] | ContentsLike) -> None:
-        from multiturn.history_list import newest_head, put
+        from multiturn.history_list import put, unmoved_head
 
         given = to_contents(contents, path="$.history", role="user")
         with self._gate.held():
-            put(self, given, newest_head(self))
+            put(self, given, unmoved_head(self))
 
     @property
     def last(self) -> BaseGenerateContentResponse[Any] | None:
@@ -244,6 +248,8 @@ class ChatSession:
     @property
     def turns(self) -> list[Turn]:
         """The conversation so far as turns, oldest first."""
+        if self._stored is not None:
+            self._stored.is_seen = True
         return turns_of(self._now)
 
     @property
@@ -271,25 +277,29 @@ class ChatSession:
         Raises:
             NoSuchTurn: The history has fewer turns.
         """
-        whole("n", n)
-        with self._gate.held():
-            last, first = self._now, self.turn_before(n - 1)
-            if first is None or last is None:
-                count = len(self.turns)
-                raise NoSuchTurn(f"cannot rewind {n} turn(s): the history has {count}", count)
-            self._move(first.parent, (*self._left, last))
-        return said_and_answered(first, last)
+        from multiturn.moves import rewind
+
+        return rewind(self, n)
 
     def redo(self) -> None:
-        """Go forward again to where the last ``rewind`` was called.
+        """Go forward again to where the last ``rewind`` or ``go_to`` was called.
 
         Raises:
-            NoSuchTurn: Nothing was rewound since the last turn.
+            NoSuchTurn: Neither was called since the last turn.
         """
-        with self._gate.held():
-            if not (left := self._left):
-                raise NoSuchTurn("nothing to redo since the last answer", len(self.turns))
-            self._move(left[-1], left[:-1])
+        from multiturn.moves import redo
+
+        redo(self)
+
+    def go_to(self, turn: Turn | str) -> None:
+        """Go to any turn of the tree, or to the one whose id begins so; ``redo`` returns.
+
+        Raises:
+            NoSuchTurn: The tree has none, or several that begin so.
+        """
+        from multiturn.moves import go_to
+
+        go_to(self, turn)
 
     def edit(
         self, content: ContentLike, *, stream: bool = False, **options: Any
@@ -314,19 +324,12 @@ class ChatSession:
         self, *, stream: bool = False, **options: Any
     ) -> AsyncGenerateContentResponse:
         """Do as ``retry``, without blocking the event loop."""
-        self._gate.let_go()
-        await self._read_async(lambda: self._now)
         return await self.edit_async(self._last_message(), stream=stream, **options)
 
-    async def _read_async(self, read: Callable[[], Any]) -> Any:
-        return read() if self._stored is None else await self._stored.read_async(read)
-
     def _last_message(self) -> Content:
-        self._gate.let_go()  # what was left half-read may be kept, and is the last then
-        head = self._now
-        if head is None or head.contents[0].role == "model":
-            raise UsageError("nothing to ask again: the history does not end with a user's turn")
-        return head.contents[0]
+        from multiturn.moves import last_message
+
+        return last_message(self)
 
     @property
     def _left(self) -> tuple[Turn, ...]:
@@ -339,12 +342,6 @@ class ChatSession:
         for _ in range(n):
             turn = turn.parent if turn else None
         return turn
-
-    def _move(self, head: Turn | None, left: tuple[Turn, ...]) -> None:
-        if self._stored is not None:
-            self.__dict__.pop("_head", None)  # whatever comes of it, it is read anew
-            self._stored.move(head, left)
-        self._head, self._redo, self._pending = head, left, None
 
     # -- other conversations -------------------------------------------------------------
 
@@ -389,7 +386,8 @@ class ChatSession:
 
     def __repr__(self) -> str:
         model = safe_repr(self.model).replace("\n", "\n    ")
-        history = "".join(f"\n        {content!r}," for content in self.history)
+        said = [content for turn in self.turns for content in turn.contents]
+        history = "".join(f"\n        {content!r}," for content in said)
         open_turn = "" if self._gate.holder is None else "\n    # a turn is open"
         session = f"\n    session={self._stored.name!r}," if self._stored is not None else ""
         told = f"\n    model={model},{session}\n    history=[{history}\n    ],{open_turn}\n"

@@ -31,16 +31,9 @@ if TYPE_CHECKING:
 
 # How a turn ended, as told in ``JournalEntry``.
 Outcome: TypeAlias = Literal[
-    "open",
-    "answered",
-    "failed",
-    "blocked",
-    "stopped",
-    "paused",
-    "cancelled",
-    "abandoned",
-    "interrupted",
-]
+    "open", "answered", "failed", "blocked", "stopped", "paused", "cancelled", "abandoned",
+    "interrupted", "damaged",
+]  # fmt: skip
 # What is known of a turn beside its contents: rounds, as they were or written down in an
 # object, or what reads such an object.
 Told: TypeAlias = "tuple[Any, ...] | Object | Callable[[], Object | None] | None"
@@ -120,12 +113,17 @@ class Turn:
         id: Hexadecimal digits: 64 if it is stored, the hash of all that it says and of
             the turn before; else 32, random.
         number: How many turns precede it on its branch.
-        outcome: "answered"; or how a turn ended that was kept unfinished.
+        outcome: "answered"; or how a turn ended that was kept unfinished; "damaged" if it is
+            not what was stored, and has one content without parts.
+        damaged: The damaged one of the turns up to here, the first if there are several, None
+            if there is none; where there is one, nobody is sent what was said.
         told: What is recorded of it beside its contents, or what reads that; None if
             nothing is.
     """
 
-    __slots__ = ("_branch", "_end", "contents", "id", "number", "outcome", "parent", "told")
+    __slots__ = (
+        "_branch", "_end", "contents", "damaged", "id", "number", "outcome", "parent", "told",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -141,6 +139,9 @@ class Turn:
         self.number: int = parent.number + 1 if parent else 0
         self.outcome: Outcome = outcome
         self.told: Told = told
+        self.damaged: Turn | None = parent.damaged if parent else None
+        if outcome == "damaged" and self.damaged is None:
+            self.damaged = self
         self._branch, self._end = _grow(parent, self.contents)
 
     @property
@@ -160,8 +161,8 @@ class Turn:
 
     @property
     def path(self) -> Path:
-        """All contents from the first turn to this one."""
-        return Path(self._branch, self._end)
+        """All contents from the first turn to this one; raises TurnDamaged if one is damaged."""
+        return path_of(self)
 
     def __repr__(self) -> str:
         first = self.contents[0].text
@@ -316,7 +317,15 @@ def _loose_path(contents: Iterable[Content]) -> Path:
 
 
 def path_of(head: Turn | None, more: tuple[Content, ...] = ()) -> Path:
-    """Return all contents up to a turn, none for None, and others behind them."""
+    """Return all contents up to a turn, none for None, and others behind them.
+
+    Raises:
+        TurnDamaged: One of the turns is not what was stored.
+    """
+    if head is not None and head.damaged is not None:
+        from multiturn.stores.errors import TurnDamaged
+
+        raise TurnDamaged(head.damaged.id)
     return Path(head._branch, head._end, more) if head else Path(_EMPTY._branch, 0, more)
 
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Self, SupportsIndex, TypeAlias, TypeVar
 from multiturn.errors import InvalidContent
 from multiturn.history import Turn, head_from, path_of
 from multiturn.messages.content import Content
-from multiturn.stores.errors import Conflict
 from multiturn.to_content import strict_to_content
 
 if TYPE_CHECKING:
@@ -30,13 +29,15 @@ class History(list[Content]):
     __slots__ = ("_chat",)
 
     def __init__(self, chat: ChatSession) -> None:
+        if chat._stored is not None:
+            chat._stored.is_seen = True
         super().__init__(path_of(chat._now))
         self._chat = chat
 
     def _changed(self, change: Callable[[list[Any]], T]) -> T:
         chat = self._chat
         with chat._gate.held():
-            head = _unmoved_head(chat)
+            head = unmoved_head(chat)
             contents: list[Any] = list(path_of(head))
             outcome = change(contents)
             put(chat, [_checked(content, i) for i, content in enumerate(contents)], head)
@@ -98,20 +99,12 @@ class History(list[Content]):
         return list, (list(self),)
 
 
-def newest_head(chat: ChatSession) -> Turn | None:
-    """Return the head; that of a stored conversation as the store has it now."""
+def unmoved_head(chat: ChatSession) -> Turn | None:
+    """Return the head; raise Conflict if others have moved it in the store since it was seen."""
     if chat._stored is not None:
-        chat._head = chat._stored.head()
+        seen, chat._head = chat._now, chat._stored.head()
+        chat._stored.require_seen(seen)
     return chat._head
-
-
-def _unmoved_head(chat: ChatSession) -> Turn | None:
-    """The same; raise Conflict if others have moved it since it was seen."""
-    seen, head = chat._now, newest_head(chat)
-    if chat._stored is not None and (head and head.id) != (seen and seen.id):
-        address = chat._stored.store.address
-        raise Conflict(chat._stored.name, "its head was moved", store=address)
-    return head
 
 
 def put(chat: ChatSession, contents: list[Content], head: Turn | None) -> None:
@@ -122,7 +115,7 @@ def put(chat: ChatSession, contents: list[Content], head: Turn | None) -> None:
     Args:
         chat: Whose they become.
         contents: Oldest first, frozen or copies.
-        head: What ``newest_head`` returned a moment ago.
+        head: What ``unmoved_head`` returned a moment ago.
     """
     if chat._stored is None:
         chat._head = head_from(contents, head)

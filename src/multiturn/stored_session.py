@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from multiturn.durable_turn import DurableTurn
 from multiturn.errors import BackendError, UsageError
@@ -25,9 +25,10 @@ from multiturn.stores.protocol import (
     require_store,
 )
 from multiturn.stores.recent import RecentTurns, recent_of
-from multiturn.stores.record import Record, read, read_all, recorded, turn_id
+from multiturn.stores.record import Record, read, recorded
 from multiturn.stores.rows import row_of
-from multiturn.worker import Worker, result_of, worker_of
+from multiturn.stores.verify import said_in
+from multiturn.worker import Worker, worker_of
 
 if TYPE_CHECKING:
     from multiturn.chat import ChatSession
@@ -35,9 +36,10 @@ if TYPE_CHECKING:
     from multiturn.pending import PendingTurn
     from multiturn.stores.protocol import Store
 
-T = TypeVar("T")
 # How many turns are asked for first when somebody else has moved the head.
 _FIRST_TURNS = 32
+# What stands where what was said cannot be told.
+_UNREADABLE = Content.view({"role": "user", "parts": []}, frozen=True)
 
 
 class StoredSession:
@@ -48,10 +50,13 @@ class StoredSession:
         state: The row as it was last seen.
         turns: Every turn read or written so far, by identity; shared by forks.  In place
             of an erased one stands the one before it, None if there is none.
+        is_seen: Whether the caller was shown where the head is; False after a turn of ours
+            that came to nothing has found that others had moved it.
     """
 
     def __init__(self, store: Store, state: SessionState, turns: dict[str, Turn | None]) -> None:
         self.store, self.state, self.turns = store, state, turns
+        self.is_seen = True
         self._found: tuple[str, PendingTurn] | None = None
         self._erasures = self._erasures_here
 
@@ -63,11 +68,7 @@ class StoredSession:
     @property
     def worker(self) -> Worker:
         """The thread that does the store's work for those who may not block."""
-        return worker_of(self.store, self.state.key)
-
-    async def read_async(self, read: Callable[[], T]) -> T:
-        """Return what is read, by the store's thread: the event loop goes on."""
-        return await result_of(self.worker.submit(read))
+        return worker_of(self.store)
 
     # -- reading -------------------------------------------------------------------------
 
@@ -127,29 +128,18 @@ class StoredSession:
         """Make turns of rows, parents before children; return the last."""
         turn: Turn | None = None
         rows, turns = [*rows], self.turns
-        new = [row for row in rows if row.id not in turns and not row.is_erased]
-        for row in new:
-            self._verify(row)
-        records = read_all([row.body for row in new], self.store.blobs)
-        said = {row.id: record for row, record in zip(new, records, strict=True)}
+        said = said_in([row for row in rows if row.id not in turns], self.store.blobs)
         for row in rows:
             if row.id not in turns:
                 turn = self.turn(row.parent)
-                if not row.is_erased:
-                    members = said[row.id]
+                if (members := said.get(row.id)) is not None:
                     contents = [Content.view(c, frozen=True) for c in members["contents"]]
                     outcome = members.get("outcome", "answered")
                     turn = Turn(turn, contents, row.id, outcome, self.reader(row.id))
+                elif not row.is_erased:
+                    turn = Turn(turn, [_UNREADABLE], row.id, "damaged")
             turn = turns.setdefault(row.id, turn)
         return turn
-
-    def _verify(self, row: StoredTurn) -> None:
-        if turn_id(row.parent, row.body) != row.id:
-            raise StoreCorrupt(
-                f"turn {row.id[:12]} of session {self.name!r} is not what was stored; "
-                "run 'multiturn sessions check'",
-                store=self.store.address,
-            )
 
     def _added(self) -> list[tuple[StoredTurn, Turn]]:
         """Return what was added in this session, by place, and is not erased."""
@@ -178,7 +168,7 @@ class StoredSession:
             entry = JournalEntry(
                 turn.contents[0], parent=turn.parent, turn=turn, outcome=turn.outcome
             )
-            if turn.is_partial:
+            if turn.is_partial and turn.outcome != "damaged":
                 members = read(row.body, self.store.blobs)
                 entry.error = _error_in(members)
                 kept.add(members.get("attempt", ""))
@@ -189,7 +179,11 @@ class StoredSession:
         return tuple(entry for _, entry in sorted(entries, key=lambda pair: pair[0]))
 
     def _entry(self, attempt: StoredAttempt) -> JournalEntry:
-        members = read(attempt.body, self.store.blobs)
+        try:
+            members = read(attempt.body, self.store.blobs)
+        except StoreCorrupt:
+            parent = self.turn(attempt.base)
+            return JournalEntry(_UNREADABLE, parent=parent, outcome="damaged")
         outcome: Any = attempt.outcome
         if outcome == "open" and not attempt.is_alive:
             outcome = "interrupted"
@@ -211,7 +205,10 @@ class StoredSession:
         if attempt is None:
             return None
         if self._found is None or self._found[0] != attempt.id:
-            self._found = attempt.id, pending_of(self, attempt)
+            try:
+                self._found = attempt.id, pending_of(self, attempt)
+            except StoreCorrupt:  # the journal marks it
+                return None
         return self._found[1]
 
     # -- changing ------------------------------------------------------------------------
@@ -233,9 +230,17 @@ class StoredSession:
         erasures = self.state.erasures
         self.state = state if state.erasures == erasures else state._replace(erasures=erasures)
 
-    def move(self, head: Turn | None, left: Sequence[Turn] = ()) -> None:
-        """Point the session at another turn."""
+    def require_seen(self, head: Turn | None) -> None:
+        """Raise Conflict if others have moved the head since ``head`` was shown."""
+        now, is_seen = self.turn(self.state.head), self.is_seen
+        if not is_seen or (now and now.id) != (head and head.id):
+            self.is_seen = True  # the caller is told
+            raise Conflict(self.name, "its head was moved", store=self.store.address)
+
+    def move(self, head: Turn | None, left: Sequence[Turn], seen: Turn | None) -> None:
+        """Point the session at another turn, if the head is still where it was seen."""
         self.worker.catch_up()
+        self.require_seen(seen)
         redo = [turn.id for turn in left]
         self.become(self.store.move(self.state, head.id if head else None, redo))
 
@@ -259,7 +264,7 @@ class StoredSession:
         stays = {turn.id for turn in turns_of(known)}
         said = [turn for turn in turns_of(head) if turn.id not in stays]
         if not said:
-            self.move(head)
+            self.move(head, (), known)
             return head
         attempt, parent = os.urandom(16).hex(), said[0].parent.id if said[0].parent else None
         rows, blobs = [], {}

@@ -53,6 +53,7 @@ class Tree:
         while waiting:
             turn, indent = waiting.pop()
             text = " ".join(turn.contents[0].text.split())[:_SHOWN_CHARACTERS]
+            text = "(damaged)" if turn.outcome == "damaged" else text
             mark = "*" if turn.id == last else "|" if turn.id in line else "-"
             shown.append(f"{'  ' * indent}{mark} {turn.id[:8]} {text}")
             children = self.children(turn)
@@ -71,6 +72,7 @@ def tree_of(chat: ChatSession) -> Tree:
     """Return the tree of a conversation."""
     if chat._stored is not None:
         turns, head = chat._stored.tree(), chat._now
+        chat._stored.is_seen = True
         # Known anew, where another process has erased something before it.
         return Tree(turns, chat._stored.turn(head.id) if head else None)
     tried = [entry.turn for entry in chat.journal if entry.turn is not None]

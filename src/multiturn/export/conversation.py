@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 from typing import TYPE_CHECKING, NamedTuple
 
 from multiturn.errors import BackendError
@@ -41,6 +42,7 @@ class Conversation(NamedTuple):
         name: What the conversation is called, "" if it has no name.
         records: What a store keeps of a turn beside its contents, by the turn's identity.
         lost: What of its source it does not hold.
+        damaged: The same, of turns and tries whose store has not what was said.
     """
 
     turns: tuple[Turn, ...] = ()
@@ -52,6 +54,7 @@ class Conversation(NamedTuple):
     name: str = ""
     records: Mapping[str, Object] = {}
     lost: tuple[Lost, ...] = ()
+    damaged: tuple[Lost, ...] = ()
 
     @property
     def history(self) -> list[Content]:
@@ -89,7 +92,7 @@ def line(
 
 
 def conversation_of(chat: ChatSession) -> Conversation:
-    """Return what a session holds now."""
+    """Return what a session holds now, without turns that are damaged."""
     from multiturn.errors import MultiturnError
 
     tree, stored = chat.tree, chat._stored
@@ -100,14 +103,15 @@ def conversation_of(chat: ChatSession) -> Conversation:
     if stored is not None:
         from multiturn.export.restoring import records_of
 
-        records = records_of(stored, turns)
+        sound = [turn.id for turn in turns.values() if turn.outcome != "damaged"]
+        records = records_of(stored, sound)
     else:
         records = {one.id: record for one in turns.values() if (record := _record(one))}
     try:
         model = chat.model.model_name
     except MultiturnError:  # a model that cannot be asked is still one to talk of
         model = chat.model._name or ""
-    return Conversation(
+    whole = Conversation(
         tuple(turns.values()),
         tree.head,
         redo,
@@ -116,6 +120,44 @@ def conversation_of(chat: ChatSession) -> Conversation:
         model,
         stored.name if stored is not None else "",
         records,
+    )
+    return _without_damaged(whole)
+
+
+def _without_damaged(whole: Conversation) -> Conversation:
+    """Return a conversation whose turns go on without the damaged ones, as without erased ones."""
+    from multiturn.export.report import Lost
+
+    kept: dict[str, Turn | None] = {}
+    damaged: list[Lost] = []
+    gone: list[int] = []
+    for n, turn in enumerate(whole.turns):
+        parent = kept[turn.parent.id] if turn.parent else None
+        if turn.outcome == "damaged":
+            kept[turn.id] = parent
+            gone.append(n)
+            damaged.append(Lost(f"$.turns[{n}]", f"turn {turn.id} is damaged: left out"))
+        elif parent is turn.parent:
+            kept[turn.id] = turn
+        else:
+            kept[turn.id] = Turn(parent, turn.contents, turn.id, turn.outcome, turn.told)
+    tries: list[Try] = []
+    for given, place in whole.tries:
+        if given.outcome == "damaged":
+            damaged.append(Lost("$.journal", "a try is damaged: left out"))
+            continue
+        entry, parent = copy(given), given.parent
+        entry.parent = kept.get(parent.id, parent) if parent else None
+        tries.append(Try(entry, place - sum(n < place for n in gone)))
+    if not damaged:
+        return whole
+    turns = {turn.id: turn for turn in kept.values() if turn is not None}
+    return whole._replace(
+        turns=tuple(turns.values()),
+        head=kept[whole.head.id] if whole.head else None,
+        redo=tuple([one for left in whole.redo if (one := kept[left.id]) is not None]),
+        tries=tuple(tries),
+        damaged=tuple(damaged),
     )
 
 

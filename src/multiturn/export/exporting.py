@@ -30,8 +30,8 @@ class Export:
         format: The format's name.
         data: What was written, as bytes.
         path: The file it was written to, None if to none.
-        lost: What the format has no place for, found by reading ``data`` back; () if all
-            that was said is there.
+        lost: What the format has no place for, found by reading ``data`` back, and the turns
+            that are damaged in their store; () if all that was said is there.
     """
 
     def __init__(
@@ -85,11 +85,11 @@ def export(
         from multiturn.export.llm_log import add
 
         added = add(_without_nulls(whole), target)
-        return Export(format, b"", tuple(lost_between(whole, added)), target)
+        return Export(format, b"", (*whole.damaged, *lost_between(whole, added)), target)
     data = writer.write(whole if format == "multiturn" else _without_nulls(whole))
     if target is not None:
         save(data, target, overwrite=overwrite)
-    return Export(format, data, _lost(whole, data, format), target)
+    return Export(format, data, (*whole.damaged, *_lost(whole, data, format)), target)
 
 
 def _without_nulls(whole: Conversation) -> Conversation:

@@ -13,6 +13,7 @@
         ├─ DiskFull
         ├─ StoreReadOnly (also PermissionError)
         ├─ StoreCorrupt                        .findings
+        │  └─ TurnDamaged                      .turn_id
         ├─ ForeignFile                         no store of multiturn
         └─ SchemaTooNew                        .found .known
 
@@ -147,6 +148,23 @@ class StoreCorrupt(StoreUnusable):
     def __init__(self, message: str, findings: Sequence[str] = (), *, store: str = "") -> None:
         super().__init__(message, store=store)
         self.findings = tuple(findings)
+
+
+class TurnDamaged(StoreCorrupt):
+    """A turn is not what was stored, so that nothing that follows it is sent or shown.
+
+    Attributes:
+        turn_id: Its identity.
+    """
+
+    def __init__(self, turn_id: str, *, store: str = "") -> None:
+        super().__init__(
+            f"turn {turn_id} of this conversation is damaged: what is stored is not what was said; "
+            "go on from before it (chat.rewind), or without it (store.erase); chat.turns, "
+            "chat.tree and chat.export give the others",
+            store=store,
+        )
+        self.turn_id = turn_id
 
 
 class ForeignFile(StoreUnusable):

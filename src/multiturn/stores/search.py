@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from multiturn.stores.errors import StoreCorrupt
 from multiturn.stores.protocol import Found
-from multiturn.stores.record import contents_in, decoded
+from multiturn.stores.record import contents_in, decoded, turn_id
 from multiturn.stores.rows import hex_of, names_from
 from multiturn.stores.words import Passage, Phrase, excerpt_of, passages_of, phrases_of, text_of
 
@@ -101,8 +101,10 @@ def _matches(
     below, shown = 2**62, (0, 0)
     while len(found) < limit:
         rows = _page(execute, index, phrases, names, below)
-        for _, number, content, turn, body, session in rows:
+        for _, number, content, turn, parent, body, session in rows:
             if (number, content) == shown:  # another passage of the same text
+                continue
+            if turn_id(hex_of(parent), bytes(body)) != hex_of(turn):  # damaged, for check() to find
                 continue
             shown = number, content
             name = session or _session_behind(execute, number, names)
@@ -121,8 +123,9 @@ def _page(
     if names[0]:
         reached, among = _REACHED, "t.number IN (SELECT number FROM reached)"
     statement = f"""{reached}
-        SELECT {index.number}, p.turn, p.content, t.id, t.body, s.name
+        SELECT {index.number}, p.turn, p.content, t.id, b.id, t.body, s.name
         FROM {index.source} JOIN turns t ON t.number = p.turn
+        LEFT JOIN turns b ON b.number = t.parent
         LEFT JOIN sessions s ON s.key = t.session AND s.name >= ? AND s.name < ?
         WHERE {index.match} AND {index.number} < ? AND (s.name IS NOT NULL OR {among})
         ORDER BY {index.number} DESC LIMIT ?
