@@ -19,6 +19,15 @@ from multiturn.request import Request
 from multiturn.testing import ScriptedBackend
 from ways import Way
 
+
+def call_of(id: str) -> dict[str, Any]:
+    return {"functionCall": {**call("f")["functionCall"], "id": id}}
+
+
+def result_of(id: str) -> dict[str, Any]:
+    return {"functionResponse": {**result("f")["functionResponse"], "id": id}}
+
+
 F, G = call("f"), call("g")
 # What was said, oldest first; and, if the service refuses it, where and in which words.
 ACCEPTED: dict[str, list[dict[str, Any]]] = {
@@ -28,6 +37,13 @@ ACCEPTED: dict[str, list[dict[str, Any]]] = {
     "a call and its result": [user("Hi"), said(F), user(result("f"))],
     "a call that waits": [user("Hi"), said(F)],
     "several at once": [user("Hi"), said(F, G), user(result("f"), result("g"))],
+    "results in the order of their ids": [
+        user("Hi"), said(call_of("1"), call_of("2")), user(result_of("2"), result_of("1")),
+    ],
+    "results of one name without ids": [
+        user("Hi"), said(call_of("1"), call_of("2")), user(result("f"), result("f")),
+    ],
+    "results with ids of calls without": [user("Hi"), said(F), user(result_of("1"))],
     "results kept one by one": [user("Hi"), said(F, G), user(result("f")), user(result("g"))],
     "results in another order": [user("Hi"), said(F, G), user(result("g"), result("f"))],
     "steps": [user("Hi"), said(F), user(result("f")), said(G), user(result("g")), said("Done")],
@@ -57,7 +73,27 @@ REFUSED: dict[str, tuple[list[dict[str, Any]], str, str]] = {
     "one of two results": (
         [user("Hi"), said(F, G), user(result("f")), said("Done")],
         "$.contents[3]",
-        "results of f(), g(), which the model has called (1 of 2 are there)",
+        "results of g(), which the model has called (1 of 2 are there); send them first",
+    ),
+    "one of two results, in the past": (
+        [user("Hi"), said(F, G), user(result("f")), said("Done"), user("And?")],
+        "$.contents[3]",
+        "(1 of 2 are there); set chat.history with them there",
+    ),
+    "one of two results at the end": (
+        [user("Hi"), said(F, G), user(result("f"), "in knots")],
+        "$.contents[2]",
+        "'1 of 2 results'; expected in the same message the results of g(); send all of them at",
+    ),
+    "a result of another name": (
+        [user("Hi"), said(F, G), user(result("f"), result("gg"))],
+        "$.contents[2]",
+        "'the result of gg()'; expected that of g()",
+    ),
+    "a result with another id": (
+        [user("Hi"), said(call_of("1"), call_of("2")), user(result_of("1"), result_of("3"))],
+        "$.contents[2]",
+        """\"the result of f() with the id '3'\"; expected that of f() with the id '2'""",
     ),
     "one of two results, then words": (
         [user("Hi"), said(F, G), user(result("f")), user("And?")],
@@ -127,6 +163,41 @@ async def test_a_chat_whose_call_waits_takes_its_result_or_nothing(way: Way, str
     await way.resolve(await way.send(chat, result("f"), stream=stream))
     await way.resolve(await way.send(chat, "And now?", stream=stream))
     assert (6, 2) == (len(chat.history), len(client.requests))
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+async def test_one_of_two_results_is_refused_before_it_can_spoil_the_chat(
+    way: Way, stream: bool
+) -> None:
+    client = _canned(stream)
+    chat = client.model().start_chat(history=_copied([user("Hi"), said(F, G)]))
+    with pytest.raises(InvalidContent, match=r"the results of g\(\); .* {'name': 'g'"):
+        await way.send(chat, result("f"), stream=stream)
+    assert (2, []) == (len(chat.history), client.requests)
+    await way.resolve(await way.send(chat, [result("g"), result("f")], stream=stream))
+    assert (4, 1) == (len(chat.history), len(client.requests))
+
+
+async def test_a_history_that_ends_with_one_of_two_results_takes_the_other(way: Way) -> None:
+    client = _canned()
+    history = [user("Hi"), said(F, G), user(result("f"))]
+    chat = client.model().start_chat(history=_copied(history))
+    await way.send(chat, result("g"))
+    sent = json.loads(b"".join(client.requests[0].pieces))["contents"]
+    assert [3, user(result("f"), result("g"))] == [len(sent), sent[-1]]
+
+
+async def test_a_chat_that_went_on_after_one_of_two_results_can_be_rewound_to_the_calls(
+    way: Way,
+) -> None:
+    client = _canned()
+    history = [user("Hi"), said(F, G), user(result("f")), said("Done")]
+    chat = client.model().start_chat(history=_copied(history))
+    with pytest.raises(InvalidContent, match=r"chat\.history .* or take .* chat\.rewind\(\)"):
+        await way.send(chat, "And?")
+    chat.rewind()
+    await way.send(chat, "And?")
+    assert 1 == len(client.requests)
 
 
 async def test_after_a_rewind_the_call_is_gone(way: Way) -> None:

@@ -3,17 +3,33 @@
 The service refuses for good a conversation in which that is not so.  Its rules: results
 follow directly on their calls, there are as many as calls, and a conversation does not
 begin with a call.  Neighbours of one role count as one content, and calls at the very end
-are the next message's to answer.
+are the next message's to answer, all of them.
+
+A result is that of the first call of its name that has none yet; where both have an id,
+it is the same.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 from multiturn.messages.message import Object
 
-# Where calls and results do not meet, what stands there, and what was expected.
-Problem: TypeAlias = tuple[str, object, str]
+
+class Problem(NamedTuple):
+    """What the service would refuse.
+
+    Attributes:
+        content: Its index.
+        value: What it says.
+        expected: What it should say.
+        missing: The calls whose results are wanted there.
+    """
+
+    content: int
+    value: str
+    expected: str
+    missing: tuple[Object, ...] = ()
 
 
 class State(NamedTuple):
@@ -21,18 +37,18 @@ class State(NamedTuple):
 
     Attributes:
         calls: The calls that the last step made, in order.
-        results: How many of them have a result.
+        missing: Those of them that have no result yet.
         problem: The first thing that the service would refuse, None if there is none.
     """
 
     calls: tuple[Object, ...] = ()
-    results: int = 0
+    missing: tuple[Object, ...] = ()
     problem: Problem | None = None
 
     @property
-    def waits(self) -> bool:
-        """Whether a call has no result yet."""
-        return self.results < len(self.calls)
+    def n_results(self) -> int:
+        """How many calls have a result."""
+        return len(self.calls) - len(self.missing)
 
 
 NOTHING_OPEN = State()
@@ -55,13 +71,41 @@ def paired(state: State, content: Object, index: int) -> State:
     results = _found(parts, "functionResponse")
     if results:
         return _answered(state, results, index)
-    if state.waits:
-        return _refused(index, _words(parts), _missing(state))
+    if state.missing:
+        return _unanswered(state, index, _words(parts))
     return NOTHING_OPEN
 
 
-def _refused(index: int, value: object, expected: str) -> State:
-    return State(problem=(f"$.contents[{index}]", value, expected))
+def refusal(state: State, n_contents: int) -> tuple[str, str, str] | None:
+    """Return what the service would refuse of a conversation: where, what, what was expected.
+
+    Args:
+        state: What stays open behind its last content.
+        n_contents: How many it has.
+    """
+    problem, last = state.problem, n_contents - 1
+    if problem is not None:
+        advice = (
+            "send them first" if problem.content == last else "set chat.history with them there"
+        )
+    elif state.missing and state.n_results:
+        told = f"{state.n_results} of {len(state.calls)} results"
+        expected = f"in the same message the results of {_list(state.missing)}"
+        problem = Problem(last, told, expected, state.missing)
+        advice = "send all of them at once"
+    else:
+        return None
+    expected = problem.expected
+    if problem.missing:
+        expected += (
+            f"; {advice}, as {{'function_response': {{'name': {_name(problem.missing[0])!r}, "
+            "'response': {…}}}, or take the call off with chat.rewind()"
+        )
+    return f"$.contents[{problem.content}]", problem.value, expected
+
+
+def _refused(*problem: Any) -> State:
+    return State(problem=Problem(*problem))
 
 
 def _called(state: State, calls: tuple[Object, ...], index: int) -> State:
@@ -69,15 +113,14 @@ def _called(state: State, calls: tuple[Object, ...], index: int) -> State:
         return _refused(
             index, f"a call of {_list(calls)}", "what a user said first: nobody has asked for it"
         )
-    if state.results:
-        if state.waits:
-            return _refused(index, "the model's next content", _missing(state))
-        return State(calls) if calls else NOTHING_OPEN
-    return State((*state.calls, *calls))
+    if state.n_results:
+        if state.missing:
+            return _unanswered(state, index, "the model's next content")
+        return State(calls, calls) if calls else NOTHING_OPEN
+    return State((*state.calls, *calls), (*state.missing, *calls))
 
 
 def _answered(state: State, results: tuple[Object, ...], index: int) -> State:
-    total = state.results + len(results)
     if not state.calls:
         return _refused(
             index,
@@ -85,24 +128,42 @@ def _answered(state: State, results: tuple[Object, ...], index: int) -> State:
             "no result here: the content before it calls no function; a conversation that "
             "was cut begins with what a user said",
         )
-    if total > len(state.calls):
+    missing = [*state.missing]
+    for result in results:
+        name = result.get("name")
+        for call in missing:
+            if call.get("name") == name and ("id" not in result or _is_of(result["id"], call)):
+                missing.remove(call)
+                break
+        else:
+            return _unmatched(state, results, result, missing, index)
+    return State(state.calls, tuple(missing))
+
+
+def _is_of(known: object, call: Object) -> bool:
+    """Whether an id may be that of a call; many programs give, or keep, none."""
+    return not known or known == (call.get("id") or known)
+
+
+def _unmatched(
+    state: State, results: tuple[Object, ...], result: Object, missing: list[Object], index: int
+) -> State:
+    if missing:
         return _refused(
-            index,
-            f"{total} results, the last of {_list(results[-1:])}",
-            f"{len(state.calls)}, one for each call of {_list(state.calls)}",
+            index, f"the result of {_told(result)}", f"that of {' or '.join(map(_told, missing))}"
         )
-    return State(state.calls, total)
-
-
-def _missing(state: State) -> str:
-    calls = state.calls
-    told = f"the results of {_list(calls)}, which the model has called"
-    if state.results:
-        told = f"{told} ({state.results} of {len(calls)} are there)"
-    return (
-        f"{told}; send them first, as {{'function_response': {{'name': {_name(calls[-1])!r}, "
-        "'response': {…}}}, or take the call off with chat.rewind()"
+    return _refused(
+        index,
+        f"{state.n_results + len(results)} results, the last of {_told(result)}",
+        f"{len(state.calls)}, one for each call of {_list(state.calls)}",
     )
+
+
+def _unanswered(state: State, index: int, value: str) -> State:
+    expected = f"the results of {_list(state.missing)}, which the model has called"
+    if state.n_results:
+        expected += f" ({state.n_results} of {len(state.calls)} are there)"
+    return _refused(index, value, expected, state.missing)
 
 
 def _found(parts: object, kind: str) -> tuple[Object, ...]:
@@ -112,6 +173,11 @@ def _found(parts: object, kind: str) -> tuple[Object, ...]:
 
 def _list(named: tuple[Object, ...]) -> str:
     return ", ".join([f"{_name(one)}()" for one in named])
+
+
+def _told(named: Object) -> str:
+    known = named.get("id")
+    return f"{_name(named)}()" + (f" with the id {known!r}" if known else "")
 
 
 def _name(named: Object) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Literal, TypeAlias
 
-from multiturn.backends.gemini.pairing import NOTHING_OPEN, paired
+from multiturn.backends.gemini.pairing import NOTHING_OPEN, paired, refusal
 from multiturn.backends.gemini.pairing import State as Waiting
 from multiturn.backends.wire_json import written
 from multiturn.errors import InvalidContent
@@ -61,8 +61,10 @@ def body(request: Request, more: Object | None = None) -> list[bytes | memoryvie
     """
     pieces, (_, waiting) = _contents(request)
     # A cache may hold what results belong to.
-    if waiting.problem is not None and "cachedContent" not in request.more:
-        raise InvalidContent(*waiting.problem)
+    if waiting is not NOTHING_OPEN and "cachedContent" not in request.more:
+        refused = refusal(waiting, len(request.contents))
+        if refused is not None:
+            raise InvalidContent(*refused)
     return [*pieces, _members(request, more)]
 
 
