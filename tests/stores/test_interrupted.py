@@ -16,7 +16,8 @@ from multiturn.durable_turn import DurableTurn
 from multiturn.errors import BackendError
 from multiturn.stores.memory import MemoryStore
 from multiturn.stores.sql import SqlStore
-from multiturn.stores.sqlite import SQLiteStore, within
+from multiturn.stores.sqlite import SQLiteStore
+from multiturn.stores.sqlite_connection import within
 from multiturn.testing import ScriptedBackend, function_calls
 from ways import Way, said
 

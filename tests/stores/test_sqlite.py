@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sqlite3
 import stat
-import tempfile
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,7 +19,6 @@ from multiturn.stores.errors import (
     SchemaTooNew,
     StoreBusy,
     StoreCorrupt,
-    StoreReadOnly,
 )
 from multiturn.stores.sqlite import APPLICATION_ID, SQLiteStore
 from multiturn.stores.write_lock import WriteLock
@@ -129,40 +125,6 @@ def test_a_changed_turn_is_found_out(tmp_path: Path) -> None:
         chat = GenerativeModel().start_chat(session="ada", store=store)
         with pytest.raises(StoreCorrupt, match=finding.split()[1]):
             _ = chat.history
-
-
-@pytest.fixture
-def own_folder() -> Iterator[Path]:
-    """A folder of the user who runs the test, who is not the superuser: that one may do all."""
-    folder = Path(tempfile.mkdtemp(prefix="multiturn-"))
-    is_superuser = os.geteuid() == 0
-    if is_superuser:
-        nobody = 65534
-        os.chown(folder, nobody, nobody)
-        os.setresuid(nobody, nobody, 0)
-    try:
-        yield folder
-    finally:
-        if is_superuser:
-            os.setresuid(0, 0, 0)
-        folder.chmod(0o700)
-        shutil.rmtree(folder)
-
-
-@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="permissions are others there")
-@pytest.mark.parametrize(("name", "mode"), [("chats.db", 0o400), (".", 0o500)])
-def test_what_may_only_be_read_is_named_and_left_as_it_is(
-    own_folder: Path, name: str, mode: int
-) -> None:
-    path = own_folder / "chats.db"
-    with SQLiteStore(path) as store:
-        store.open("ada")
-    (own_folder / name).chmod(mode)
-    files = sorted(own_folder.iterdir())
-    for look in (SQLiteStore.sessions, lambda store: store.open("bob")):
-        with pytest.raises(StoreReadOnly, match=r"reading needs that too.*copy the file"):
-            look(SQLiteStore(path))
-    assert files == sorted(own_folder.iterdir())
 
 
 def test_a_writer_waits_for_another_and_then_says_so(tmp_path: Path) -> None:

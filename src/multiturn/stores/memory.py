@@ -13,7 +13,8 @@ from multiturn.stores.fts5 import Fts5, merge
 from multiturn.stores.migrations import NEWEST, migrate
 from multiturn.stores.reading import Execute, Given, T
 from multiturn.stores.sql import SqlStore
-from multiturn.stores.sqlite import CLOCK, TYPES, Connection, within
+from multiturn.stores.sqlite import CLOCK, TYPES
+from multiturn.stores.sqlite_connection import Connection, within
 
 
 class MemoryStore(SqlStore):

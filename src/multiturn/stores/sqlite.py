@@ -8,18 +8,18 @@ import sqlite3
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
 from multiturn.checks import one_of, seconds
 from multiturn.errors import InvalidContent
-from multiturn.stores import write_lock
-from multiturn.stores.errors import ForeignFile, SchemaTooNew, StoreError
+from multiturn.stores import read_only, write_lock
+from multiturn.stores.errors import ForeignFile, SchemaTooNew, StoreBusy, StoreError
 from multiturn.stores.fts5 import Fts5, merge
 from multiturn.stores.migrations import NEWEST, migrate
 from multiturn.stores.reading import Execute, Given, T
 from multiturn.stores.sql import SqlStore
+from multiturn.stores.sqlite_connection import Connection, within
 from multiturn.stores.sqlite_errors import not_writable, os_error, store_error
 from multiturn.stores.write_lock import WriteLock
 
@@ -35,6 +35,8 @@ TYPES = {
 CLOCK = "(julianday('now') - 2440587.5) * 86400"
 # "mtrn" in ASCII: how a file says that it is ours.
 APPLICATION_ID = 0x6D74726E
+# How often a file that somebody else changes meanwhile is read anew.
+_TRIES = 10
 # The first SQLite whose write-ahead log several processes may share without our lock.
 _LOG_IS_SAFE = (3, 51, 3)
 _SETTINGS = (
@@ -46,17 +48,9 @@ _SETTINGS = (
     "PRAGMA secure_delete = ON",
 )
 _stores: weakref.WeakSet[SQLiteStore] = weakref.WeakSet()
-# Connections that a forked child has from its parent: never used, and never closed, since
-# closing would act on files that are the parent's.
-_inherited: list[sqlite3.Connection] = []
-
-
-class Connection(sqlite3.Connection):
-    """A connection that is closed when nobody has it any more; Python 3.13 only warns."""
-
-    def __del__(self) -> None:
-        with suppress(sqlite3.ProgrammingError):  # it never was one: no such file
-            self.close()
+# Neither used any more nor closed: connections that a forked child has from its parent, since
+# closing would act on files that are the parent's, and those named in ``close``.
+_never_closed: list[sqlite3.Connection] = []
 
 
 class SQLiteStore(SqlStore):
@@ -75,8 +69,10 @@ class SQLiteStore(SqlStore):
         busy_timeout_seconds: How long to wait for other writers.
         lease_seconds: As in ``SqlStore``.
 
-    The file is looked at when it is first needed.  Whatever is not a store of ours, or
-    a newer one, or corrupt, is left as it is and raises StoreUnusable's children.
+    A file that may not be written to is opened for reading; what would write raises
+    StoreReadOnly.  The file is looked at when it is first needed.  Whatever is not a
+    store of ours, or a newer one, or corrupt, is left as it is and raises
+    StoreUnusable's children.
     """
 
     index = Fts5()
@@ -105,6 +101,8 @@ class SQLiteStore(SqlStore):
         self._lock = threading.RLock()
         self._database: sqlite3.Connection | None = None
         self._file = (0, 0)
+        self._is_read_only = False
+        self._still: read_only.Mark | None = None
         self._synchronous = ""
         self._writers = WriteLock(
             self.path.with_name(self.path.name + "-lock"), self.busy_timeout_seconds
@@ -133,7 +131,7 @@ class SQLiteStore(SqlStore):
     ) -> T:
         with self._lock:
             try:
-                database = self._connected()
+                database = self._to_write()
                 try:
                     self._writers.take()
                     self._sync(database, self.synchronous if is_durable else "NORMAL")
@@ -147,10 +145,31 @@ class SQLiteStore(SqlStore):
     def _reading(self, work: Callable[[Execute, *Given], T], *given: *Given) -> T:
         with self._lock:
             try:
-                return within("BEGIN", self._connected(), work, *given)
+                database = self._connected()
+                if self._still is None:
+                    return within("BEGIN", database, work, *given)
+                return self._read_still(work, *given)
             except (sqlite3.Error, OSError) as error:
                 self._raise_ours(error)
                 raise
+
+    def _read_still(self, work: Callable[[Execute, *Given], T], *given: *Given) -> T:
+        """Read a file that is taken to be still; anew if somebody has written to it meanwhile."""
+        for _ in range(_TRIES):
+            database, before = self._connected(), self._still
+            try:
+                found = within("BEGIN", database, work, *given)
+            except sqlite3.Error:
+                if before is None or read_only.mark(self.path) == before:
+                    raise
+            else:
+                if before is None or read_only.mark(self.path) == before:
+                    return found
+            self.close()
+        raise StoreBusy(
+            f"{self.path} was changed again and again while it was read; call again",
+            store=self.address,
+        )
 
     def _scrub(self) -> None:
         merge(self._transaction)
@@ -166,7 +185,7 @@ class SQLiteStore(SqlStore):
     ) -> sqlite3.Cursor:
         with self._lock:
             try:
-                database = self._connected()
+                database = self._to_write()
                 try:
                     self._writers.take()
                     self._sync(database, self.synchronous if is_durable else "NORMAL")
@@ -199,12 +218,25 @@ class SQLiteStore(SqlStore):
 
     # -- the file ------------------------------------------------------------------------
 
+    def _to_write(self) -> sqlite3.Connection:
+        """Return the connection where it may write; refuse before anything is done elsewhere."""
+        if self._is_read_only and self._may_write():  # by now
+            self.close()
+        database = self._connected()
+        if self._is_read_only:
+            raise not_writable(self.path)
+        return database
+
     def _connected(self) -> sqlite3.Connection:
         if self._database is None:
             self._require_file()
             self._file = self._file_there()
+            self._is_read_only = not self._may_write()
+            how, self._still = "mode=rw", None
+            if self._is_read_only:
+                how, self._still = read_only.how_to_read(self.path)
             database = sqlite3.connect(
-                self.path.as_uri() + "?mode=rw",
+                f"{self.path.as_uri()}?{how}",
                 uri=True,
                 isolation_level=None,
                 check_same_thread=False,
@@ -227,6 +259,9 @@ class SQLiteStore(SqlStore):
             )
         return self._database
 
+    def _may_write(self) -> bool:
+        return read_only.may_write(self.path)
+
     def _file_there(self) -> tuple[int, int]:
         """Return what tells the file at the path from others, (0, 0) if there is none."""
         try:
@@ -243,8 +278,6 @@ class SQLiteStore(SqlStore):
                 store=self.address,
             )
         if self.path.exists():
-            if not os.access(self.path, os.W_OK):
-                raise not_writable(self.path)
             return
         if not self.path.parent.is_dir():
             raise ForeignFile(
@@ -272,6 +305,10 @@ class SQLiteStore(SqlStore):
         for setting in _SETTINGS:
             database.execute(setting)
         seen = within("BEGIN", database, self._version)
+        if self._is_read_only and seen == NEWEST:
+            return
+        if self._is_read_only:
+            raise not_writable(self.path)  # as it must be brought up to date
         if seen == NEWEST and self._has_wanted_journal(database):
             return
         try:
@@ -331,10 +368,15 @@ class SQLiteStore(SqlStore):
         self.recent.let_go()
         with self._lock:
             database, self._database, self._synchronous = self._database, None, ""
-            if database is not None:
+            if database is not None and self._still is not None and self._may_write():
+                # It has no locks of its own; closed, it would take those from others of this
+                # process that may have opened the file since (POSIX drops them all).
+                _never_closed.append(database)
+            elif database is not None:
                 # The last to close moves the log into the file, which is writing.
                 try:
-                    self._writers.take()
+                    if not self._is_read_only:
+                        self._writers.take()
                     database.close()
                 finally:
                     self._writers.release()
@@ -342,24 +384,9 @@ class SQLiteStore(SqlStore):
 
     def _leave_to_parent(self) -> None:
         if self._database is not None:
-            _inherited.append(self._database)
+            _never_closed.append(self._database)
         self._writers.close()
         self._reset()
-
-
-def within(
-    begin: str, database: sqlite3.Connection, work: Callable[[Execute, *Given], T], *given: *Given
-) -> T:
-    """Do work in a transaction, and return what it does; nothing of it is done if it raises."""
-    # Signals come between calls of functions in C, never within: after each this block is left.
-    try:
-        database.execute(begin)
-        outcome = work(database.execute, *given)
-        database.execute("COMMIT")
-        return outcome
-    finally:
-        if database.in_transaction:
-            database.execute("ROLLBACK")
 
 
 def _after_fork_in_child() -> None:

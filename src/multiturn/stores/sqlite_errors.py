@@ -49,10 +49,9 @@ def store_error(error: sqlite3.Error, path: Path) -> tuple[StoreError, bool]:
 def not_writable(path: Path, error: Exception | None = None) -> StoreReadOnly:
     """Return the error for a file that may not be written to, or whose folder may not."""
     return StoreReadOnly(
-        f"{path} or its folder may not be written to{f' ({error})' if error else ''}; reading "
-        "needs that too, since SQLite makes files beside it: mend the permissions of both, or copy "
-        "the file, with the -wal beside it if there is one, to a folder of your own and open the "
-        "copy",
+        f"{path} or its folder may not be written to{f' ({error})' if error else ''}: what is "
+        "stored can be read, nothing can be added, and searching finds what is indexed already; "
+        "mend the permissions of both, or copy the file to a folder of your own and open the copy",
         store=str(path),
     )
 
