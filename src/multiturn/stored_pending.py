@@ -14,7 +14,7 @@ from multiturn.messages.content import Content
 from multiturn.pending import PendingTurn
 from multiturn.recorded_overrides import overrides_from
 from multiturn.stored_session import results_in
-from multiturn.stores.errors import Conflict, SessionMissing
+from multiturn.stores.errors import Conflict, SessionMissing, StoreReadOnly
 from multiturn.stores.record import Record, read, recorded
 from multiturn.stores.rows import row_of
 from multiturn.turn import kept
@@ -115,7 +115,8 @@ def keep_what_died(stored: StoredSession) -> None:
         return
     contents = kept(pending.contents, pending.received)
     if contents is not None:
-        with suppress(SessionBusy, Conflict):  # another was faster
+        # Another was faster; or it may only be read here, and is as it is.
+        with suppress(SessionBusy, Conflict, StoreReadOnly):
             keep(stored, pending, contents)
 
 
