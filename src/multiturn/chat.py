@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self, Unpack
 from weakref import ReferenceType
@@ -120,12 +120,10 @@ class ChatSession:
         Args:
             content: A string, a part, an image, a content, a dict of one of these, or a
                 list that mixes parts.
-            generation_config: Merged over the model's, for this message.
-            safety_settings: Merged over the model's, for this message.
+            generation_config, safety_settings: Merged over the model's, for this message.
             stream: Give the reply as soon as its first chunk is there; the turn is added
                 to the history when it has been iterated to its end.
-            tools: Instead of the model's, for this message.
-            tool_config: Instead of the model's, for this message.
+            tools, tool_config: Instead of the model's, for this message.
             request_options: Time limit and retries for this message.
 
         Raises:
@@ -181,25 +179,23 @@ class ChatSession:
         Raises:
             UsageError: No turn waits, or a call is not decided on.
         """
-        return self._resumed(stream).ask(self)
+        return self._resumed(self.pending, stream).ask(self)
 
     async def resume_async(self, *, stream: bool = False) -> AsyncGenerateContentResponse:
         """Do as ``resume``, without blocking the event loop."""
-        return await self._resumed(stream).ask_async(self)
+        pending = await self._read_async(lambda: self.pending)
+        return await self._resumed(pending, stream).ask_async(self)
 
     def _opened(
         self, content: ContentLike, overrides: Overrides, stream: bool, steps_back: int = 0
     ) -> OpenTurn:
-        """Check everything that can be checked before the session's turn has come."""
         said = to_content(content, role="user", path="$.content")
         message = Content.view(said.json_object, frozen=True)  # it was made anew
         overrides = overrides.over(self._request_options)
-        opened = self._new_turn((message,), overrides, stream, None, steps_back)
-        opened.prepare(self)
-        return opened
+        return self._new_turn((message,), overrides, stream, None, steps_back)
 
-    def _resumed(self, stream: bool) -> OpenTurn:
-        if (pending := self.pending) is None:
+    def _resumed(self, pending: PendingTurn | None, stream: bool) -> OpenTurn:
+        if pending is None:
             raise UsageError("nothing to resume: no turn waits; send_message begins one")
         overrides = pending.overrides_in(self)
         return self._new_turn(pending.contents, overrides, stream, pending, pending.steps_back)
@@ -324,7 +320,12 @@ class ChatSession:
         self, *, stream: bool = False, **options: Any
     ) -> AsyncGenerateContentResponse:
         """Do as ``retry``, without blocking the event loop."""
+        self._gate.let_go()
+        await self._read_async(lambda: self._now)
         return await self.edit_async(self._last_message(), stream=stream, **options)
+
+    async def _read_async(self, read: Callable[[], Any]) -> Any:
+        return read() if self._stored is None else await self._stored.read_async(read)
 
     def _last_message(self) -> Content:
         from multiturn.moves import last_message

@@ -7,7 +7,7 @@ import random
 import time
 import weakref
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from multiturn.calls import Call, calls_of
 from multiturn.durable_calls import CallNotes, noted
@@ -18,7 +18,9 @@ from multiturn.messages.message import Object
 from multiturn.open_turn import OpenTurn
 from multiturn.provenance import told_object
 from multiturn.recorded_overrides import overrides_object
+from multiturn.stores.errors import OutcomeUnknown
 from multiturn.stores.holder import under_way
+from multiturn.stores.limit import Limit
 from multiturn.stores.protocol import Blobs, SessionState, StoredTurn
 from multiturn.stores.record import Record, recorded
 from multiturn.stores.rows import row_of
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from multiturn.request import Overrides
     from multiturn.stored_session import StoredSession
 
+T = TypeVar("T")
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.001, 0.05
 # What has arrived is recorded no more often, and costs no more than this share of the time.
 _NOTE_SECONDS, _NOTE_SHARE = 1.0, 0.02
@@ -43,6 +46,7 @@ class DurableTurn(OpenTurn):
 
     __slots__ = (
         "_attempt",
+        "_ends",
         "_held",
         "_is_committing",
         "_next_note",
@@ -76,26 +80,44 @@ class DurableTurn(OpenTurn):
         self._so_far = said
         self._told_overrides = overrides_object(overrides)
         super().__init__(said, overrides, stream, pending, steps_back)
+        # All that happens before the model is asked happens within the message's time limit.
+        self._ends = time.monotonic() + self.wait_seconds
 
     # -- before the first request --------------------------------------------------------
 
     def prepare(self, session: ChatSession) -> None:
         """Check everything that can be checked, without what was erased meanwhile."""
-        self._stored.forget_erased(session)
-        super().prepare(session)
+        with Limit(self._ends):
+            self._stored.forget_erased(session)
+            super().prepare(session)
+
+    async def prepare_async(self, session: ChatSession) -> None:
+        """The same; what has to be read is read by the store's thread."""
+        if "_head" not in vars(session) or not self._stored.is_current:
+            await self._by_the_worker(lambda: session._now)
+        self.prepare(session)
+
+    async def _by_the_worker(self, job: Callable[[], T]) -> T:
+        limit = Limit(self._ends)
+        return await result_of(self._worker.submit(job, limit), limit)
 
     def begin(self, session: ChatSession) -> Steps:
         """Lease the session, waiting for a turn of another process, then as ``OpenTurn``."""
-        self._worker.catch_up()
+        limit = Limit(self._ends)
+        with limit:
+            self._worker.catch_up()
         record, pauses = self._named(), None
         while True:
             try:
-                return self._begun(session, *self._lease(session, record))
+                with limit:
+                    lease = self._lease(session, record)
+                return self._begun(session, *lease)
             except SessionBusy:
                 pauses = pauses or self._pauses(session)
                 if (pause := next(pauses, None)) is None:
                     raise
             time.sleep(pause)
+            limit = Limit(self._ends)
 
     async def begin_async(self, session: ChatSession) -> Steps:
         """The same without blocking the event loop."""
@@ -104,8 +126,8 @@ class DurableTurn(OpenTurn):
         record, pauses = self._named(), None
         while True:
             try:
-                lease = self._worker.submit(lambda: self._lease(session, record))
-                return self._begun(session, *await result_of(lease))
+                lease = await self._by_the_worker(lambda: self._lease(session, record))
+                return self._begun(session, *lease)
             except SessionBusy:
                 pauses = pauses or self._pauses(session)
                 if (pause := next(pauses, None)) is None:
@@ -131,8 +153,8 @@ class DurableTurn(OpenTurn):
 
     def _pauses(self, session: ChatSession) -> Iterator[float]:
         """Give the pauses after tries in vain, none if the session is not to wait."""
-        deadline, pause = time.monotonic() + self.wait_seconds, _FIRST_PAUSE_SECONDS
-        while session._busy == "wait" and time.monotonic() < deadline:
+        pause = _FIRST_PAUSE_SECONDS
+        while session._busy == "wait" and time.monotonic() + pause < self._ends:
             yield pause * random.uniform(0.5, 1.5)
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 
@@ -287,23 +309,30 @@ class DurableTurn(OpenTurn):
             return
         if self._held.attempt != self._attempt:  # whether the store took note of it is not known
             self._held = self._stored.state._replace(attempt=self._attempt)
-            if self._pending is not None and not isinstance(error, Exception):
+            if self._pending is not None and outcome != "failed":
                 self._forget(self._pending)
         elif self._pending is not None:
             self._pending.version = self._held.version + 1  # when its end is noted
         if self._turn is not None:
             self._worker.over(self._attempt)
             return
+        is_unknown = self._is_committing and (
+            outcome != "failed" or isinstance(error, OutcomeUnknown)
+        )
         if self._is_committing and self._session is not None:
             # An exception fell into the commit: the store knows, and is asked next time.
             self._session.__dict__.pop("_head", None)
-        # A turn that waits on is found by the next process too; its functions may not be.
-        pending = self._pending
-        waits = pending is not None and (
-            not calls_of(self._so_far[-1]) or bool(pending.calls and not self._results)
-        )
-        ended = "paused" if waits else self.outcome
+            if is_unknown:
+                self._session._pending = None
+        ended = "paused" if self._waits(is_unknown) else self.outcome
         self._stored.settle_later(self._held, ended, self._record(error))
+
+    def _waits(self, is_unknown: bool) -> bool:
+        """Whether the next process finds it too, to go on with; its functions may not be there."""
+        pending = self._pending
+        if calls_of(self._so_far[-1]):
+            return pending is not None and bool(pending.calls) and not self._results
+        return pending is not None or (is_unknown and len(self._so_far) > 1)
 
     @staticmethod
     def _forget(pending: PendingTurn) -> None:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from multiturn.durable_turn import DurableTurn
 from multiturn.errors import BackendError, UsageError
@@ -28,7 +28,7 @@ from multiturn.stores.recent import RecentTurns, recent_of
 from multiturn.stores.record import Record, read, recorded
 from multiturn.stores.rows import row_of
 from multiturn.stores.verify import said_in
-from multiturn.worker import Worker, worker_of
+from multiturn.worker import Worker, result_of, worker_of
 
 if TYPE_CHECKING:
     from multiturn.chat import ChatSession
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from multiturn.pending import PendingTurn
     from multiturn.stores.protocol import Store
 
+T = TypeVar("T")
 # How many turns are asked for first when somebody else has moved the head.
 _FIRST_TURNS = 32
 # What stands where what was said cannot be told.
@@ -68,7 +69,11 @@ class StoredSession:
     @property
     def worker(self) -> Worker:
         """The thread that does the store's work for those who may not block."""
-        return worker_of(self.store)
+        return worker_of(self.store, self.state.key)
+
+    async def read_async(self, read: Callable[[], T]) -> T:
+        """Return what is read, by the store's thread: the event loop goes on."""
+        return await result_of(self.worker.submit(read))
 
     # -- reading -------------------------------------------------------------------------
 
