@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,9 +14,11 @@ import pytest
 
 from multiturn import ChatSession, GenerativeModel
 from multiturn.cli.main import main
+from multiturn.stores import migrations
 from multiturn.stores.errors import StoreBusy, StoreReadOnly
 from multiturn.stores.sqlite import SQLiteStore
 from multiturn.testing import ScriptedBackend
+from stores.test_killed import killed
 from ways import Way, said
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "geteuid"), reason="permissions are others there")
@@ -100,6 +103,16 @@ def test_what_is_not_indexed_is_not_searched_where_nothing_may_be_written(
         store.search("one")
 
 
+def test_a_file_of_an_older_version_is_refused_with_what_to_do(own_folder: Path) -> None:
+    path = kept(own_folder, "One")
+    with sqlite3.connect(path) as database:
+        database.execute(f"PRAGMA user_version = {migrations.NEWEST - 1}")
+    database.close()
+    own_folder.chmod(0o500)
+    with pytest.raises(StoreReadOnly, match=r"an older multiturn .* open it once"):
+        SQLiteStore(path).sessions()
+
+
 def test_what_may_be_written_to_by_now_is(own_folder: Path) -> None:
     path = kept(own_folder, "One")
     own_folder.chmod(0o500)
@@ -179,6 +192,30 @@ def as_reader(path: Path) -> SQLiteStore:
 class _Reader(SQLiteStore):
     def _may_write(self) -> bool:
         return False
+
+
+@pytest.fixture
+def died(tmp_path: Path) -> bytes:
+    """A file in which a turn was under way when its process was killed."""
+    path = tmp_path / "chats.db"
+    killed(path)
+    with SQLiteStore(path) as store:
+        store.sessions()
+    return path.read_bytes()  # the log is in it
+
+
+def test_a_turn_that_died_is_shown_where_it_cannot_be_kept(died: bytes, own_folder: Path) -> None:
+    path = own_folder / "chats.db"
+    path.write_bytes(died)
+    own_folder.chmod(0o500)
+    with SQLiteStore(path) as store:
+        model = GenerativeModel(backend=ScriptedBackend())
+        chat = model.start_chat(session="ada", store=store, unfinished="keep")
+        assert [] == said(chat)
+        assert "half" == chat.journal[-1].partial_text
+        assert chat.pending is not None
+        with pytest.raises(StoreReadOnly):
+            chat.pending.keep()
 
 
 LOOKS = ("list", "show ada", "tree ada", "export ada", "check")

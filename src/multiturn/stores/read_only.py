@@ -38,13 +38,18 @@ def how_to_read(path: Path) -> tuple[str, Mark | None]:
         return "mode=ro", None
     for log in (_beside(path, "-wal"), _beside(path, "-journal")):
         if log.exists() and log.stat().st_size:
-            raise StoreReadOnly(
-                f"{path} may not be written to, and cannot be read whole without that: what was "
-                f"stored last is in {log.name} beside it; let somebody who may write open it "
-                "once, or copy both to a folder of your own and open the copy",
-                store=str(path),
-            )
+            raise unreadable(path, f"what was stored last is in {log.name} beside it")
     return "mode=ro&immutable=1", before
+
+
+def unreadable(path: Path, why: str) -> StoreReadOnly:
+    """Return the error for a file that cannot be read as it is."""
+    return StoreReadOnly(
+        f"{path} may not be written to, and cannot be read without that: {why}; let somebody who "
+        "may write open it once, or copy it, with the -wal beside it if there is one, to a folder "
+        "of your own and open the copy",
+        store=str(path),
+    )
 
 
 def mark(path: Path) -> Mark:

@@ -308,7 +308,7 @@ class SQLiteStore(SqlStore):
         if self._is_read_only and seen == NEWEST:
             return
         if self._is_read_only:
-            raise not_writable(self.path)  # as it must be brought up to date
+            raise read_only.unreadable(self.path, "an older multiturn made its tables")
         if seen == NEWEST and self._has_wanted_journal(database):
             return
         try:
