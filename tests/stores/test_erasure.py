@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ import pytest
 
 from multiturn import ChatSession, GenerativeModel, load_chat
 from multiturn.export.restoring import records_of
+from multiturn.stores import retention
 from multiturn.stores.conformance import EMPTY, new_attempt, say, turn_after
 from multiturn.stores.errors import Conflict
+from multiturn.stores.holder import under_way
 from multiturn.stores.protocol import Store
 from multiturn.stores.reading import Execute
 from multiturn.stores.recent import RecentTurns
@@ -336,3 +339,26 @@ def test_erased_text_is_gone_from_postgres_after_vacuum(postgres: Server) -> Non
         assert [] == holders(postgres.folder / "data" / "base")
         assert 10 == len(store.search("later"))
         assert [] == store.check()
+
+
+def test_what_is_taken_over_while_it_is_being_erased_is_erased_too(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chat = opened(store)
+    chat.send_message("secret")
+    said_again = recorded({"contents": [{"role": "user", "parts": [{"text": "secret"}]}]})
+    state = store.begin(store.open("ada"), new_attempt(), said_again)
+    under_way.pop(state.attempt)  # its process is gone
+    done: list[str] = []
+
+    def noted(name: str, work: Callable[..., None], *given: Any) -> None:
+        done.append(name)
+        if len(done) == 2:
+            store.begin(store.open("ada"), new_attempt(), EMPTY)
+        work(*given)
+
+    for name in ("_erase_attempts", "_free_of_attempts"):
+        monkeypatch.setattr(retention, name, partial(noted, name, getattr(retention, name)))
+    store.erase(chat.turns[0].id)
+    assert 2 == len(done)
+    assert not [one for one in store.attempts("ada") if b"secret" in one.body]

@@ -11,9 +11,10 @@ from urllib.parse import quote
 
 import pytest
 
-from multiturn.stores.conformance import say
+from multiturn.stores.conformance import new_attempt, say
 from multiturn.stores.errors import Conflict, SessionExists, StoreBusy
-from multiturn.stores.protocol import StoredTurn, WholeSession
+from multiturn.stores.holder import under_way
+from multiturn.stores.protocol import SessionState, StoredTurn, WholeSession
 from multiturn.stores.record import recorded, turn_id
 from stores.postgres_server import Server
 
@@ -138,3 +139,43 @@ def whole(text: str) -> WholeSession:
     record = recorded({"contents": [{"role": "user", "parts": [{"text": text}]}]})
     turn = StoredTurn(turn_id(None, record.body), None, 1, 1, record.body, ())
     return WholeSession([turn], turn.id, (), [], {}, {}, 2)
+
+
+def dead(store: PostgresStore, name: str) -> SessionState:
+    """Return a session in which a turn broke off without a note of its end."""
+    contents = {"contents": [{"role": "user", "parts": [{"text": "a"}]}]}
+    state = store.begin(store.open(name), new_attempt(), recorded(contents))
+    under_way.pop(state.attempt)
+    return state
+
+
+def test_what_is_taken_over_is_noted_once_though_something_is_erased_meanwhile(
+    store: PostgresStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state, erased = dead(store, "ada"), store.open("bob").head
+    assert erased is not None
+    take_over, transaction = store._take_over, store._transaction
+    noted: list[list[str]] = []
+
+    def erasing(*given: Any) -> None:
+        take_over(*given)
+        monkeypatch.setattr(store, "_take_over", take_over)
+        store.erase(erased)
+
+    def watched(*given: Any, **named: Any) -> Any:
+        outcome = transaction(*given, **named)
+        noted.append([row[0] for row in store._rows(ATTEMPTS, ())])
+        return outcome
+
+    monkeypatch.setattr(store, "_take_over", erasing)
+    monkeypatch.setattr(store, "_transaction", watched)
+    begun = store.begin(state, new_attempt(), recorded({"contents": []}))
+    assert all(len(set(ids)) == len(ids) for ids in noted), noted
+    assert sorted([state.attempt, begun.attempt]) == sorted(noted[-1])
+    assert begun.attempt == store.open("ada").attempt
+
+
+ATTEMPTS = (
+    "SELECT encode(id, 'hex') FROM attempts "
+    "UNION ALL SELECT attempt FROM sessions WHERE attempt <> ''"
+)

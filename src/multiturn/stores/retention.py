@@ -205,10 +205,11 @@ def erase(store: SqlReader, turn: str) -> None:
         raise TurnMissing(turn, store=store.address)
     number, parent, session, body = rows[0]
     # Attempts first: when the turn is gone nobody knows any more what they may not say.
+    # And of them those that others may put among the ended ones meanwhile.
     said = _said_in(bytes(body))
     if said:
-        _erase_attempts(store, (session, parent, number), said)
         _free_of_attempts(store, (session, parent, number), said)
+        _erase_attempts(store, (session, parent, number), said)
 
     def erased(execute: Any) -> None:
         search.wait_for_others(execute)

@@ -149,18 +149,17 @@ class SqlStore(SqlReader):
             if (begun := self._lease(not_durable, state, attempt, record)) is not None:
                 return begun
 
-        def anew(execute: Execute) -> SessionState | None:
+        def anew(execute: Execute) -> SessionState:
             row = self._row(execute, state)
             if row.attempt == attempt:
                 return row
             self._require_free(execute, row)
             self._take_over(execute, row)
-            return self._lease(execute, row, attempt, record)
+            while (begun := self._lease(execute, row, attempt, record)) is None:
+                row = self._row(execute, state)  # something was erased meanwhile
+            return begun
 
-        for _ in range(_TRIES):
-            if (begun := self._transaction(anew, is_durable=False)) is not None:
-                return begun
-        raise Conflict(state.name, "others changed it again and again", store=self.address)
+        return self._transaction(anew, is_durable=False)
 
     def _lease(
         self, execute: Execute, row: SessionState, attempt: str, record: Record
