@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from multiturn.calls import Call, CallRules
+from multiturn.calls import Call, CallRules, Waiting
 from multiturn.errors import (
     BackendError,
     BlockedPromptException,
@@ -137,9 +137,10 @@ def test_a_call_that_is_the_callers_to_run_ends_the_turn(name: str) -> None:
 def test_a_call_that_waits_for_approval_pauses_the_turn() -> None:
     steps, step = begin(RULES)
     go_on(steps, reply(step, CALL))
-    step = go_on(steps, None)
+    waiting = Waiting((Call(0, "f", {"a": 1}),), {})
+    step = go_on(steps, waiting)
     assert isinstance(step, Pause)
-    assert 2 == len(step.contents)
+    assert (2, waiting) == (len(step.contents), step.waiting)
     finish(steps)
     steps = turn(Request(), step.contents, AT_ONCE, RULES, {0: True})
     assert isinstance(next(steps), Note)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from multiturn.messages.content import Content
@@ -30,6 +30,47 @@ class Call(NamedTuple):
 
 
 Call.__multiturn_injected__ = True  # type: ignore[attr-defined]  # a named tuple takes no mark
+
+
+class EndedCall(Call):
+    """A call that has ended, as ``after_call`` gets it.
+
+    Attributes:
+        error: What the function raised, with its traceback, or what was wrong with its
+            result; None if it gave one, or was not run.
+    """
+
+    error: Exception | None = None
+
+
+class Waiting(NamedTuple):
+    """Calls that wait for a person's decision, so that none of their reply's has run.
+
+    Attributes:
+        calls: Those that wait.
+        verdicts: By index of the others that were to be decided on: True to run it,
+            False or a reason not to.
+    """
+
+    calls: tuple[Call, ...]
+    verdicts: Mapping[int, bool | str]
+
+
+NOTHING_WAITS = Waiting((), {})
+
+
+def waiting_object(waiting: Waiting) -> Object:
+    """Return which calls wait as JSON, to be written down."""
+    verdicts = {str(index): verdict for index, verdict in waiting.verdicts.items()}
+    return {"calls": [call.index for call in waiting.calls], "verdicts": verdicts}
+
+
+def waiting_among(calls: tuple[Call, ...], told: Object | None) -> Waiting:
+    """Return which of a reply's calls wait, of what was written down; all if nothing was."""
+    if told is None:
+        return Waiting(calls, {})
+    verdicts = {int(index): verdict for index, verdict in told["verdicts"].items()}
+    return Waiting(tuple(call for call in calls if call.index in told["calls"]), verdicts)
 
 
 class CallRules(NamedTuple):

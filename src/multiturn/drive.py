@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, Protocol
 
 from multiturn.backends import Backend
+from multiturn.calls import Waiting
 from multiturn.cancel import Cancel
 from multiturn.errors import TurnCancelled
 from multiturn.messages.content import Content
@@ -28,16 +29,16 @@ class Keeper(Protocol):
         """Take note of what is asked; return what takes in the chunks of its reply."""
         ...
 
-    def run_calls(self, step: RunCalls) -> list[Object] | None:
-        """Run functions; return their results as parts, None if one waits for approval."""
+    def run_calls(self, step: RunCalls) -> list[Object] | Waiting:
+        """Run functions; return their results as parts, or those that wait for approval."""
 
-    async def run_calls_async(self, step: RunCalls) -> list[Object] | None:
+    async def run_calls_async(self, step: RunCalls) -> list[Object] | Waiting:
         """The same without blocking the event loop."""
 
     def note(self, contents: tuple[Content, ...]) -> None:
         """Note in the journal how far the turn has come."""
 
-    def pause(self, contents: tuple[Content, ...]) -> None:
+    def pause(self, contents: tuple[Content, ...], waiting: Waiting) -> None:
         """Keep a turn that waits for approval."""
 
     def save(self, contents: tuple[Content, ...]) -> None:
@@ -148,8 +149,8 @@ def _carried_out(step: Step, keeper: Keeper, clock: _Clock) -> Any:
             return parts
         case Note(contents):
             keeper.note(contents)
-        case Pause(contents):
-            keeper.pause(contents)
+        case Pause(contents, waiting):
+            keeper.pause(contents, waiting)
     return None
 
 
@@ -167,8 +168,8 @@ async def _carried_out_async(step: Step, keeper: Keeper, clock: _Clock) -> Any:
             return parts
         case Note(contents):
             keeper.note(contents)
-        case Pause(contents):
-            keeper.pause(contents)
+        case Pause(contents, waiting):
+            keeper.pause(contents, waiting)
     return None
 
 

@@ -9,7 +9,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, TypeVar
 
-from multiturn.calls import Call, calls_of
+from multiturn.calls import NOTHING_WAITS, Waiting, calls_of, waiting_object
 from multiturn.durable_calls import CallNotes, noted
 from multiturn.errors import MultiturnError, SessionBusy
 from multiturn.history import Outcome, Turn
@@ -56,6 +56,7 @@ class DurableTurn(OpenTurn):
         "_so_far",
         "_stored",
         "_told_overrides",
+        "_waiting",
         "_worker",
     )
 
@@ -74,6 +75,9 @@ class DurableTurn(OpenTurn):
         self._held = stored.state
         self._is_committing = False
         self._results = dict(pending.results) if pending else {}
+        self._waiting = NOTHING_WAITS
+        if pending is not None:
+            self._waiting = Waiting(pending.calls, pending.verdicts)
         self._next_note, self._noted_chunks = 0.0, 0
         # The notes that may not be written yet; they are written in their order.
         self._on_their_way: list[Future[None]] = []
@@ -192,12 +196,12 @@ class DurableTurn(OpenTurn):
             self._stored.store.note(self._held, record)
             self._noted_chunks = chunks
 
-    def run_calls(self, step: RunCalls) -> list[Object] | None:
+    def run_calls(self, step: RunCalls) -> list[Object] | Waiting:
         """Run functions; that one begins is recorded before it does."""
         self._calling(step)
         return super().run_calls(step)
 
-    async def run_calls_async(self, step: RunCalls) -> list[Object] | None:
+    async def run_calls_async(self, step: RunCalls) -> list[Object] | Waiting:
         """The same without blocking the event loop."""
         self._calling(step)
         return await super().run_calls_async(step)
@@ -214,10 +218,10 @@ class DurableTurn(OpenTurn):
         if self._toolbox.calling.approve is not None:
             notes.note()  # who decides may take long
 
-    def pause(self, contents: tuple[Content, ...]) -> None:
+    def pause(self, contents: tuple[Content, ...], waiting: Waiting) -> None:
         """Keep the turn for ``chat.resume()``, here or in another process."""
-        self._so_far = contents
-        super().pause(contents)
+        self._so_far, self._waiting = contents, waiting
+        super().pause(contents, waiting)
 
     # -- how it ends ---------------------------------------------------------------------
 
@@ -284,8 +288,8 @@ class DurableTurn(OpenTurn):
         session.__dict__.pop("_head", None)  # what is stored then is read when it is needed
         self._stored.commit_later(self._held, row, outcome, record)
 
-    def _wait(self, contents: tuple[Content, ...], calls: tuple[Call, ...]) -> None:
-        super()._wait(contents, calls)
+    def _wait(self, contents: tuple[Content, ...], waiting: Waiting = NOTHING_WAITS) -> None:
+        super()._wait(contents, waiting)
         assert self._session is not None
         assert self._session._pending is not None
         self._session._pending.told = self._members()
@@ -362,6 +366,8 @@ class DurableTurn(OpenTurn):
         received = self._furthest(self._so_far, arrived)
         if received is not None:
             members["received"] = received
+        if self._waiting.calls:
+            members["waiting"] = waiting_object(self._waiting)
         if error is not None:
             members["error"] = f"{type(error).__name__}: {error}"
         return members | self._told()

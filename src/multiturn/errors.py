@@ -475,7 +475,7 @@ class ApprovalNeeded(MultiturnError):
     ``chat.pending`` holds the calls; decide on each and go on with ``chat.resume()``.
 
     Attributes:
-        calls: All calls that wait.
+        calls: Those that wait for a decision; ``chat.pending.others`` are beside them.
     """
 
     def __init__(self, calls: tuple[Call, ...]) -> None:

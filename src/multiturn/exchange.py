@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from multiturn.backends import Backend
+from multiturn.calls import Waiting
 from multiturn.cancel import Cancel
 from multiturn.drive import drive, drive_async
 from multiturn.errors import (
@@ -169,15 +170,15 @@ class Exchange:
     def note(self, contents: tuple[Content, ...]) -> None:
         """Note how far a turn has come; outside a conversation there is no journal."""
 
-    def run_calls(self, step: RunCalls) -> list[Object] | None:
+    def run_calls(self, step: RunCalls) -> list[Object] | Waiting:
         """Run functions; outside a conversation nobody does."""
-        return None
+        return []
 
-    async def run_calls_async(self, step: RunCalls) -> list[Object] | None:
+    async def run_calls_async(self, step: RunCalls) -> list[Object] | Waiting:
         """Run functions; outside a conversation nobody does."""
-        return None
+        return []
 
-    def pause(self, contents: tuple[Content, ...]) -> None:
+    def pause(self, contents: tuple[Content, ...], waiting: Waiting) -> None:
         """Keep a turn that waits for approval; outside a conversation there is none."""
 
     def save(self, contents: tuple[Content, ...]) -> None:

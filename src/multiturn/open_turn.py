@@ -7,7 +7,7 @@ from collections.abc import Callable
 from time import monotonic, time
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from multiturn.calls import Call, calls_of
+from multiturn.calls import NOTHING_WAITS, Waiting
 from multiturn.errors import ApprovalNeeded, InvalidContent, UsageError, without_traceback
 from multiturn.exchange import Exchange
 from multiturn.history import Outcome, Turn, path_of
@@ -252,7 +252,7 @@ class OpenTurn(Exchange):
 
         return told_object(self._told_rounds())
 
-    def run_calls(self, step: RunCalls) -> list[Object] | None:
+    def run_calls(self, step: RunCalls) -> list[Object] | Waiting:
         """Run functions, in this thread unless they have a time limit."""
         assert self._toolbox is not None
         assert self._entry is not None
@@ -263,7 +263,7 @@ class OpenTurn(Exchange):
         with CalledBy(self):
             return run_calls(step, self._toolbox, self.cancel, note)
 
-    async def run_calls_async(self, step: RunCalls) -> list[Object] | None:
+    async def run_calls_async(self, step: RunCalls) -> list[Object] | Waiting:
         """Run functions, those that are not async in a thread."""
         assert self._toolbox is not None
         assert self._entry is not None
@@ -281,22 +281,22 @@ class OpenTurn(Exchange):
         if self._entry.contents != contents:
             self._entry.contents, self._entry.results = contents, {}
 
-    def pause(self, contents: tuple[Content, ...]) -> None:
+    def pause(self, contents: tuple[Content, ...], waiting: Waiting) -> None:
         """Keep the turn for ``chat.resume()`` and tell the caller."""
-        calls = calls_of(contents[-1])
-        self._wait(contents, calls)
-        raise ApprovalNeeded(calls)
+        self._wait(contents, waiting)
+        raise ApprovalNeeded(waiting.calls)
 
-    def _wait(self, contents: tuple[Content, ...], calls: tuple[Call, ...]) -> None:
+    def _wait(self, contents: tuple[Content, ...], waiting: Waiting = NOTHING_WAITS) -> None:
         assert self._session is not None
         assert self._entry is not None
         from multiturn.pending import PendingTurn
 
-        pending = PendingTurn(contents, calls, self._overrides)
+        pending = PendingTurn(contents, waiting.calls, self._overrides)
+        pending.verdicts = waiting.verdicts
         pending.results, pending.usages = dict(self._entry.results), self.usages
         pending.received = self._furthest(contents, self._entry.received)
         pending.steps_back = self._steps_back
-        pending.outcome = "paused" if calls else "interrupted"
+        pending.outcome = "paused" if waiting.calls else "interrupted"
         pending.told = self._told()
         self._session._pending = pending
 
@@ -322,7 +322,7 @@ class OpenTurn(Exchange):
             self._add(contents, outcome)
         elif entry.results or len(entry.contents) > 1 or self._pending is not None:
             # Functions have begun, or were paid for; or it had waited before.
-            self._wait(entry.contents, ())
+            self._wait(entry.contents)
 
     def _furthest(self, contents: tuple[Content, ...], received: Object | None) -> Object | None:
         """Return what had arrived here, or in the attempt before this one if that was more."""

@@ -26,7 +26,9 @@ class PendingTurn:
     a second time.
 
     Attributes:
-        calls: The calls that wait for approval, in order; none has run.
+        calls: The calls that wait for a person's decision, in order; none has run.
+        verdicts: By index of other calls that were to be decided on, what was: True to run
+            it, False or a reason not to.
         contents: The turn so far, from the user's message on; frozen.
         results: Of the calls that ``contents`` ends with, by index, those that had begun
             when the turn broke off: the part that answers each, None if its end is not
@@ -40,6 +42,7 @@ class PendingTurn:
         session: Whose it is.
     """
 
+    verdicts: Mapping[int, bool | str] = MappingProxyType({})
     results: Mapping[int, Object | None] = MappingProxyType({})
     received: Object | None = None
     usages: Sequence[Object] = ()
@@ -62,6 +65,13 @@ class PendingTurn:
     def refuse(self, *calls: Call, reason: str = "") -> None:
         """Do not run these calls, or all that are not decided on yet; the model is told why."""
         self._decide(calls, reason or False)
+
+    @property
+    def others(self) -> tuple[Call, ...]:
+        """The calls beside ``calls``, in order: nobody is asked about them when it goes on."""
+        waiting = {call.index for call in self.calls}
+        beside = calls_of(self.contents[-1]) if self.calls else ()
+        return tuple(call for call in beside if call.index not in waiting)
 
     def _decide(self, calls: tuple[Call, ...], decision: bool | str) -> None:
         decided = self._decisions if not calls else {}
@@ -94,10 +104,10 @@ class PendingTurn:
 
     @property
     def decisions(self) -> dict[int, bool | str]:
-        """By index of a call: True to run it, False or a reason not to.
+        """By index of a call: True to run it, False or a reason not to; what is missing may run.
 
         Raises:
-            UsageError: A call is not decided on.
+            UsageError: A call that waits is not decided on.
         """
         open_calls = [c.name for c in self.calls if c.index not in self._decisions]
         if open_calls:
@@ -105,7 +115,7 @@ class PendingTurn:
                 f"no decision on {', '.join(open_calls)}; call chat.pending.approve() or "
                 "chat.pending.refuse() first"
             )
-        return dict(self._decisions)
+        return {**self.verdicts, **self._decisions}
 
     def keep(self) -> Turn:
         """Add the turn to the history as far as it came, and return it.

@@ -7,7 +7,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from multiturn.calls import calls_of
+from multiturn.calls import calls_of, waiting_among
 from multiturn.errors import SessionBusy
 from multiturn.history import Turn
 from multiturn.messages.content import Content
@@ -44,7 +44,9 @@ def pending_of(stored: StoredSession, attempt: StoredAttempt) -> PendingTurn:
     members = read(attempt.body, stored.store.blobs)
     contents = tuple(Content.view(c, frozen=True) for c in members.pop("contents"))
     calls = calls_of(contents[-1]) if attempt.outcome == "paused" else ()
-    pending = PendingTurn(contents, calls, overrides_from(members.get("overrides", {})))
+    waiting = waiting_among(calls, members.pop("waiting", None))
+    pending = PendingTurn(contents, waiting.calls, overrides_from(members.get("overrides", {})))
+    pending.verdicts = waiting.verdicts
     pending.results = results_in(members)
     pending.received = members.get("received")
     pending.outcome = "paused" if calls else "interrupted"

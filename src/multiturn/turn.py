@@ -11,7 +11,16 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
-from multiturn.calls import Call, CallRules, calls_in, calls_of, forced_first, is_models, with_mode
+from multiturn.calls import (
+    Call,
+    CallRules,
+    Waiting,
+    calls_in,
+    calls_of,
+    forced_first,
+    is_models,
+    with_mode,
+)
 from multiturn.errors import (
     BackendError,
     BlockedPromptException,
@@ -65,7 +74,7 @@ class Wait(NamedTuple):
 class RunCalls(NamedTuple):
     """Run functions; the outcome is their results as parts, in the order of the calls.
 
-    The outcome is None if a call waits for approval; then none has run.
+    If a call waits for approval none has run, and the outcome is a ``Waiting``.
 
     Attributes:
         calls: What is to be run.
@@ -89,6 +98,7 @@ class Pause(NamedTuple):
     """Keep the turn as far as it has come; its last content holds calls that wait."""
 
     contents: tuple[Content, ...]
+    waiting: Waiting
 
 
 class Commit(NamedTuple):
@@ -98,7 +108,7 @@ class Commit(NamedTuple):
 
 
 Step: TypeAlias = AskModel | Wait | RunCalls | Note | Pause | Commit
-# What a driver sends back: a Reply for AskModel, parts for RunCalls, None for the others.
+# What a driver sends back: a Reply for AskModel, parts or a Waiting for RunCalls, else None.
 Steps: TypeAlias = Generator[Step, Any, None]
 
 
@@ -146,8 +156,8 @@ def turn(
             raise TooManyRounds(rules.max_rounds, calls)
         yield Note(said)
         parts = yield RunCalls(calls, decisions or {}, results or {})
-        if parts is None:
-            yield Pause(said)
+        if isinstance(parts, Waiting):
+            yield Pause(said, parts)
             return
         decisions, results, calls = None, None, ()
         said = (*said, Content.view({"parts": parts, "role": "user"}, frozen=True))

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import traceback
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from multiturn import Refusal, requires_approval
+from multiturn import ChatSession, Refusal, SQLiteStore, requires_approval
 from multiturn.calls import Call
 from multiturn.errors import (
     ApprovalNeeded,
-    ToolError,
     UsageError,
 )
 from multiturn.testing import function_calls
@@ -25,6 +28,11 @@ def usage(total: int) -> dict[str, Any]:
 
 def double(n: int) -> int:
     return 2 * n
+
+
+async def resumed(chat: ChatSession, way: Way) -> Any:
+    """Return the reply of a turn that goes on."""
+    return chat.resume() if way.name == "sync" else await chat.resume_async()
 
 
 def both(function: Any) -> list[Any]:
@@ -65,25 +73,72 @@ async def test_hooks_change_refuse_and_record(is_async: bool, way: Way) -> None:
     assert [1, 2, 3, "x", 0] == [args["n"] for args in calls]
 
 
-async def test_a_hook_that_fails_keeps_the_call_from_being_made_or_told(way: Way) -> None:
+@pytest.mark.parametrize("tool_mode", ["sequential", "concurrent"])
+@pytest.mark.parametrize("name", ["before_call", "after_call"])
+async def test_what_a_hook_raises_ends_the_turn_which_goes_on_without_running_twice(
+    name: str, tool_mode: Any, way: Way
+) -> None:
     runs: list[int] = []
+    seen: list[Any] = []
+    faults = [OSError("no disk")]
 
-    def act() -> str:
-        runs.append(1)
+    def act(n: int) -> str:
+        runs.append(n)
         return "secret"
 
-    def fail(*_: Any) -> None:
+    def hook(call: Call, *response: Any) -> Any:
+        if call.args == {"n": 2} and faults:
+            raise faults.pop()
+        seen.append(call.args["n"])
+        return {"n": call.args["n"]} if name == "before_call" else {"seen": response[0]["result"]}
+
+    line = function_calls(("act", {"n": 1}), ("act", {"n": 2}))
+    options: Any = {name: hook, "tool_mode": tool_mode, "max_concurrent_calls": 1}
+    chat, backend = calling([act], line, "Done.", **options)
+    with pytest.raises(OSError, match="no disk"):
+        await way.send(chat, "Act.")
+
+    assert ([], "failed") == (chat.history, chat.journal[-1].outcome)
+    assert ([1] if name == "before_call" else [1, 2]) == runs
+    assert "Done." == (await resumed(chat, way)).text
+    assert ([1, 2], [1, 2]) == (runs, seen)
+    told = {"result": "secret"} if name == "before_call" else {"seen": "secret"}
+    assert [told, told] == results(chat)
+    assert [] == breaches(backend.requests[-1])
+
+
+async def test_what_a_function_raised_is_logged_and_seen_by_the_hook(
+    way: Way, caplog: pytest.LogCaptureFixture
+) -> None:
+    errors: list[Any] = []
+
+    def act() -> None:
         raise OSError("no disk")
 
-    for options, count in (({"before_call": fail}, 0), ({"after_call": fail}, 1)):
-        runs.clear()
-        chat, _ = calling([act], CALL, "Done.", **options)
-        await way.send(chat, "Act.")
-        assert [{"error": {"type": "OSError", "message": "no disk"}}] == results(chat)
-        assert count == len(runs)
-        chat, _ = calling([act], CALL, on_tool_error="raise", **options)
-        with pytest.raises(ToolError, match="no disk"):
-            await way.send(chat, "Act.")
+    chat, _ = calling([act], CALL, "Done.", after_call=lambda call, _: errors.append(call.error))
+    await way.send(chat, "Act.")
+
+    assert [{"error": {"type": "OSError", "message": "no disk"}}] == results(chat)
+    assert ["OSError"] == [type(error).__name__ for error in errors]
+    assert "act" == traceback.extract_tb(errors[0].__traceback__)[-1].name
+    (record,) = caplog.records
+    assert ("multiturn.tools", "WARNING") == (record.name, record.levelname)
+    assert record.exc_info is not None
+    assert errors[0] is record.exc_info[1]
+
+
+def test_a_program_without_logging_sees_nothing_of_a_function_that_fails() -> None:
+    program = (
+        "import multiturn as genai; from multiturn.testing import *\n"
+        "def act(): raise OSError('no disk')\n"
+        "b = ScriptedBackend(function_calls(('act', {})), 'Done.')\n"
+        "c = genai.GenerativeModel(backend=b, tools=[act])"
+        ".start_chat(enable_automatic_function_calling=True)\n"
+        "c.send_message('Act.')\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+
+    assert (b"", b"") == (ended.stdout, ended.stderr)
 
 
 @pytest.mark.parametrize("is_async", [False, True])
@@ -99,6 +154,38 @@ async def test_a_policy_decides_what_may_run(is_async: bool, way: Way) -> None:
         {"error": {"type": "Refused", "message": "the user did not allow it"}},
         {"error": {"type": "Refused", "message": "too many"}},
     ] == results(chat)
+
+
+@pytest.mark.parametrize("is_stored", [False, True])
+async def test_what_a_policy_has_decided_stands_while_the_others_wait(
+    is_stored: bool, way: Way, tmp_path: Path
+) -> None:
+    asked: list[int] = []
+
+    def policy(call: Call) -> Any:
+        asked.append(call.args["n"])
+        return {1: True, 2: None, 3: "too many"}[call.args["n"]]
+
+    place: Any = {"store": SQLiteStore(tmp_path / "chats.db"), "session": "s"} if is_stored else {}
+    line = function_calls(*(("double", {"n": n}) for n in (1, 2, 3)))
+    chat, _ = calling([double], line, "Done.", approve=policy, **place)
+    with pytest.raises(ApprovalNeeded):
+        await way.send(chat, "Double.")
+    if is_stored:  # as in another process
+        chat = chat.model.start_chat(
+            enable_automatic_function_calling=True, approve=policy, **place
+        )
+    assert chat.pending is not None
+    assert ([{"n": 2}], [{"n": 1}, {"n": 3}]) == (
+        [call.args for call in chat.pending.calls],
+        [call.args for call in chat.pending.others],
+    )
+    chat.pending.approve()
+    assert {0: True, 1: True, 2: "too many"} == chat.pending.decisions
+    assert "Done." == (await resumed(chat, way)).text
+    assert [1, 2, 3] == asked
+    assert [{"result": 2}, {"result": 4}] == results(chat)[:2]
+    assert "too many" == results(chat)[2]["error"]["message"]
 
 
 async def test_what_a_policy_raises_ends_the_turn(way: Way) -> None:
@@ -122,19 +209,23 @@ async def test_a_turn_waits_for_a_person_and_goes_on(stream: bool, way: Way) -> 
 
     line = function_calls(("double", {"n": 1}), ("delete", {"n": 2}), ("delete", {"n": 3}))
     chat, backend = calling([delete, double], [line.chunks[0] | usage(5)], ["Do", usage(7), "ne."])
-    with pytest.raises(ApprovalNeeded, match="delete"):
+    with pytest.raises(ApprovalNeeded, match=r"to call delete, delete, which") as caught:
         await way.resolve(await way.send(chat, "Delete 2 and 3.", stream=stream))
+    assert [1, 2] == [call.index for call in caught.value.calls]
     assert ([], [], "paused") == (runs, chat.history, chat.journal[-1].outcome)
     pending = chat.pending
     assert pending is not None
-    with pytest.raises(UsageError, match="no decision on double, delete, delete"):
+    with pytest.raises(UsageError, match="no decision on delete, delete;"):
         pending.decisions  # noqa: B018
-    pending.refuse(pending.calls[2], reason="keep it")
-    pending.approve(pending.calls[0])
+    assert (["delete", "delete"], ["double"]) == (
+        [call.name for call in pending.calls],
+        [call.name for call in pending.others],
+    )
+    pending.refuse(pending.calls[1], reason="keep it")
     pending.approve()  # what is left
-    assert {0: True, 1: True, 2: "keep it"} == pending.decisions
+    assert {1: True, 2: "keep it"} == pending.decisions
     pending.refuse()  # nothing is
-    assert {0: True, 1: True, 2: "keep it"} == pending.decisions
+    assert {1: True, 2: "keep it"} == pending.decisions
     response = chat.resume(stream=stream) if way.name == "sync" else (
         await chat.resume_async(stream=stream)
     )  # fmt: skip

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Literal, NamedTuple, TypeAlias, TypedDict
 
-from multiturn.calls import Call, OnLimit
+from multiturn.calls import Call, EndedCall, OnLimit
 from multiturn.checks import one_of, seconds, unknown, whole
 from multiturn.errors import InvalidContent
 
@@ -18,7 +18,7 @@ class Refusal(NamedTuple):
 
 
 BeforeCall: TypeAlias = Callable[[Call], "Mapping[str, Any] | Refusal | Any | None"]
-AfterCall: TypeAlias = Callable[[Call, dict[str, Any]], "Mapping[str, Any] | Any | None"]
+AfterCall: TypeAlias = Callable[[EndedCall, dict[str, Any]], "Mapping[str, Any] | Any | None"]
 Approve: TypeAlias = Callable[[Call], "bool | str | Any | None"]
 
 
@@ -41,16 +41,17 @@ class CallingOptions(TypedDict, total=False):
         max_result_bytes: A result whose JSON is larger becomes an error; 1 MiB.
         before_call: Called with each Call before it is made; returns None to go on,
             other arguments as a dict, or a Refusal.
-        after_call: Called with each Call and the response to it, errors and refusals
-            included; returns None to keep it, or another one.
+        after_call: Called with each call, whose ``error`` is what the function raised, and
+            the response to it, errors and refusals included; returns None to keep it, or
+            another one.
         approve: Asked for each call: True to run it, False or a reason not to, None to
             let the turn wait for a person; what it raises ends the turn.  Without it,
             only functions marked with ``requires_approval`` wait.
         injected: Values of the parameters that the model never sees, by name; kept, not
             copied.
 
-    The hooks may be async; what they raise is treated as if the function had, but for
-    ``approve``.
+    The hooks may be async; what they raise ends the turn.  If it can go on, what a
+    function gave is kept until then, and ``after_call`` sees it.
     """
 
     tool_mode: Literal["sequential", "concurrent"]

@@ -13,34 +13,33 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
-from multiturn.calls import Call
+from multiturn.calls import Call, Waiting
 from multiturn.cancel import Cancel
 from multiturn.errors import TurnCancelled
 from multiturn.messages.message import Object
 from multiturn.tools import threads as tool_threads
 from multiturn.tools.async_values import finished, is_async_value
 from multiturn.tools.outcome import Outcome, TookTooLong, failed, outcome_of
-from multiturn.tools.toolbox import Invoke, Note, Toolbox
+from multiturn.tools.toolbox import Invoke, Note, Toolbox, is_unseen
 from multiturn.turn import RunCalls
 
 T = TypeVar("T")
 
 
-def run_calls(step: RunCalls, toolbox: Toolbox, cancel: Cancel, note: Note) -> list[Object] | None:
-    """Run calls, blocking; return one part for each, in their order.
-
-    None if one of them waits for approval; then none has run.
-    """
+def run_calls(
+    step: RunCalls, toolbox: Toolbox, cancel: Cancel, note: Note
+) -> list[Object] | Waiting:
+    """Run calls, blocking; return one part for each, in their order, or those that wait."""
     limit = toolbox.calling.tool_timeout_seconds
-    calls = not_begun(step)
-    decided = _carry_out(toolbox.decide(calls, step.decisions), limit, cancel, note)
-    if decided is None:
-        return None
+    decided = _carry_out(toolbox.decide(not_begun(step), step.decisions), limit, cancel, note)
+    if isinstance(decided, Waiting):
+        return decided
+    calls = not_ended(step)
     if toolbox.calling.tool_mode == "concurrent" and len(calls) > 1:
         notes = _Notes(note)
 
         def run(call: Call) -> Object:
-            steps = toolbox.in_order((call,), decided, cancel, notes)
+            steps = toolbox.in_order((call,), decided, cancel, notes, step.results)
             return _carry_out(steps, limit, cancel, notes)[call.index]
 
         try:
@@ -48,7 +47,8 @@ def run_calls(step: RunCalls, toolbox: Toolbox, cancel: Cancel, note: Note) -> l
         finally:
             notes.close()
     else:
-        parts = _carry_out(toolbox.in_order(calls, decided, cancel, note), limit, cancel, note)
+        steps = toolbox.in_order(calls, decided, cancel, note, step.results)
+        parts = _carry_out(steps, limit, cancel, note)
     return all_parts(step, toolbox, parts)
 
 
@@ -56,6 +56,14 @@ def not_begun(step: RunCalls) -> Sequence[Call]:
     """Return the calls that no earlier try has begun."""
     begun = step.results
     return [call for call in step.calls if call.index not in begun] if begun else step.calls
+
+
+def not_ended(step: RunCalls) -> Sequence[Call]:
+    """Return the calls that no earlier try has begun, or whose result no hook has seen."""
+    begun = step.results
+    if not begun:
+        return step.calls
+    return [c for c in step.calls if c.index not in begun or is_unseen(begun[c.index])]
 
 
 def all_parts(step: RunCalls, toolbox: Toolbox, parts: Mapping[int, Object]) -> list[Object]:

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from typing import Any, TypeVar
 
-from multiturn.calls import Call
+from multiturn.calls import Call, Waiting
 from multiturn.cancel import Cancel
 from multiturn.messages.message import Object
 from multiturn.tools.async_values import finished
@@ -19,6 +19,7 @@ from multiturn.tools.outcome import Outcome, TookTooLong, outcome_of_async
 from multiturn.tools.run_calls import (
     all_parts,
     not_begun,
+    not_ended,
     note_begin,
     require_go,
 )
@@ -33,22 +34,23 @@ _CLEAN_UP_SECONDS = 1.0
 
 async def run_calls_async(
     step: RunCalls, toolbox: Toolbox, cancel: Cancel, note: Note
-) -> list[Object] | None:
+) -> list[Object] | Waiting:
     """Run calls without blocking the event loop; else as ``run_calls``."""
     limit = toolbox.calling.tool_timeout_seconds
-    calls = not_begun(step)
-    decided = await _carry_out(toolbox.decide(calls, step.decisions), limit, cancel, note)
-    if decided is None:
-        return None
+    deciding = toolbox.decide(not_begun(step), step.decisions)
+    decided = await _carry_out(deciding, limit, cancel, note)
+    if isinstance(decided, Waiting):
+        return decided
+    calls = not_ended(step)
     if toolbox.calling.tool_mode == "concurrent" and len(calls) > 1:
 
         async def run(call: Call) -> Object:
-            steps = toolbox.in_order((call,), decided, cancel, note)
+            steps = toolbox.in_order((call,), decided, cancel, note, step.results)
             return (await _carry_out(steps, limit, cancel, note))[call.index]
 
         parts = await _at_once(run, calls, toolbox.calling.max_concurrent_calls)
     else:
-        steps = toolbox.in_order(calls, decided, cancel, note)
+        steps = toolbox.in_order(calls, decided, cancel, note, step.results)
         parts = await _carry_out(steps, limit, cancel, note)
     return all_parts(step, toolbox, parts)
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-from multiturn.calls import Call, CallRules, result_part
+from multiturn.calls import Call, CallRules, EndedCall, Waiting, result_part
 from multiturn.cancel import Cancel
 from multiturn.errors import (
     ArgumentMismatch,
@@ -25,6 +25,14 @@ from multiturn.messages.message import Object, copy_json
 from multiturn.request import made_of
 from multiturn.tools.async_values import is_async_function
 from multiturn.tools.calling import Calling, CallingOptions, Refusal, calling_of
+from multiturn.tools.failure import (
+    Declined,
+    Told,
+    error_object,
+    log_failure,
+    message_of,
+    told_of,
+)
 from multiturn.tools.functions import ToolFunction, functions_in
 from multiturn.tools.result import tool_result
 
@@ -33,13 +41,14 @@ if TYPE_CHECKING:
 
 # What is decided about calls, by their index: True, False, or a reason not to.
 Decisions: TypeAlias = Mapping[int, "bool | str"]
-# What the model is told of a call, and the media that go beside it.
-Told: TypeAlias = tuple[Object, list[Object]]
 # Told by index of a call that it has begun (None) or the part that answers it.
 Note: TypeAlias = Callable[[int, Object | None], None]
 
-# A model needs the gist; some libraries put whole documents into their messages.
-_MESSAGE_CHARACTERS = 2_000
+# Marks the recorded result of a call that ``after_call`` has not seen.
+_UNSEEN = "unseenByAfterCall"
+
+
+_NOTHING: Mapping[int, Object | None] = {}
 
 
 def _as_it_is(value: Any, max_bytes: int) -> Any:
@@ -72,7 +81,7 @@ class Invoke:
 
 
 CallSteps: TypeAlias = Generator[Invoke, Any, dict[int, Object]]
-Deciding: TypeAlias = Generator[Invoke, Any, "dict[int, bool | str] | None"]
+Deciding: TypeAlias = Generator[Invoke, Any, "dict[int, bool | str] | Waiting"]
 
 
 class CallJournal(Protocol):
@@ -83,14 +92,6 @@ class CallJournal(Protocol):
 
     def returned(self, call: Call, part: Object) -> None:
         """Write down what answers a call."""
-
-
-class Declined(Exception):
-    """A call is not made; the model is told so."""
-
-    def __init__(self, kind: str, message: str) -> None:
-        super().__init__(message)
-        self.told: Told = (_error(kind, message), [])
 
 
 def toolbox_for(tools: Any, options: CallingOptions, session: ChatSession | None = None) -> Toolbox:
@@ -146,11 +147,12 @@ class Toolbox:
         )
 
     def decide(self, calls: Sequence[Call], decisions: Decisions) -> Deciding:
-        """Decide which calls may run; None if one has to wait for a person.
+        """Decide which calls may run, or say which of them have to wait for a person.
 
         What is not among the outcome may: nobody has to decide on it.
         """
         decided: dict[int, bool | str] = {}
+        undecided: list[Call] = []
         for call in calls:
             verdict: Any = decisions.get(call.index)
             if verdict is None:
@@ -159,9 +161,10 @@ class Toolbox:
                 if self.calling.approve is not None:
                     verdict = yield from self._asked(call, self.calling.approve)
                 if verdict is None:
-                    return None
+                    undecided.append(call)
+                    continue
             decided[call.index] = verdict
-        return decided
+        return Waiting(tuple(undecided), decided) if undecided else decided
 
     @staticmethod
     def _asked(call: Call, approve: Callable[[Call], Any]) -> Generator[Invoke, Any, Any]:
@@ -171,7 +174,12 @@ class Toolbox:
         raise InvalidContent("$.approve(…)", verdict, "True, False, a reason not to, or None")
 
     def in_order(
-        self, calls: Sequence[Call], decided: Decisions, cancel: Cancel, note: Note
+        self,
+        calls: Sequence[Call],
+        decided: Decisions,
+        cancel: Cancel,
+        note: Note,
+        earlier: Mapping[int, Object | None] = _NOTHING,
     ) -> CallSteps:
         """Answer calls one after another, as steps, noting each; give the parts by index.
 
@@ -180,10 +188,12 @@ class Toolbox:
             decided: As ``decide`` has it.
             cancel: Once it is raised, no call begins.
             note: Told of the part that answers a call.
+            earlier: By index, what a call gave that has run in an earlier try.
 
         Raises:
             ToolError: A function failed, and the session wants to know.
             TurnCancelled: The turn was cancelled between two calls.
+            Exception: What a hook raises, as it is.
         """
         calling, notes = self.calling, self.notes
         parts: dict[int, Object] = {}
@@ -191,34 +201,39 @@ class Toolbox:
             if cancel.reason is not None:
                 raise TurnCancelled(cancel.reason)
             made, failure = call, None
-            try:
-                function = self._function(call, decided.get(call.index, True))
-                if calling.before_call is not None:
-                    made = yield from self._changed_before(call, calling.before_call)
-                step = self._invocation(made, function)
-            except Exception as error:
-                told, failure = _told_of(error)
-            else:
-                if notes is not None:
-                    yield Invoke(notes.begin, (call,), {})
+            told: Any = _told_before(earlier[call.index]) if call.index in earlier else None
+            if told is None:
                 try:
-                    told = yield step
-                except Exception as error:
-                    told, failure = _told_of(error)
+                    function = self._function(call, decided.get(call.index, True))
+                    if calling.before_call is not None:
+                        made = yield from self._changed_before(call, calling.before_call)
+                    step = self._invocation(made, function)
+                except Declined as declined:
+                    told, failure = declined.told, declined.failure
+                else:
+                    if notes is not None:
+                        yield Invoke(notes.begin, (call,), {})
+                    try:
+                        told = yield step
+                    except Exception as error:
+                        told, failure = told_of(error), error
             if calling.after_call is not None:
-                try:
-                    told = yield from self._changed_after(made, told, calling.after_call)
-                except Exception as error:
-                    told, failure = _told_of(error)
+                told = yield from self._changed_after(call, made, told, failure, note)
             parts[call.index] = part = result_part(call, *told)
-            if failure is not None and calling.on_tool_error == "raise":
-                note(call.index, part)
-                reason = f"{type(failure).__name__}: {_message_of(failure)}"
-                raise ToolError(call, reason, part) from failure
+            if failure is not None:
+                self._tell_failure(call, failure, part, note)
             if notes is not None:
                 notes.returned(call, part)
             note(call.index, part)
         return parts
+
+    def _tell_failure(self, call: Call, failure: Exception, part: Object, note: Note) -> None:
+        """Tell the program that a function failed, or its log."""
+        if self.calling.on_tool_error == "raise":
+            note(call.index, part)
+            reason = f"{type(failure).__name__}: {message_of(failure)}"
+            raise ToolError(call, reason, part) from failure
+        log_failure(call, failure)
 
     def _function(self, call: Call, verdict: bool | str) -> ToolFunction:
         """Return the function that a call is for, or raise why it is not made."""
@@ -246,11 +261,22 @@ class Toolbox:
         return call if changed is None else call._replace(args=dict(changed))
 
     def _changed_after(
-        self, call: Call, told: Told, after_call: Callable[..., Any]
+        self, call: Call, made: Call, told: Told, failure: Exception | None, note: Note
     ) -> Generator[Invoke, Any, Told]:
         """Return what the hook leaves of what the model is told."""
-        seen, limit = (call, copy_json(told[0])), self.calling.max_result_bytes
-        changed = yield _hook(after_call, seen, _changed, limit)
+        calling, ended = self.calling, EndedCall(*made)
+        ended.error = failure
+        assert calling.after_call is not None
+        seen = ended, copy_json(told[0])
+        try:
+            changed = yield _hook(calling.after_call, seen, _changed, calling.max_result_bytes)
+        except Exception:
+            # It has run: what it gave is kept, for the hook to see when the turn goes on.
+            part = {**result_part(call, *told), _UNSEEN: True}
+            if self.notes is not None:
+                self.notes.returned(call, part)
+            note(call.index, part)
+            raise
         return told if changed is None else (changed[0], [*told[1], *changed[1]])
 
     def _invocation(self, call: Call, function: ToolFunction) -> Invoke:
@@ -266,6 +292,8 @@ class Toolbox:
             values, named = function.bind(args, injected)
         except ArgumentMismatch as mismatch:
             raise Declined("ArgumentMismatch", str(mismatch)) from None
+        except Exception as error:  # code of a class that is an argument's
+            raise Declined(type(error).__name__, message_of(error), error) from error
         limit, is_async = calling.max_result_bytes, function.is_async
         return Invoke(function.function, values, named, tool_result, limit, call, is_async)
 
@@ -274,7 +302,18 @@ class Toolbox:
         message = (
             "an earlier try of this call was interrupted, and whether it took effect is not known"
         )
-        return result_part(call, _error("OutcomeUnknown", message))
+        return result_part(call, error_object("OutcomeUnknown", message))
+
+
+def is_unseen(part: Object | None) -> bool:
+    """Return whether ``after_call`` has not seen the recorded result of a call."""
+    return part is not None and _UNSEEN in part
+
+
+def _told_before(part: Object | None) -> Told:
+    """Return what a call gave, of the part that was recorded."""
+    answer = (part or {}).get("functionResponse") or {}
+    return answer.get("response") or {}, answer.get("parts") or []
 
 
 def _declared_names(tools: Sequence[Object]) -> frozenset[str]:
@@ -298,23 +337,3 @@ def _hook(
 
 def _changed(value: Any, max_bytes: int) -> Told | None:
     return None if value is None else tool_result(value, max_bytes)
-
-
-def _error(kind: str, message: str) -> Object:
-    """What the model reads when a call did not work: never arguments, never a traceback."""
-    text = message.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return {"error": {"type": kind, "message": text[:_MESSAGE_CHARACTERS]}}
-
-
-def _told_of(error: Exception) -> tuple[Told, Exception | None]:
-    """Return what the model is told of an error, and the error if the user's code raised it."""
-    if isinstance(error, Declined):
-        return error.told, None
-    return (_error(type(error).__name__, _message_of(error)), []), error
-
-
-def _message_of(error: Exception) -> str:
-    try:
-        return str(error)
-    except Exception:
-        return "its message cannot be shown"
