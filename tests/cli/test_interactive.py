@@ -353,6 +353,19 @@ def test_retry_after_a_rewind_asks_the_last_question_that_is_left(tmp_path: Path
         terminal.say("/retry", "asking again: “one”\nThird.")
 
 
+def test_an_old_branch_can_be_gone_to(tmp_path: Path) -> None:
+    with Terminal(tmp_path, ["First.", "Second."], columns=200) as terminal:
+        terminal.wait_for_prompt()
+        terminal.say("one", "First.")
+        terminal.say("/edit two", "Second.")
+        terminal.say("/tree", "- ")
+        digits = re.findall(r"- ([0-9a-f]{8}) one", terminal.text)
+        terminal.say("/goto", "say which turn, by its digits in /tree")
+        terminal.say("/goto 00000000", "say which turn, by its digits in /tree")
+        terminal.say(f"/goto {digits[-1]}", "the last message is “one” now")
+        terminal.say("/redo", "the last is “two”")
+
+
 def test_retry_takes_the_files_along_that_the_failed_message_had(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("the file's text")
     (tmp_path / "more.txt").write_text("for later")

@@ -11,7 +11,7 @@ import pytest
 from tests.cli.kept import Run, changed, ended, names
 from tests.cli.terminal import Terminal
 
-from multiturn import GenerativeModel, SQLiteStore
+from multiturn import GenerativeModel, SessionMissing, SQLiteStore
 from multiturn.cli import moments
 from multiturn.testing import ScriptedBackend
 
@@ -198,6 +198,19 @@ def test_a_conversation_that_is_being_answered_is_not_deleted(
     assert ["a"] == names(file)
 
 
+def test_a_conversation_that_is_being_answered_is_deleted_if_that_is_said(
+    run: Run, file: Path
+) -> None:
+    model = GenerativeModel(backend=ScriptedBackend(["half ", "whole"]))
+    response = model.start_chat(session="a", store=SQLiteStore(file)).send_message(
+        "hi", stream=True
+    )
+    assert 0 == run("sessions", "rm", "--yes", "--even-if-busy", "a")[0]
+    with pytest.raises(SessionMissing, match="there is no session 'a'"):
+        response.resolve()
+    assert [] == names(file)
+
+
 def test_pruning_deletes_what_is_old_and_says_so_first(ask: Run, run: Run, file: Path) -> None:
     for name, days in (("old", 91), ("ada/old", 91), ("new", 89)):
         ask("one", "--session", name)
@@ -290,8 +303,80 @@ def test_a_damaged_store_is_exit_code_1_with_the_findings(ask: Run, run: Run, fi
     code, out, err = run("sessions", "check")
 
     assert 1 == code
-    assert out.strip()
+    assert re.fullmatch(r"turn [0-9a-f]{64} of session 'a' is not what was stored: .*\n", out)
     assert "is damaged" in err
+    assert "--store" not in err
+    err = run("sessions", "check", "--store", str(file))[2]
+    assert f"multiturn sessions erase NAME TURN --store {file}" in err
+
+
+def test_what_is_damaged_is_marked_and_the_rest_is_there(ask: Run, run: Run, file: Path) -> None:
+    for message in ("one", "two", "three"):
+        ask(message, "--session", "a")
+    with sqlite3.connect(file) as database:
+        changes = "CAST(replace(CAST(body AS TEXT), 'two', 'twO') AS BLOB)"
+        database.execute(f"UPDATE turns SET body = {changes}")
+    database.close()
+
+    code, out, _ = run("sessions", "show", "a")
+    assert 0 == code
+    assert ["one", "twO", "three"] != re.findall("one|twO|three", out) == ["one", "three"]
+    (digits,) = re.findall(r"## Turn ([0-9a-f]{8}) \(damaged\)", out)
+    shown = json.loads(run("sessions", "show", "a", "--json")[1])
+    assert 4 == len(shown["history"])
+    assert digits == shown["damaged"][0][:8]
+    assert f"| {digits} (damaged)" in run("sessions", "tree", "a")[1]
+    assert 0 == run("sessions")[0]
+    code, out, err = run("sessions", "export", "a")
+    assert 0 == code
+    assert "twO" not in out
+    assert f"turn {shown['damaged'][0]} is damaged: left out" in err
+    assert 0 == run("sessions", "fork", "a", "b", "--back", "2")[0]
+    assert 0 == ask("again", "--session", "b")[0]
+    code, _, err = ask("again", "--session", "a")
+    assert 1 == code
+    assert "multiturn sessions erase NAME TURN" in err
+
+    code, _, err = run("sessions", "erase", "a", digits)
+    assert (2, True) == (code, "add --yes" in err)
+    assert 2 == run("sessions", "erase", "a", "00000000", "--yes")[0]
+    assert 2 == run("sessions", "erase", "a", digits[:7], "--yes")[0]
+    assert (0, f"erased {digits}; a goes on without it\n") == run(
+        "sessions", "erase", "a", digits, "--yes"
+    )[:2]
+    assert 0 == run("sessions", "check")[0]
+    assert 0 == ask("again", "--session", "a")[0]
+
+
+def test_a_first_turn_that_is_damaged_keeps_nobody_from_the_list(
+    ask: Run, run: Run, file: Path
+) -> None:
+    ask("one", "--session", "a")
+    with sqlite3.connect(file) as database:
+        database.execute("UPDATE turns SET body = x'00'")
+    database.close()
+    code, out, _ = run("sessions")
+    assert 0 == code
+    assert "(damaged)" in out
+
+
+def test_more_than_is_shown_is_told(ask: Run, run: Run) -> None:
+    for _ in range(3):
+        ask("needle", "--session", "a", answer="no")
+    assert "there are more; --limit 4" in run("sessions", "search", "needle", "--limit", "2")[2]
+    assert "" == run("sessions", "search", "needle", "--limit", "3")[2]
+
+
+def test_a_place_whose_folder_is_not_there_is_wrong_usage(run: Run, tmp_path: Path) -> None:
+    code, _, err = run("sessions", "--store", str(tmp_path / "nope" / "x.db"))
+    assert 2 == code
+    assert f"the folder {tmp_path / 'nope'} does not exist" in err
+
+
+def test_a_span_beyond_all_measure_is_called_too_long(run: Run) -> None:
+    code, _, err = run("sessions", "prune", "--older-than", "99999999999999d")
+    assert 2 == code
+    assert "99999999999999d is too long; at most 999999d" in err
 
 
 def test_a_file_of_another_program_is_left_alone(run: Run, tmp_path: Path) -> None:

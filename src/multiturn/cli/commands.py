@@ -141,6 +141,7 @@ COMMANDS = {
         Command("/retry", "", "ask again what failed, or for the last answer", turn.retry),
         Command("/edit", "TEXT", "say the last message differently", turn.edit),
         Command("/tree", "", "all that was said, also what was taken off", turn.tree),
+        Command("/goto", "TURN", "go to a turn of /tree, by its digits", turn.go_to),
         Command("/fork", "[NAME|back|N|list]", "go on in a copy; return; go to N", turn.fork),
         Command("/name", "NAME", "keep this conversation, or rename it", session.name),
         Command("/session", "[NAME]", "go to a kept conversation", session.session, "session"),

@@ -71,7 +71,7 @@ def _without_key(error: MissingKey) -> str:
 
 
 def _for_the_shell(error: MultiturnError) -> str:
-    from multiturn.stores.errors import Conflict
+    from multiturn.stores.errors import Conflict, TurnDamaged
 
     if isinstance(error, ContextTooLong):
         return (
@@ -83,6 +83,12 @@ def _for_the_shell(error: MultiturnError) -> str:
         return (
             f"session {error.session!r} was changed by another meanwhile, and nothing was changed "
             "by you; look at it (/history, or multiturn sessions show), and try again"
+        )
+    if isinstance(error, TurnDamaged):
+        return (
+            f"turn {error.turn_id} is damaged: what is stored is not what was said; go on from "
+            "before it (/rewind, or multiturn sessions fork NAME NEW --back N), or without it "
+            "(multiturn sessions erase NAME TURN)"
         )
     if isinstance(error, BackendError) and error.server:
         from multiturn.cli.remedy import of_server

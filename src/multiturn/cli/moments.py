@@ -8,6 +8,8 @@ import time
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 _SPANS = {"h": _HOUR, "d": _DAY, "w": 7 * _DAY}
 _ALWAYS_A_DATE_DAYS = 30
+# Of hours that is more than a century.
+_MOST_DIGITS = 6
 
 
 def ago(moment: float, now: float | None = None) -> str:
@@ -37,7 +39,9 @@ def span_seconds(text: str) -> float:
     Raises:
         ValueError: It has another form.
     """
-    match = re.fullmatch(r"(\d{1,6})([hdw])", text.strip())
+    match = re.fullmatch(r"(\d+)([hdw])", text.strip())
     if match is None:
         raise ValueError(f"{text} is not a span of hours, days or weeks, as 12h, 90d or 4w")
+    if len(match[1]) > _MOST_DIGITS:
+        raise ValueError(f"{text[:40]} is too long; at most {'9' * _MOST_DIGITS}{match[2]}")
     return float(int(match[1]) * _SPANS[match[2]])

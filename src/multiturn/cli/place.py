@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,6 +37,7 @@ class Place:
     """
 
     def __init__(self, address: str | None = None) -> None:
+        self._given = address
         address = address or os.environ.get(VARIABLE)
         is_server = address is not None and address.startswith(_SERVER)
         if address is not None and "://" in address and not is_server:
@@ -56,6 +58,21 @@ class Place:
     def file(self) -> Path | None:
         """The file, None if it is a server."""
         return self._path if self._server is None else None
+
+    @property
+    def option(self) -> str:
+        """What names this place again behind a command, "" where nothing has to."""
+        if not self._given:
+            return ""
+        return f" --store {shlex.quote(str(self._path)) if self._server is None else '…'}"
+
+    def require_folder(self) -> None:
+        """Raise UsageError if a file is named whose folder is not there."""
+        if self._is_named and self._server is None and not self._path.parent.is_dir():
+            raise UsageError(
+                f"the folder {self._path.parent} does not exist, so that nothing is kept in "
+                f"{self._path}; look at --store and {VARIABLE}"
+            )
 
     @property
     def exists(self) -> bool:

@@ -122,7 +122,17 @@ def _add_changing(action: Action) -> None:
     )
     remove = action("rm", "delete conversations", "rm planning plan-b")
     remove.add_argument("names", nargs="+", metavar="NAME", help="what is deleted")
+    remove.add_argument(
+        "--even-if-busy", action="store_true", help="even while a process answers there"
+    )
     _add_yes(remove)
+    does = "erase what was said in one turn, in all forks; the others stay"
+    erase = action("erase", does, "erase planning 3f2c9a1e")
+    _add_name(erase)
+    erase.add_argument(
+        "turn", metavar="TURN", help="the first digits of the turn, as tree and check show them"
+    )
+    _add_yes(erase)
     does = "delete the conversations that were not changed for long, and journal entries that old"
     prune = action("prune", does, "prune --older-than 90d --dry-run")
     prune.add_argument(

@@ -15,17 +15,19 @@ from multiturn.cli.show import printer
 from multiturn.cli.transcript import transcript
 from multiturn.cli.visible import one_line, visible
 from multiturn.errors import UsageError
-from multiturn.history import turns_of
+from multiturn.history import Turn, turns_of
 from multiturn.messages.content import Content
 
 if TYPE_CHECKING:
     from multiturn.stored_session import StoredSession
     from multiturn.stores.protocol import Found, Store
+    from multiturn.tree import Tree
 
 # Where nobody sees how wide it is.
 _PIPE_COLUMNS = 120
 _LEAST_WORDS = 20
 _UNFINISHED = "(unfinished) "
+_LEAST_DIGITS = 8
 
 
 class Row(NamedTuple):
@@ -78,13 +80,14 @@ def listed(place: Place, prefix: str = "") -> list[Row]:
 
 def _begins(store: Store, head: str | None) -> str:
     """Return the first words of the conversation that ends with a turn."""
-    from multiturn.stores.record import read
+    from multiturn.stores.verify import said_in
 
     kept = [turn for turn in store.line(head) if not turn.is_erased] if head else []
     if not kept:
         return ""
-    first = read(kept[-1].body, store.blobs)["contents"][0]
-    return one_line(Content.view(first, frozen=True).text)
+    for said in said_in(kept[-1:], store.blobs).values():
+        return one_line(Content.view(said["contents"][0], frozen=True).text)
+    return "(damaged)"
 
 
 def table(rows: list[Row], columns: int, here: str = "") -> list[str]:
@@ -109,8 +112,11 @@ def show_session(place: Place, name: str, *, as_json: bool) -> None:
     session = stored(place, name)
     turns, pending = turns_of(session.head()), session.pending()
     if as_json:
-        history = [content.json_object for turn in turns for content in turn.contents]
+        damaged = [turn.id for turn in turns if turn.outcome == "damaged"]
+        sound = [turn for turn in turns if turn.id not in damaged]
+        history = [content.json_object for turn in sound for content in turn.contents]
         head = {"name": name, "turns": len(turns), "changed_at": at(state.changed_at)}
+        head |= {"damaged": damaged} if damaged else {}
         _print_json({**head, "unfinished": pending is not None, "history": history})
         return
     shown = printer(markdown=True)
@@ -123,18 +129,39 @@ def show_session(place: Place, name: str, *, as_json: bool) -> None:
 
 def show_tree(place: Place, name: str) -> None:
     """Print all turns of a session, those too that were rewound, edited or retried."""
+    place.state(name)
+    print(visible(str(_tree(place, name))) or "nothing has been said yet")
+
+
+def _tree(place: Place, name: str) -> Tree:
     from multiturn.tree import Tree
 
-    place.state(name)
     session = stored(place, name)
-    print(visible(str(Tree(session.tree(), session.head()))) or "nothing has been said yet")
+    return Tree(session.tree(), session.head())
+
+
+def turn_of(place: Place, name: str, digits: str) -> Turn:
+    """Return the turn of a session whose identity begins so.
+
+    Raises:
+        UsageError: There is none, or there are several.
+    """
+    place.state(name, likeness=0.8)
+    found = [turn for turn in _tree(place, name) if turn.id.startswith(digits.lower())]
+    if len(digits) < _LEAST_DIGITS or len(found) != 1:
+        raise UsageError(
+            f"{len(found)} turns of {name} begin with {digits[:64]!r}; give at least "
+            f"{_LEAST_DIGITS} digits, as multiturn sessions tree {name}{place.option} shows them"
+        )
+    return found[0]
 
 
 def search(place: Place, words: str, prefix: str, limit: int, *, as_json: bool) -> None:
     """Print the messages in which all words occur, newest first."""
     if not words.strip():
         raise UsageError("say which words to search for, as in: multiturn sessions search blue")
-    found = place.store().search(words, prefix, limit) if place.exists else []
+    found = place.store().search(words, prefix, limit + 1) if place.exists else []
+    has_more, found = len(found) > limit, found[:limit]
     if as_json:
         _print_json([{**hit._asdict(), "at": at(hit.at) if hit.at else None} for hit in found])
         return
@@ -145,6 +172,8 @@ def search(place: Place, words: str, prefix: str, limit: int, *, as_json: bool) 
         when = f", {ago(hit.at)}" if hit.at else ""
         print(visible(f"{hit.session}: {who}{when}"))
         print(f"  {_with_hits(hit)}")
+    if has_more:
+        _tell(f"there are more; --limit {2 * limit} shows up to {2 * limit}")
 
 
 def stored(place: Place, name: str) -> StoredSession:

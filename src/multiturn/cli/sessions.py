@@ -11,13 +11,14 @@ from multiturn.cli.conversation import is_busy, turns_in_words
 from multiturn.cli.failure import FAILED, OK
 from multiturn.cli.moments import ago
 from multiturn.cli.place import Place, place
-from multiturn.cli.visible import visible
+from multiturn.cli.visible import one_line, visible
 from multiturn.errors import UsageError
 
 
 def sessions(arguments: Namespace) -> int:
     """Do what ``multiturn sessions …`` says, and return the exit code."""
     with place(getattr(arguments, "store", None)) as where:
+        where.require_folder()
         match arguments.action:
             case None | "list" | "show" | "tree" | "search":
                 _look(where, arguments)
@@ -28,7 +29,9 @@ def sessions(arguments: Namespace) -> int:
             case "rename":
                 _rename(where, arguments.name, arguments.new_name)
             case "rm":
-                _remove(where, arguments.names, is_sure=arguments.yes)
+                _remove(where, arguments)
+            case "erase":
+                _erase(where, arguments.name, arguments.turn, is_sure=arguments.yes)
             case "prune":
                 _prune(where, arguments)
             case "check":
@@ -85,19 +88,33 @@ def _rename(where: Place, name: str, new_name: str) -> None:
     _say(f"{name} is called {new_name} now")
 
 
-def _remove(where: Place, names: list[str], *, is_sure: bool) -> None:
-    names = list(dict.fromkeys(names))
+def _remove(where: Place, arguments: Namespace) -> None:
+    names = list(dict.fromkeys(arguments.names))
     # Whoever follows a suggestion here loses something: only a slip is corrected.
     states = [where.state(name, likeness=0.8) for name in names]
     for name in names:
-        if is_busy(where.store(), name):
-            raise UsageError(f"{name} is being answered by a process; stop that first")
+        if not arguments.even_if_busy and is_busy(where.store(), name):
+            raise UsageError(
+                f"{name} is being answered by a process; stop that first, or add --even-if-busy: "
+                "the answer is lost then"
+            )
     what = ", ".join(f"{state.name} ({turns_in_words(state.turns)})" for state in states)
-    if not is_sure and not _agreed(f"delete {what}?"):
+    if not arguments.yes and not _agreed(f"delete {what}?"):
         return
     for name in names:
-        where.store().delete(name)
+        where.store().delete(name, even_if_busy=arguments.even_if_busy)
         _say(f"deleted {name}")
+
+
+def _erase(where: Place, name: str, digits: str, *, is_sure: bool) -> None:
+    from multiturn.cli.session_list import turn_of
+
+    turn = turn_of(where, name, digits)
+    said = "damaged" if turn.outcome == "damaged" else one_line(turn.contents[0].text, 48)
+    if not is_sure and not _agreed(f"erase “{said}” and its answer, in {name} and its forks?"):
+        return
+    where.store().erase(turn.id)
+    _say(f"erased {turn.id[:8]}; {name} goes on without it")
 
 
 def _prune(where: Place, arguments: Namespace) -> None:
@@ -135,8 +152,10 @@ def _check(where: Place) -> int:
         _say(finding)
     if findings:
         print(
-            f"multiturn: {where} is damaged; nothing was changed. Export what can still be read "
-            "(multiturn sessions export), or put a copy back that was made before",
+            f"multiturn: {where} is damaged; nothing was changed. All that is not named here can "
+            f"be read, as by multiturn sessions export NAME{where.option}; a damaged turn is taken "
+            f"out by multiturn sessions erase NAME TURN{where.option}; or put a copy back that was "
+            "made before",
             file=sys.stderr,
         )
         return FAILED
@@ -170,7 +189,7 @@ def _agreed(question: str) -> bool:
         answer = ""
     if answer.strip().lower() in ("y", "yes"):
         return True
-    _say("nothing was deleted")
+    _say("nothing was changed")
     return False
 
 

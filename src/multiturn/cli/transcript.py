@@ -23,7 +23,10 @@ def transcript(title: str, turns: Iterable[Turn]) -> str:
 
 
 def said_in(turn: Turn) -> Iterator[tuple[str, str]]:
-    """Give who spoke, and what was said; an answer that is not whole is marked."""
+    """Give who spoke, and what was said; what is not whole, or damaged, is marked."""
+    if turn.outcome == "damaged":
+        yield f"Turn {turn.id[:8]} (damaged)", "What is stored of it is not what was said."
+        return
     for content in turn.contents:
         who = "Model" if content.role == "model" else "You"
         is_part = turn.is_partial and content is turn.contents[-1]

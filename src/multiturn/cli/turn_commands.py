@@ -80,6 +80,16 @@ def edit(conversation: Conversation, screen: Screen, argument: str) -> None:
     conversation.attachments.clear()
 
 
+def go_to(conversation: Conversation, screen: Screen, argument: str) -> None:
+    """``/goto TURN``."""
+    try:
+        conversation.chat.go_to(argument)
+    except (IndexError, TypeError):
+        raise UsageError("say which turn, by its digits in /tree, as in: /goto 3f2c9a1e") from None
+    last = one_line(conversation.chat.turns[-1].contents[0].text, 48)
+    screen.note(f"the last message is “{last}” now; /redo returns")
+
+
 def tree(conversation: Conversation, screen: Screen, _: str) -> None:
     """``/tree``."""
     screen.say(str(conversation.chat.tree) or "nothing has been said yet")

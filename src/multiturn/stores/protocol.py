@@ -327,9 +327,15 @@ def require_store(store: object) -> None:
 
 def require_name(name: object) -> str:
     """Return a session's name; raise InvalidContent unless it can be one."""
-    expected = f"a name of 1 to {_NAME_CHARACTERS} printable characters, as 'ada/planning'"
-    if not isinstance(name, str) or not 1 <= len(name) <= _NAME_CHARACTERS:
-        raise InvalidContent("session", name, expected)
-    if not name.isprintable() or name != name.strip():
-        raise InvalidContent("session", name, expected)
-    return name
+    if not isinstance(name, str):
+        fault = "; this is no string"
+    elif not 1 <= len(name) <= _NAME_CHARACTERS:
+        fault = f"; this has {len(name)}"
+    elif name != name.strip():
+        fault = "; this has a blank at its beginning or its end"
+    elif not name.isprintable():
+        fault = next(f"; {c!a} is none" for c in name if not c.isprintable())
+    else:
+        return name
+    expected = f"a name of 1 to {_NAME_CHARACTERS} printable characters, as 'ada/planning'{fault}"
+    raise InvalidContent("session", name, expected)
