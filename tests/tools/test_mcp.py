@@ -124,7 +124,46 @@ def test_a_call_that_takes_too_long_is_given_up() -> None:
         tools._seconds = 0.05
         chat, _ = calling([tools], function_calls(("wait", {"seconds": 1.0})), "Done.")
         chat.send_message("Wait.")
-    assert "TimeoutError" == results(chat)[0]["error"]["type"]
+    told = results(chat)[0]["error"]
+    assert "TimeoutError" == told["type"]
+    assert "did not answer 'wait' within 0.05 seconds" in told["message"]
+
+
+def test_after_close_a_call_fails_until_it_is_opened_again() -> None:
+    tools = genai.McpTools(COMMAND, only=["add"])
+    line = function_calls(("add", {"a": 1, "b": 2}))
+    chat, _ = calling([tools], line, "Oh.", line, "Three.", line, "Oh.")
+    tools.close()
+    chat.send_message("1 + 2?")
+    told = results(chat)[0]["error"]
+    assert "UsageError" == told["type"]
+    assert "is closed; open() or a with statement" in told["message"]
+    with tools:
+        chat.send_message("1 + 2?")
+    chat.send_message("1 + 2?")
+    assert [{"result": 3}, {"error": told}] == results(chat)[1:]
+    never = genai.McpTools(COMMAND)
+    never.close()
+    with pytest.raises(UsageError, match="is closed"):
+        never.declarations()
+
+
+def test_an_event_loop_that_leaves_the_block_has_closed_it() -> None:
+    import asyncio
+
+    async def main() -> None:
+        async with genai.McpTools(COMMAND, only=["add"]) as tools:
+            assert 3 == (await tools.call("add", {"a": 1, "b": 2}))["result"]
+        with pytest.raises(UsageError, match="is closed"):
+            await tools.call("add", {"a": 1, "b": 2})
+
+    asyncio.run(main())
+
+
+def test_a_server_that_says_nothing_is_told_with_the_time_it_had() -> None:
+    silent = [sys.executable, "-c", "import sys; sys.stdin.read()"]
+    with pytest.raises(ConnectionFailed, match=r"no answer within 0\.2 seconds"):
+        genai.McpTools(silent, timeout_seconds=0.2).open()
 
 
 @pytest.mark.parametrize(
@@ -168,6 +207,35 @@ def test_nothing_secret_is_shown_or_pickled(server: genai.McpTools) -> None:
     assert b'"a"' not in pickle.dumps(web)
     model = genai.GenerativeModel(tools=[server])
     assert "McpTools" in repr(pickle.loads(pickle.dumps(model)))
+
+
+@pytest.mark.parametrize(
+    ("command", "shown"),
+    [
+        (["/usr/bin/python3", "-u", "a.py", "s3cret"], "/usr/bin/python3 a.py"),
+        (["python3.12", "-m", "weather.server", "--key", "s3cret"], "python3.12 weather.server"),
+        (["python", "-c", "s3cret"], "python"),
+        (["npx", "-y", "@scope/server@1.2", "s3cret"], "npx @scope/server@1.2"),
+        (["uvx", "git+https://s3cret@host/a"], "uvx"),
+        (["uvx", "--token", "s3cret"], "uvx"),
+        (["./my-server", "s3cret"], "./my-server"),
+        (["./my-server"], "./my-server"),
+    ],
+)
+def test_a_server_is_shown_by_the_program_and_no_argument(command: list[str], shown: str) -> None:
+    assert f"<McpTools {shown}>" == repr(genai.McpTools(command))
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://u:s3cret@host:8443/s3cret/mcp?key=s3cret", "https://host:8443"),
+        ("http://[::1]:80/mcp", "http://[::1]:80"),
+        ("http://host/mcp", "http://host"),
+    ],
+)
+def test_a_server_on_the_network_is_shown_by_where_it_is(url: str, shown: str) -> None:
+    assert f"<McpTools {shown}>" == repr(genai.McpTools(url=url))
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")

@@ -33,6 +33,10 @@ T = TypeVar("T")
 _CLOSE_SECONDS = 5.0
 _open: weakref.WeakSet[McpTools] = weakref.WeakSet()
 
+# What runs another program, and the words that may come before that program's name.
+_RUNNER = re.compile(r"(python|pypy)[\d.]*|node|deno|bunx?|npx|uvx?|ruby|docker|podman")
+_BEFORE_NAME = ("run", "-m", "-u", "-y", "--yes")
+
 
 class McpFailed(Exception):
     """The server says that a call failed; the message is the server's."""
@@ -43,6 +47,7 @@ class McpTools(FunctionSource):
 
     Connects when the functions are first wanted, which blocks; ``async with`` connects
     without blocking the event loop.  May be shared by models, threads and event loops.
+    Once closed it stays so, and calls fail, until it is opened again.
 
     Args:
         command: A server to start, and its arguments; spoken to over its input and output.
@@ -88,6 +93,7 @@ class McpTools(FunctionSource):
         self._cwd, self._prefix, self._marked = cwd, prefix, requires_approval
         self._only = None if only is None else frozenset(only)
         self._seconds = timeout_seconds
+        self._is_closed = False
         self._forget()
 
     def _forget(self) -> None:
@@ -105,6 +111,7 @@ class McpTools(FunctionSource):
 
         Raises:
             ConnectionFailed: The server cannot be reached.
+            UsageError: This was closed before it was ever connected.
         """
         if self._declared is None:
             in_background(self._connected)
@@ -112,12 +119,14 @@ class McpTools(FunctionSource):
         return list(self._declared)
 
     def open(self) -> Self:
-        """Connect, blocking; does nothing if it is connected."""
+        """Connect, blocking, again after ``close`` too; does nothing if it is connected."""
+        self._is_closed = False
         in_background(self._connected)
         return self
 
     def close(self) -> None:
-        """End the connection, and the server if it was started here."""
+        """End the connection, and the server if it was started here; later calls fail."""
+        self._is_closed = True
         loop, keeper = self._loop, self._keeper
         if loop is not None and keeper is not None and self._process_id == os.getpid():
             with suppress(TimeoutError):
@@ -135,6 +144,7 @@ class McpTools(FunctionSource):
         self.close()
 
     async def __aenter__(self) -> Self:
+        self._is_closed = False
         await _beside(self._connected())
         return self
 
@@ -144,6 +154,7 @@ class McpTools(FunctionSource):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._is_closed = True
         await _beside(self._closed())
 
     async def call(self, name: str, arguments: Object) -> Any:
@@ -156,6 +167,8 @@ class McpTools(FunctionSource):
             McpFailed: The server says that the call failed.
             ConnectionFailed: The server cannot be reached, or went away; the next call
                 connects anew.
+            TimeoutError: It took longer than it may.
+            UsageError: ``close`` was called.
         """
         return await _beside(self._called(name, arguments))
 
@@ -167,8 +180,13 @@ class McpTools(FunctionSource):
         try:
             async with asyncio.timeout(self._seconds):
                 return _told(await client.call_tool(name, arguments))
-        except (McpFailed, TimeoutError):
+        except McpFailed:
             raise
+        except TimeoutError:
+            raise TimeoutError(
+                f"{self} did not answer {name!r} within {self._seconds:g} seconds; McpTools(…, "
+                "timeout_seconds=…) allows more"
+            ) from None
         except Exception as error:
             if self._is_over(error):
                 await self._closed()
@@ -183,6 +201,8 @@ class McpTools(FunctionSource):
         return code == CONNECTION_CLOSED or "Resource" in type(error).__name__
 
     async def _connected(self) -> None:
+        if self._is_closed:
+            raise UsageError(f"{self} is closed; open() or a with statement connects it again")
         if self._process_id != os.getpid():
             self._forget()  # forked off: the connection is the parent's
         if self._keeper is None:
@@ -221,6 +241,8 @@ class McpTools(FunctionSource):
         if isinstance(error, UsageError):
             return error
         reason = f"{type(error).__name__}: {error}".removesuffix(": ")
+        if isinstance(error, TimeoutError):
+            reason = f"no answer within {self._seconds:g} seconds (timeout_seconds)"
         return ConnectionFailed(f"{self} cannot be reached: {reason}", retryable=False)
 
     async def _closed(self) -> None:
@@ -284,12 +306,24 @@ class McpTools(FunctionSource):
     def __setstate__(self, state: Object) -> None:
         self.__dict__.update(state)
         self._env, self._headers = {}, {}
+        self._is_closed = False
         self._forget()
 
     def __repr__(self) -> str:
-        # Arguments and queries may hold keys.
-        where = self._command[0] if self._command else f"//{urlsplit(self._url or '').hostname}"
-        return f"<McpTools {where}>"
+        if self._command:
+            return f"<McpTools {_named(self._command)}>"
+        address = urlsplit(self._url or "")
+        # A login, a path and a query may hold keys.
+        return f"<McpTools {address.scheme}://{address.netloc.rpartition('@')[2]}>"
+
+
+def _named(command: list[str]) -> str:
+    """Return the program, and which one it runs; other arguments may be keys."""
+    program, *words = command
+    word = next((word for word in words if word not in _BEFORE_NAME), "-")
+    is_shown = word[0:1] not in ("", "-") and "://" not in word
+    runs = is_shown and _RUNNER.fullmatch(Path(program).name.removesuffix(".exe"))
+    return f"{program} {word}" if runs else program
 
 
 class McpFunction:
