@@ -341,7 +341,9 @@ class ChatSession:
         """Return the turn that lies n turns before the last, None before the first."""
         turn = self._head
         for _ in range(n):
-            turn = turn.parent if turn else None
+            if turn is None:
+                break
+            turn = turn.parent
         return turn
 
     # -- other conversations -------------------------------------------------------------

@@ -85,6 +85,9 @@ def _config_object(config: GenerationConfigLike) -> Object:
         if members.get(name) is not None:
             members.setdefault("response_json_schema", None)
             members.update(_schema_member(name, members.pop(name), f"{path}.{name}"))
+    for name in ("response_json_schema", "responseJsonSchema"):
+        if not isinstance(members.get(name), Mapping | bool | None):
+            raise InvalidContent(f"{path}.{name}", members[name], "JSON Schema, as a dict")
     return settings.GenerationConfig.object_from(members, path, "refuse")
 
 

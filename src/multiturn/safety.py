@@ -106,10 +106,10 @@ def _pair(setting: object, path: str) -> tuple[Any, Any]:
 
 
 def _value(enum: type[E], value: Any) -> E:
-    try:
-        return enum(value)
-    except ValueError:
-        raise InvalidContent(_PATH, value, f"a {enum.__name__}, its name or its number") from None
+    # 1 is True, and a number that nobody knows is a slip: there are names.
+    if isinstance(value, bool) or not isinstance(value, int) or not enum(value).is_known:
+        raise InvalidContent(_PATH, value, f"a {enum.__name__}, its name or its number")
+    return enum(value)
 
 
 def merged_safety(*layers: SafetySettingsLike) -> tuple[Object, ...]:

@@ -79,7 +79,7 @@ def export(
     if path is not None and not isinstance(path, str | os.PathLike):
         raise InvalidContent("path", path, "the name of a file, or None")
     whole = chat if isinstance(chat, Conversation) else conversation_of(chat)
-    target = None if path is None else Path(path).expanduser()
+    target = None if path is None else _target(path)
     writer = format_named(format)
     if format == "llm" and target is not None and target.is_file() and not overwrite:
         from multiturn.export.llm_log import add
@@ -90,6 +90,16 @@ def export(
     if target is not None:
         save(data, target, overwrite=overwrite)
     return Export(format, data, (*whole.damaged, *_lost(whole, data, format)), target)
+
+
+def _target(path: FilePath) -> Path:
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError as error:
+        raise InvalidContent("path", path, f"a name that a file can have ({error})") from None
+    if "\0" in os.fspath(path):
+        raise InvalidContent("path", path, "a name that a file can have, without NUL")
+    return Path(path).expanduser()
 
 
 def _without_nulls(whole: Conversation) -> Conversation:

@@ -71,6 +71,8 @@ def load_chat(
 
     if (session is None) != (store is None):
         raise UsageError("a session needs a name and a store; give both or neither")
+    if conversation is not None and not isinstance(conversation, str):
+        raise InvalidContent("conversation", conversation, "a title, or None")
     if lost is not None and not isinstance(lost, list):
         raise InvalidContent("lost", lost, "a list, to which is added what is lost, or None")
     found = (

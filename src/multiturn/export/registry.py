@@ -53,11 +53,14 @@ def format_named(name: str) -> Format:
 
     Raises:
         UnknownName: There is none of this name.
+        InvalidContent: It is no name.
     """
+    if not isinstance(name, str):
+        raise InvalidContent("format", name, f"one of {', '.join(NAMES)}")
     if name not in _MODULES:
-        near = get_close_matches(str(name), _MODULES, n=1, cutoff=_NEAR)
+        near = get_close_matches(name, _MODULES, n=1, cutoff=_NEAR)
         advice = "" if near else f"there are: {', '.join(NAMES)}"
-        raise UnknownName("format", str(name), _MODULES, advice)
+        raise UnknownName("format", name, _MODULES, advice)
     return cast(Format, import_module(f"multiturn.export.{_MODULES[name]}"))
 
 

@@ -46,7 +46,7 @@ class Source:
         if self.path is not None:
             try:
                 data = self.path.read_bytes()
-            except OSError as error:
+            except (OSError, ValueError) as error:  # no name that a file can have
                 raise self._unreadable(error) from error
         elif isinstance(self._given, bytes | bytearray | memoryview):
             data = bytes(self._given)
@@ -62,10 +62,10 @@ class Source:
         try:
             with self.path.open("rb") as file:  # not all of it: a log may be large
                 return file.read(len(_SQLITE)) == _SQLITE
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise self._unreadable(error) from error
 
-    def _unreadable(self, error: OSError) -> InvalidContent:
+    def _unreadable(self, error: Exception) -> InvalidContent:
         return InvalidContent("source", str(self.path), f"a file that can be read ({error})")
 
     @cached_property

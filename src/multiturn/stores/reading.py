@@ -41,12 +41,14 @@ class SqlReader(ABC):
         clock: The time that all holders of leases share, as an expression in SQL, in
             seconds since 1970.
         latest: The function of SQL that gives the greatest of its arguments.
+        threads: How many threads do what must not block an event loop.
         locking: What keeps others off the rows that a ``SELECT`` found, if that is needed.
     """
 
     index: WordIndex
     clock: str
     latest: str
+    threads: int = 1
     locking = ""
 
     # -- what a database brings ----------------------------------------------------------
@@ -124,13 +126,13 @@ class SqlReader(ABC):
         """Return all turns that were ever added in a session, by place."""
         rows = self._rows(
             f"SELECT {TURN} JOIN sessions s ON s.key = t.session WHERE s.name = ? ORDER BY t.place",
-            (name,),
+            (require_name(name),),
         )
         return [turn_of(row) for row in rows]
 
     def attempts(self, name: str) -> list[StoredAttempt]:
         """Return the turns of a session that were tried and did not become one, by place."""
-        return self._reading(self._attempts, name)
+        return self._reading(self._attempts, require_name(name))
 
     def _attempts(self, execute: Execute, name: str) -> list[StoredAttempt]:
         rows = execute(

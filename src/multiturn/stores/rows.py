@@ -28,7 +28,11 @@ WITH RECURSIVE line(number, parent, rest) AS (
 
 
 def key_of(name: str) -> bytes:
-    return bytes.fromhex(name)
+    """Return the key of what is named by a hash; raise InvalidContent if it is none."""
+    try:
+        return bytes.fromhex(name)
+    except (TypeError, ValueError):
+        raise InvalidContent("id", name, "hexadecimal digits, as in chat.turns[-1].id") from None
 
 
 def hex_of(value: bytes | None) -> str:
@@ -37,9 +41,18 @@ def hex_of(value: bytes | None) -> str:
 
 def names_from(prefix: str) -> tuple[str, str]:
     """Return the first name that begins so, and the first after those that do."""
-    if not isinstance(prefix, str):
+    if not isinstance(prefix, str) or not _is_text(prefix):
         raise InvalidContent("prefix", prefix, "a string with which names of sessions begin")
     return prefix, prefix + "\U0010ffff"
+
+
+def _is_text(value: str) -> bool:
+    """Whether a database can hold it: halves of surrogate pairs are no text."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def session_of(row: Sequence[Any]) -> SessionState:

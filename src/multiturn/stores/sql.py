@@ -82,6 +82,7 @@ class SqlStore(SqlReader):
 
     def rename(self, name: str, new_name: str) -> SessionState:
         """Give a session another name."""
+        require_name(name)
 
         def renamed(execute: Execute) -> SessionState:
             taken = execute(
@@ -100,7 +101,7 @@ class SqlStore(SqlReader):
 
     def delete(self, name: str, *, even_if_busy: bool = False) -> None:
         """Delete a session, and its turns that no other session has."""
-        self._delete_alone(name, even_if_busy)
+        self._delete_alone(require_name(name), even_if_busy)
         self._sweep()
 
     def _delete_alone(self, name: str, even_if_busy: bool) -> None:

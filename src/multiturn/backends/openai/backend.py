@@ -66,6 +66,8 @@ class OpenAIBackend:
         more: Mapping[str, Any] | None = None,
     ) -> None:
         _require_address(base_url)
+        if not isinstance(name, str) or not name:
+            raise InvalidContent("name", name, "what errors and variables call it, as 'openai'")
         one_of("unsendable", unsendable, ("raise", "note"))
         if more is not None and not isinstance(more, Mapping):
             raise InvalidContent("more", more, "members of a request by name")
