@@ -196,7 +196,7 @@ class _Clock:
         if self._total_seconds is None:
             return request
         left = self._total_seconds - (time.monotonic() - self._started)
-        return request._replace(timeout_seconds=max(left, 0.001))
+        return request.with_timeout(max(left, 0.001))
 
     def __enter__(self) -> None:
         self._stopped = time.monotonic()

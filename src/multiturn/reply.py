@@ -135,11 +135,14 @@ class _Answer:
                 self.members[name] = value
 
     def _add_part(self, part: Object) -> None:
-        text, thought = part.get("text"), part.get("thought")
-        if text is not None and not isinstance(text, str):
+        if (text := part.get("text")) is None:
+            self.runs.append((part, None))
+            return
+        if not isinstance(text, str):
             raise TypeError(f"the text of a part is {shown(text)}")
+        thought = part.get("thought")
         before, pieces = self.runs[-1] if self.runs else (part, None)
-        if text is None or len(part) > (1 if thought is None else 2):
+        if len(part) > (1 if thought is None else 2):
             self.runs.append((part, None))
         elif pieces is not None and (not thought) is (not before.get("thought")):
             pieces.append(text)

@@ -35,7 +35,7 @@ def copy_json(value: Any) -> Any:
     """Return a deep copy of a JSON value (6 times faster than ``copy.deepcopy``)."""
     # A shallow copy whose containers are replaced: most members are none.
     if isinstance(value, dict):
-        members = dict(value)
+        members = {**value}
         for key, member in members.items():
             if type(member) not in _ATOMS:
                 members[key] = copy_json(member)

@@ -182,14 +182,18 @@ def _check_candidate(candidate: Any) -> None:
 def _check_part(part: Any) -> None:
     if not isinstance(part, dict):
         raise MalformedReply("a part is no object", part)
+    absent: list[str] = []
     for name, value in part.items():
-        if type(value) is not _PART_TYPES.get(name, type(value)) and value is not None:
+        kind = type(value)
+        if value is None:
+            absent.append(name)
+        elif kind is not _PART_TYPES.get(name, kind):
             raise MalformedReply(f"$.candidates[].content.parts[].{name} has a wrong type", value)
-    if None in part.values():  # null is absent
-        for name in [name for name, value in part.items() if value is None]:
-            del part[name]
-    call = part.get("functionCall")
-    if call is not None and not (
-        isinstance(call.get("name"), str) and isinstance(call.get("args") or {}, dict)
-    ):
-        raise MalformedReply("a function call has no name, or arguments that are no object", call)
+        elif name == "functionCall" and not (
+            isinstance(value.get("name"), str) and isinstance(value.get("args") or {}, dict)
+        ):
+            raise MalformedReply(
+                "a function call has no name, or arguments that are no object", value
+            )
+    for name in absent:
+        del part[name]
