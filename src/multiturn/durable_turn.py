@@ -305,6 +305,8 @@ class DurableTurn(OpenTurn):
             # Ctrl-C: nobody may hold its lease from now on; who comes next takes it over.
             self._worker.over(self._attempt)
             under_way.pop(self._attempt, None)
+            if self._session is not None:
+                self._session._pending = None  # what waits there, the store knows
             raise
 
     def _settle(self, outcome: Outcome, error: BaseException | None) -> None:

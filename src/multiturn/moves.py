@@ -71,9 +71,7 @@ def _found(chat: ChatSession, turn: Turn | str) -> Turn:
 
 def _move(chat: ChatSession, head: Turn | None, left: tuple[Turn, ...]) -> None:
     if chat._stored is not None:
-        try:
-            chat._stored.move(head, left, chat._head)
-        except BaseException:  # moved by another, or unknown: it is read anew
-            vars(chat).pop("_head", None)
-            raise
+        seen = chat._head
+        del chat._head  # whatever comes of it, it is read anew
+        chat._stored.move(head, left, seen)
     chat._head, chat._redo, chat._pending = head, left, None

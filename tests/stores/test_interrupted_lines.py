@@ -253,7 +253,8 @@ def check(way: Way, case: Case, allowed: list[list[str]], other_first: bool) -> 
         before = said(chat)
         for one in (other, chat) if other_first else (chat, other):
             case.says(["Fi", "ne."])
-            way.run(way.send(one, "c", request_options={"timeout": 1e-3}))
+            one._busy = "raise"
+            way.run(way.send(one, "c"))
             before += ["c", "Fine."]
             assert before == said(one), said(one)
         outcomes = [entry.outcome for entry in chat.journal]
@@ -346,11 +347,11 @@ def require_usable(store: SQLiteStore) -> None:
     with SQLiteStore(store.path, synchronous="NORMAL", busy_timeout_seconds=0.2) as other, store:
         worker_of(store).catch_up()
         for one in (other, store):
-            chat = model.start_chat(session="ada", store=one)
+            chat = model.start_chat(session="ada", store=one, busy="raise")
             before = said(chat) if before is None else before
             assert before == said(chat)
             assert before in ([], OLD, ["c", "Fine."], [*OLD, "c", "Fine."])
-            chat.send_message("c", request_options={"timeout": 1e-3})
+            chat.send_message("c")
             before += ["c", "Fine."]
         assert before == said(chat)
         assert [] == other.check()
