@@ -175,7 +175,8 @@ def _wait_seconds(deadline: float, timeout_seconds: float) -> float:
     if left <= 0:
         raise SessionBusy(
             f"another turn of this session was still open after {timeout_seconds:g} seconds; "
-            "read its reply to the end, or cancel it with response.cancel()"
+            "read its reply to the end, or cancel it with response.cancel(); a function that the "
+            "turn has called asks on the side with chat.fork()"
         )
     return min(left, _LOOK_AGAIN_SECONDS)
 

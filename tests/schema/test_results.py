@@ -142,7 +142,7 @@ def nested(depth: int) -> Any:
         ({1: "a", "1": "b"}, "$ is '1'; expected one key only that is written '1'"),
         ({(1, 2): "a"}, "$ is (1, 2); expected a key that is a string or a number"),
         (10**5000, "$ is too large; expected an integer of at most 14000 bits"),
-        ("x" * 6_000_000, "$ is too large; expected a result of at most 5000000 characters"),
+        ("x" * 6_000_000, "$ is too large; expected a result of at most 5000000 bytes"),
     ],
     ids=lambda value: type(value).__name__,
 )
@@ -155,7 +155,7 @@ def test_what_json_cannot_hold_is_refused_with_its_place(value: Any, message: st
 
 
 def test_an_endless_iterator_ends_at_the_size_limit() -> None:
-    with pytest.raises(InvalidResult, match="at most 1000 characters; return less"):
+    with pytest.raises(InvalidResult, match="at most 1000 bytes; return less"):
         to_json(itertools.count(), size_limit=1_000)
 
 
@@ -164,7 +164,7 @@ def test_an_endless_nesting_of_shared_values_ends_at_the_size_limit() -> None:
     for _ in range(100):
         value = [value, value]
 
-    with pytest.raises(InvalidResult, match="at most 50000 characters"):
+    with pytest.raises(InvalidResult, match="at most 50000 bytes"):
         to_json(value, size_limit=50_000)
 
 
@@ -190,3 +190,11 @@ def test_a_refused_result_is_a_usage_error_and_can_be_pickled() -> None:
         to_json({"a": float("nan")})
 
     assert "$.a" == pickle.loads(pickle.dumps(caught.value)).path
+
+
+@pytest.mark.parametrize("value", ["é" * 600, {"é" * 600: 1}, ["漢" * 400], {"k": "🙂" * 300}])
+def test_a_result_is_as_large_as_its_bytes(value: Any) -> None:
+    with pytest.raises(InvalidResult, match="at most 1000 bytes"):
+        to_json(value, size_limit=1_000)
+
+    assert value == to_json(value, size_limit=1_300)

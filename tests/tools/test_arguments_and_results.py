@@ -175,6 +175,41 @@ async def test_a_parameter_that_nobody_gives_is_refused_before_anything_is_sent(
     assert [] == backend.requests
 
 
+async def test_what_the_program_gives_reaches_no_function_that_does_not_name_it(way: Way) -> None:
+    got: list[Any] = []
+
+    def anything(**arguments: Any) -> None:
+        got.append(arguments)
+
+    def named(user: str, **arguments: Any) -> None:
+        got.append((user, arguments))
+
+    tools = [
+        genai.types.CallableFunctionDeclaration(
+            name=function.__name__, description="Acts.", function=function,
+            parameters={"type": "object", "properties": {"n": {"type": "integer"}}},
+        )
+        for function in (anything, named)
+    ]  # fmt: skip
+    line = function_calls(("anything", {"n": 1}), ("named", {"n": 1, "user": "mallory"}))
+    chat, _ = calling(tools, line, "Done.", injected={"user": "ada", "key": "secret"})
+    await way.send(chat, "Act.")
+    assert [{"n": 1}, ("ada", {"n": 1})] == got
+
+
+async def test_a_name_that_is_nearly_that_of_a_parameter_is_refused(way: Way) -> None:
+    def act(user: Annotated[str, Injected] = "nobody") -> str:
+        return user
+
+    chat, backend = calling([act], CALL, "Done.", injected={"usr": "ada"})
+    with pytest.raises(UsageError, match="'usr', which no function takes; did you mean 'user'"):
+        await way.send(chat, "Act.")
+    assert [] == backend.requests
+    chat.calling = {"injected": {"database": "for others"}}
+    await way.send(chat, "Act.")
+    assert [{"result": "nobody"}] == results(chat)
+
+
 @pytest.mark.parametrize(
     "options",
     [{"tool_mode": "fast"}, {"max_rounds": 0}, {"tool_mod": "x"}, {"approve": True},

@@ -12,7 +12,7 @@ import pytest
 
 from multiturn import ChatSession
 from multiturn.testing import ScriptedBackend, function_calls
-from test_cancellation import _cancelled_at
+from striking import cancelled_at
 from test_interrupts import Strike, quiet_finalisers
 from tools.pairing import breaches
 from tools.talking import calling
@@ -110,7 +110,7 @@ def test_cancelling_at_any_await_of_a_turn_with_calls(
         return len(seen) >= n
 
     async def _cancelled(n: int, inner: Any, seen: list[int]) -> None:
-        await _cancelled_at(n, inner, seen)
+        await cancelled_at(n, inner, seen)
 
     n = 0
     while asyncio.run(struck_at(n := n + 1)):

@@ -45,7 +45,7 @@ def to_json(value: Any, *, size_limit: int = SIZE_LIMIT) -> Any:
 
     Args:
         value: What to convert; an iterator is read to its end.
-        size_limit: Length of the JSON text at most, in characters, approximately.
+        size_limit: Size of the JSON text at most, in bytes of UTF-8, approximately.
 
     Raises:
         InvalidResult: JSON cannot hold the value, or it is too large or endless.
@@ -93,9 +93,7 @@ class _Writer:
             raise self._too_large()
 
     def _too_large(self) -> Mismatch:
-        return Mismatch(
-            _TooLarge(), f"a result of at most {self._size_limit} characters; return less"
-        )
+        return Mismatch(_TooLarge(), f"a result of at most {self._size_limit} bytes; return less")
 
     def _text(self, text: str) -> str:
         self._left -= len(text) + 2
@@ -103,6 +101,7 @@ class _Writer:
             raise self._too_large()
         if not text.isascii():
             text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+            self._spend(len(text.encode()) - len(text))
         return text
 
     def _word(self, value: bool | None) -> bool | None:
@@ -161,7 +160,8 @@ class _Writer:
             name = key if type(key) is str else self._key(key)
             if name in out:
                 raise Mismatch(key, f"one key only that is written {name!r}")
-            self._left -= len(name) + 4  # whether it was too much is seen at the member
+            # Whether it was too much is seen at the member.
+            self._left -= (len(name) if name.isascii() else _bytes_of(name)) + 4
             write = _WRITERS.get(type(member), _other)
             try:
                 out[name] = write(self, member)
@@ -201,6 +201,10 @@ _WRITERS: dict[type, Callable[[_Writer, Any], Any]] = {
 }
 _other = _Writer._other
 _ANYTHING = "a value that JSON can hold, as a dict, a list, a dataclass or text"
+
+
+def _bytes_of(text: str) -> int:
+    return len(text.encode("utf-8", "surrogatepass"))
 
 
 class _TooLarge:

@@ -51,7 +51,7 @@ async def read(value: Any, max_bytes: int) -> Any:
         async for item in generator:
             left -= len(item) if isinstance(item, str | bytes | Mapping) else 1
             if left < 0:
-                expected = f"a result of at most {max_bytes} characters; return less"
+                expected = f"a result of at most {max_bytes} bytes; return less"
                 raise InvalidResult("$", _Endless(), expected)
             items.append(item)
     return items

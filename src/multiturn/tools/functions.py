@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from multiturn.calls import Call
@@ -43,7 +45,8 @@ class ToolFunction(NamedTuple):
             not fit.
         is_async: Whether calling it gives async code, as far as is known before.
         requires_approval: Whether a person must approve each call.
-        demanded: Injected parameters that must be given a value.
+        takes: Parameters that the program gives, by ``injected``.
+        demanded: Those of them that must be given a value.
         wants_call: Parameters that are given the Call.
         wants_session: Parameters that are given the session.
     """
@@ -52,6 +55,7 @@ class ToolFunction(NamedTuple):
     bind: Bind
     is_async: bool = False
     requires_approval: bool = False
+    takes: frozenset[str] = frozenset()
     demanded: frozenset[str] = frozenset()
     wants_call: frozenset[str] = frozenset()
     wants_session: frozenset[str] = frozenset()
@@ -81,17 +85,37 @@ def _tool_function(declared: CallableFunctionDeclaration) -> ToolFunction:
         schema = function_schema(function, name=declared.name)
     except UsageError:
         # Declared by hand, since its signature says too little: the arguments go in as sent.
-        return ToolFunction(function, _as_sent, is_async, marked)
+        takes = _named_parameters(function) - _declared_parameters(declared)
+        return ToolFunction(function, partial(_as_sent, takes), is_async, marked, takes)
     wants_call = _of_type(schema.injected, Call)
     wants_session = _of_type(schema.injected, ChatSession)
+    takes = frozenset(schema.injected)
     demanded = schema.demanded - wants_call - wants_session
     return ToolFunction(
-        function, schema.bind, is_async, marked, demanded, wants_call, wants_session
+        function, schema.bind, is_async, marked, takes, demanded, wants_call, wants_session
     )
 
 
-def _as_sent(args: Object, injected: Mapping[str, Any]) -> tuple[tuple[()], dict[str, Any]]:
-    return (), {**args, **injected}
+def _as_sent(
+    takes: frozenset[str], args: Object, injected: Mapping[str, Any]
+) -> tuple[tuple[()], dict[str, Any]]:
+    return (), {**args, **{name: injected[name] for name in takes if name in injected}}
+
+
+def _named_parameters(function: Callable[..., Any]) -> frozenset[str]:
+    """Return the parameters of a function that have a name; what ``**`` takes has none."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return frozenset()
+    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    return frozenset(parameter.name for parameter in parameters if parameter.kind in kinds)
+
+
+def _declared_parameters(declared: CallableFunctionDeclaration) -> frozenset[str]:
+    told = declared.to_proto().json_object
+    schema = told.get("parameters") or told.get("parametersJsonSchema") or {}
+    return frozenset(schema.get("properties") or ())
 
 
 def _of_type(injected: Mapping[str, Any], wanted: type) -> frozenset[str]:

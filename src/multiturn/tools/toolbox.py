@@ -8,7 +8,7 @@ carry the steps out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
@@ -135,6 +135,25 @@ class Toolbox:
                 raise UsageError(
                     f"the function {name!r} needs {listed}, which the model never sees; give it "
                     f"with injected={{{sorted(missing)[0]!r}: …}}"
+                )
+        if calling.injected:
+            self._refuse_misspelt(calling.injected.keys())
+
+    def _refuse_misspelt(self, given: Set[str]) -> None:
+        """Refuse a name that no function takes, and that is nearly one that is missing.
+
+        Any other name may be for functions of another model or message.
+        """
+        taken = {name for function in self.functions.values() for name in function.takes}
+        missing = taken - given
+        if not missing or not given - taken:
+            return
+        from difflib import get_close_matches
+
+        for name in sorted(map(str, given - taken)):
+            if near := get_close_matches(name, sorted(missing), n=1):
+                raise UsageError(
+                    f"injected has {name!r}, which no function takes; did you mean {near[0]!r}?"
                 )
 
     def rules(self, tools: Sequence[Object]) -> CallRules:
