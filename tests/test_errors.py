@@ -279,3 +279,17 @@ def test_a_message_says_what_happened_with_which_value_and_what_to_do(
     assert [] == [word for word in words if word not in message], message
     assert not re.search(r"object at 0x|<class|\$\.\.|  |\.\.$", message), message
     assert message == message.strip()
+
+
+def test_what_the_server_said_of_an_end_is_told() -> None:
+    said = "Malformed function call: print(default_api.f(\n"
+    candidate = protos.Candidate(finish_reason="MALFORMED_FUNCTION_CALL", finish_message=said)
+    told = str(errors.StopCandidateException(candidate, None))
+    assert "MALFORMED_FUNCTION_CALL (Malformed function call: print(default_api.f() and" in told
+
+
+def test_only_the_embedded_model_is_said_to_have_a_window_of_ones_own() -> None:
+    assert "EmbeddedBackend(context_tokens=…)" in str(
+        errors.ContextTooLong(5, 4, backend="embedded")
+    )
+    assert "EmbeddedBackend" not in str(errors.ContextTooLong(5, 4))

@@ -244,18 +244,17 @@ class BackendError(MultiturnError):
 
 
 class ContextTooLong(BackendError):
-    """The conversation does not fit the model's context window.
+    """The conversation does not fit the model's window: ``prompt_tokens``, ``context_tokens``.
 
-    Attributes:
-        prompt_tokens: Size of what would have been sent.
-        context_tokens: Size of the window, which the answer shares.
+    The answer has to fit into the window too.
     """
 
     def __init__(self, prompt_tokens: int, context_tokens: int, *, backend: str = "") -> None:
+        more = "backend=multiturn.EmbeddedBackend(context_tokens=…)"
         super().__init__(
             f"the conversation has {prompt_tokens} tokens and the model's context window holds "
-            f"{context_tokens}; rewind or shorten the history, or give the model a larger one: "
-            "backend=multiturn.EmbeddedBackend(context_tokens=…)",
+            f"{context_tokens}; rewind or shorten the history, or take "
+            f"{more if backend == 'embedded' else 'a model with a larger one'}",
             backend=backend,
         )
         self.prompt_tokens, self.context_tokens = prompt_tokens, context_tokens
@@ -428,10 +427,11 @@ class StopCandidateException(ReplyError):
         candidate = self.candidate
         if candidate is None:
             return super().__str__()
-        reason = candidate.finish_reason
+        reason, said = candidate.finish_reason, candidate.finish_message
+        told = f" ({' '.join(said.split())[:500]})" if said else ""
         return (
-            f"the answer ended with finish reason {getattr(reason, 'name', reason)} and was not "
-            "added to the history; what had arrived is in .candidate: "
+            f"the answer ended with finish reason {getattr(reason, 'name', reason)}{told} and was "
+            "not added to the history; what had arrived is in .candidate: "
             f"{shown(candidate.content.text)}"
         )
 

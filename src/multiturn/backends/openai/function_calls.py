@@ -139,8 +139,14 @@ class CallAssembler:
             return (not call_id or call_id == call.id) and _repeats(call, text)
         return bool(call.pieces) or not call_id or not call.id or call_id == call.id
 
-    def calls(self) -> list[Object] | None:
-        """Return the calls as parts of the wire, in order; None if one is not whole."""
+    def calls(self, is_cut: bool = False) -> list[Object] | None:
+        """Return the calls as parts of the wire, in order; None if one is not whole.
+
+        Args:
+            is_cut: Whether more was to come: then a last call without arguments lacks them.
+        """
+        if is_cut and not self._calls[-1].pieces:
+            return None
         parts: list[Object] = []
         for call in self._calls:
             arguments = call.arguments

@@ -238,12 +238,14 @@ class _Choice:
             self._refusal.clear()
         if not self._calls:
             return
-        calls = self._calls.calls()
+        is_cut = candidate["finishReason"] == "MAX_TOKENS"
+        calls = self._calls.calls(is_cut)
         if calls is not None:
             parts += calls
-        elif candidate["finishReason"] == "STOP":
+        elif is_cut or candidate["finishReason"] == "STOP":
+            limit = "; cut off by the limit of tokens, see max_output_tokens" if is_cut else ""
             candidate["finishReason"] = "MALFORMED_FUNCTION_CALL"
-            candidate["finishMessage"] = self._calls.as_text()
+            candidate["finishMessage"] = self._calls.as_text() + limit
         self._calls = CallAssembler()
 
 
