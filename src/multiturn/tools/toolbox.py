@@ -219,11 +219,11 @@ class Toolbox:
         for call in calls:
             if cancel.reason is not None:
                 raise TurnCancelled(cancel.reason)
-            made, failure = call, None
-            told: Any = _told_before(earlier[call.index]) if call.index in earlier else None
+            index, made, failure = call.index, call, None
+            told: Any = _told_before(earlier[index]) if index in earlier else None
             if told is None:
                 try:
-                    function = self._function(call, decided.get(call.index, True))
+                    function = self._function(call, decided.get(index, True))
                     if calling.before_call is not None:
                         made = yield from self._changed_before(call, calling.before_call)
                     step = self._invocation(made, function)
@@ -238,12 +238,12 @@ class Toolbox:
                         told, failure = told_of(error), error
             if calling.after_call is not None:
                 told = yield from self._changed_after(call, made, told, failure, note)
-            parts[call.index] = part = result_part(call, *told)
+            parts[index] = part = result_part(call, *told)
             if failure is not None:
                 self._tell_failure(call, failure, part, note)
             if notes is not None:
                 notes.returned(call, part)
-            note(call.index, part)
+            note(index, part)
         return parts
 
     def _tell_failure(self, call: Call, failure: Exception, part: Object, note: Note) -> None:
