@@ -91,15 +91,16 @@ class DurableTurn(OpenTurn):
 
     def prepare(self, session: ChatSession) -> None:
         """Check everything that can be checked, without what was erased meanwhile."""
-        with Limit(self._ends):
-            self._stored.forget_erased(session)
-            super().prepare(session)
+        if not self._stored.is_read(session):
+            with Limit(self._ends):
+                session._now  # noqa: B018 - it is read now
+        super().prepare(session)
 
     async def prepare_async(self, session: ChatSession) -> None:
         """The same; what has to be read is read by the store's thread."""
-        if "_head" not in vars(session) or not self._stored.is_current:
+        if not self._stored.is_read(session):
             await self._by_the_worker(lambda: session._now)
-        self.prepare(session)
+        super().prepare(session)
 
     async def _by_the_worker(self, job: Callable[[], T]) -> T:
         limit = Limit(self._ends)
@@ -107,13 +108,11 @@ class DurableTurn(OpenTurn):
 
     def begin(self, session: ChatSession) -> Steps:
         """Lease the session, waiting for a turn of another process, then as ``OpenTurn``."""
-        limit = Limit(self._ends)
-        with limit:
-            self._worker.catch_up()
-        record, pauses = self._named(), None
+        record, pauses, limit = self._named(), None, Limit(self._ends)
         while True:
             try:
                 with limit:
+                    self._worker.catch_up()
                     lease = self._lease(session, record)
                 return self._begun(session, *lease)
             except SessionBusy:

@@ -59,7 +59,9 @@ class StoredSession:
         self.store, self.state, self.turns = store, state, turns
         self.is_seen = True
         self._found: tuple[str, PendingTurn] | None = None
-        self._erasures = self._erasures_here
+        # A store of somebody else's may not have it.
+        self._recent = recent_of(store) or RecentTurns()
+        self._erasures = self._recent.erasures
 
     @property
     def name(self) -> str:
@@ -94,21 +96,19 @@ class StoredSession:
         return self.turn(state.head)
 
     @property
-    def _erasures_here(self) -> int:
-        """How often this very store object erased a turn; costs no look into the store."""
-        recent = recent_of(self.store)
-        return recent.erasures if recent else 0
-
-    @property
     def is_current(self) -> bool:
-        """Whether nothing was erased here since ``forget_erased``."""
-        return self._erasures == self._erasures_here
+        """Whether this very store object erased nothing since ``forget_erased``."""
+        return self._erasures == self._recent.erasures
+
+    def is_read(self, chat: ChatSession) -> bool:
+        """Whether a conversation's head is known, and nothing was erased here since."""
+        return "_head" in vars(chat) and self.is_current
 
     def forget_erased(self, chat: ChatSession) -> None:
         """Let a conversation forget what this process has erased since the last look."""
         if self.is_current:
             return
-        self._erasures, self.turns = self._erasures_here, {}
+        self._erasures, self.turns = self._recent.erasures, {}
         vars(chat).pop("_head", None)  # it is read anew
         chat._last = None
         if chat._pending is not None and self.pending() is None:

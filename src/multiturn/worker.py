@@ -95,7 +95,7 @@ class Worker:
             StoreBusy: The limit of this call was over before.
         """
         if self._unfinished and threading.current_thread() is not self._thread:
-            limit = limit_here()
+            limit = limit_here() or Limit()
             for future in list(self._unfinished):
                 try:
                     future.exception(limit.left_seconds)

@@ -119,7 +119,7 @@ class Connections:
             NotConnectedError: None could be opened, or all were in use.
             psycopg.Error: It broke, or the work raised it.
         """
-        limit, place = limit_here(), _Place()
+        limit, place = limit_here() or Limit(), _Place()
         until = max(limit.began + self._seconds, time.monotonic() + _LEAST_TRY_SECONDS)
         until = min(limit.ends, until)
         connection = None

@@ -30,7 +30,7 @@ from multiturn.stores.errors import (
     StoreUnreachable,
     StoreUnusable,
 )
-from multiturn.stores.limit import limit_here
+from multiturn.stores.limit import Limit, limit_here
 from multiturn.stores.migrations import NEWEST, migrate
 from multiturn.stores.protocol import SessionState
 from multiturn.stores.reading import Execute, Given, T
@@ -131,6 +131,7 @@ class PostgresStore(SqlStore):
         _require_address(conninfo)
         self._conninfo, self.schema = conninfo, schema
         self.max_connections, self.reconnect_seconds = max_connections, reconnect_seconds
+        self.threads = max_connections
         self._connections: Connections | None = None
         self._process_id = os.getpid()
         self._is_prepared = False
@@ -161,11 +162,6 @@ class PostgresStore(SqlStore):
         return made, ()
 
     # -- connections ---------------------------------------------------------------------
-
-    @property
-    def threads(self) -> int:
-        """How many threads may do what must not block an event loop."""
-        return self.max_connections
 
     def _connected(self, work: Callable[[Connection], T]) -> T:
         if self._process_id != os.getpid():  # the parent's connections are the parent's
@@ -294,11 +290,16 @@ class PostgresStore(SqlStore):
 
     def _again(self, work: Callable[[], T], after: _Errors = _IN_DOUBT) -> T:
         """Do work, and again after these errors, while the server may come back."""
-        limit, pause = limit_here(), _FIRST_PAUSE_SECONDS
+        if limit := limit_here():
+            return self._tried(work, after, limit)
+        with Limit() as limit:
+            return self._tried(work, after, limit)
+
+    def _tried(self, work: Callable[[], T], after: _Errors, limit: Limit) -> T:
+        pause = _FIRST_PAUSE_SECONDS
         while True:
             try:
-                with limit:
-                    return work()
+                return work()
             except after:
                 deadline = min(limit.began + self.reconnect_seconds, limit.ends)
                 if time.monotonic() + pause > deadline:
