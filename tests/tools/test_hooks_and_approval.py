@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import traceback
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from multiturn import ChatSession, Refusal, SQLiteStore, requires_approval
-from multiturn.calls import Call
+from multiturn.calls import Call, Waiting, waiting_among, waiting_object
 from multiturn.errors import (
     ApprovalNeeded,
     UsageError,
@@ -281,3 +282,11 @@ def test_a_waiting_turn_is_dropped_when_the_conversation_goes_elsewhere(drop: st
 def test_a_mark_that_cannot_be_set_says_so() -> None:
     with pytest.raises(UsageError, match="approve="):
         requires_approval([].append)
+
+
+def test_what_waits_is_written_down_and_all_waits_where_it_was_not() -> None:
+    calls = tuple(Call(index, "act", {}) for index in range(3))
+    waiting = Waiting(calls[1:2], {0: True, 2: "not now"})
+
+    assert waiting == waiting_among(calls, json.loads(json.dumps(waiting_object(waiting))))
+    assert Waiting(calls, {}) == waiting_among(calls, None)
