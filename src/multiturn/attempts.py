@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from multiturn.errors import BackendError
-from multiturn.retry import RetryRule
+from multiturn.retry import RetryRule, note_limit
 
 T = TypeVar("T")
 
@@ -48,6 +48,7 @@ class Attempts:
         if pause is None:
             raise error
         if limits and time.monotonic() - self._started + pause > min(limits):
+            note_limit(error, min(limits))
             raise error
         return pause
 

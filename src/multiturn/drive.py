@@ -211,6 +211,9 @@ class _Clock:
         if wait.error is None or self._started is None or not limits:
             return
         if time.monotonic() - self._started + wait.seconds > min(limits):
+            from multiturn.retry import note_limit
+
+            note_limit(wait.error, min(limits))
             raise wait.error
 
 

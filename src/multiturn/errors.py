@@ -229,12 +229,14 @@ class BackendError(MultiturnError):
         partial_text: What had arrived before, "" if nothing.
         attempts: How many requests were made in all.
         retry_after_seconds: How long the server asked to wait, None if it did not say.
+        not_waited: Why that was too long, "" if it was not.
         server: Host of the server that was asked, with an unusual port; "" if none was.
     """
 
     attempts: int = 1
     server: str = ""
     retry_after_seconds: float | None = None
+    not_waited: str = ""
 
     def __init__(
         self, message: str, *, backend: str = "", retryable: bool = False, partial_text: str = ""
@@ -325,15 +327,15 @@ class StatusError(BackendError):
         return list(self._details)
 
     def __str__(self) -> str:
-        return " ".join(str(part) for part in (self.code, self.status, self.message) if part)
+        told = " ".join(str(part) for part in (self.code, self.status, self.message) if part)
+        if not self.not_waited:
+            return told
+        asked = f"{self.retry_after_seconds or 0:.10g} seconds"
+        return f"{told}; the server asks to wait {asked}, {self.not_waited}"
 
 
 class EngineError(BackendError):
-    """The embedded engine could not load the model or failed while answering.
-
-    Attributes:
-        code: The engine's own code, None if it gave none.
-    """
+    """The embedded engine could not load the model or failed; ``code`` is its own, or None."""
 
     def __init__(self, message: str, *, code: int | str | None = None) -> None:
         super().__init__(message, backend="embedded")
@@ -341,11 +343,7 @@ class EngineError(BackendError):
 
 
 class WeightsError(EngineError):
-    """The file that holds a model's weights cannot be used.
-
-    Attributes:
-        path: The file, None if there is none yet.
-    """
+    """The file that holds a model's weights, ``path``, cannot be used; None: there is none."""
 
     def __init__(self, message: str, *, path: Path | None = None) -> None:
         super().__init__(message)

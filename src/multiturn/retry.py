@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple, Protocol, Self
 
 from multiturn.checks import seconds, whole
+from multiturn.errors import BackendError
 
 
 class RetryRule(Protocol):
@@ -84,7 +85,12 @@ class Retry(_Figures):
             return None
         asked = getattr(error, "retry_after_seconds", None)
         if asked is not None:
-            return float(asked) if asked <= self.longest_wait_seconds else None
+            if asked <= self.longest_wait_seconds:
+                return float(asked)
+            if isinstance(error, BackendError):
+                limit = f"Retry(longest_wait_seconds={self.longest_wait_seconds:g})"
+                error.not_waited = f"longer than {limit} allows"
+            return None
         # A power of a thousand attempts would be too large for a float.
         growth = 2 ** min(attempt - 1, 64)
         ceiling = min(self.longest_pause_seconds, self.first_pause_seconds * growth)
@@ -96,3 +102,9 @@ class Retry(_Figures):
 
 
 NO_RETRY = Retry(attempts=1)
+
+
+def note_limit(error: Exception, total_seconds: float) -> None:
+    """Note at an error that the server's pause goes beyond the time for the whole call."""
+    if isinstance(error, BackendError) and error.retry_after_seconds is not None:
+        error.not_waited = f"beyond the {total_seconds:g} seconds that the call may take"

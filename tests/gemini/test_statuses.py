@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import re
 import time
 from typing import Any, NamedTuple
@@ -19,7 +20,7 @@ from gemini.wire_server import (
     streamed,
     whole,
 )
-from multiturn import BackendError, ConnectionFailed, Retry, StatusError
+from multiturn import BackendError, ConnectionFailed, Retry, StatusError, embed_content
 from multiturn import google_errors as google
 from ways import Way
 
@@ -166,6 +167,33 @@ async def test_a_date_in_retry_after_is_a_pause_too(way: Way) -> None:
             await way.send(server.model().start_chat(), "Hi")
         assert 1 == len(server.requests)
         assert (caught.value.retry_after_seconds or 0) > 3600
+
+
+async def test_a_pause_that_is_not_waited_is_told_with_the_reason(way: Way) -> None:
+    slow = whole(error(429, "RESOURCE_EXHAUSTED", "Slow."), 429, **{"Retry-After": "500"})
+    asked = "429 RESOURCE_EXHAUSTED Slow.; the server asks to wait 500 seconds, "
+    for options, reason in (
+        ({}, "longer than Retry(longest_wait_seconds=120) allows"),
+        (
+            {"retry": Retry(longest_wait_seconds=1000), "timeout": 20},
+            "beyond the 20 seconds that the call may take",
+        ),
+        ({"retry": False}, ""),
+    ):
+        with WireServer(slow) as server:
+            with pytest.raises(google.ResourceExhausted) as caught:
+                await way.send(server.model().start_chat(), "Hi", request_options=options)
+            assert 1 == len(server.requests)
+        told = asked + reason if reason else "429 RESOURCE_EXHAUSTED Slow."
+        assert told == str(caught.value) == str(pickle.loads(pickle.dumps(caught.value)))
+
+
+def test_outside_of_a_chat_too() -> None:
+    slow = whole(error(429, "RESOURCE_EXHAUSTED", "Slow."), 429, **{"Retry-After": "500"})
+    with WireServer(slow) as server:
+        options = {"api_key": "k-of-the-tests", "api_endpoint": server.url, "timeout": 20}
+        with pytest.raises(google.ResourceExhausted, match="to wait 500 seconds, longer than"):
+            embed_content("models/e", "Hi", request_options=options)
 
 
 async def test_nothing_is_asked_again_once_a_piece_was_shown(way: Way) -> None:

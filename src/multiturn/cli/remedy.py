@@ -12,6 +12,8 @@ from multiturn.errors import BackendError, ConnectionFailed, MalformedReply, Sta
 def of_server(error: BackendError) -> str:
     """Return the error of a server, named by host and port, with what to do next."""
     text = str(error)
+    if error.not_waited:  # the remedy says when
+        text = text.partition("; the server asks to wait ")[0]
     if isinstance(error, StatusError) and error.code is not None and 300 <= error.code < 400:
         text = f"{error.code} the server redirects elsewhere, which is never followed"
     place = "" if error.server in text else f"{error.server}: "
