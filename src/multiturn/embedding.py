@@ -146,10 +146,11 @@ class _Asked:
             yield {"requests": batch}
 
     def vectors(self, answered: Object) -> list[list[float]]:
-        found = answered.get("embeddings") if self._is_batch else [answered.get("embedding")]
+        found: Any = answered.get("embeddings") if self._is_batch else [answered.get("embedding")]
         try:
-            return [vector.get("values", []) for vector in found]  # type: ignore[union-attr]
-        except (TypeError, AttributeError):
+            # JSON writes 1.0 as 1.
+            return [[*map(float, vector.get("values", []))] for vector in found]
+        except (TypeError, AttributeError, ValueError):
             raise MalformedReply("the server answered without embeddings", answered) from None
 
     def result(self, vectors: list[list[list[float]]]) -> dict[str, Any]:

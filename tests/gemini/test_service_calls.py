@@ -165,3 +165,25 @@ def test_what_an_unheard_try_has_deleted_is_deleted(server: WireServer) -> None:
         multiturn.delete_file("files/a")
     with pytest.raises(google_errors.NotFound):
         multiturn.get_file("files/a")
+
+
+def test_numbers_that_the_server_writes_without_a_point_are_floats(server: WireServer) -> None:
+    server.script[:] = [
+        whole({"models": [MODEL | {"temperature": 1, "maxTemperature": 2, "topP": 1, "topK": 64}]}),
+        whole({"embedding": {"values": [1, 0.5]}}),
+        whole({"embeddings": [{"values": [1]}, {"values": [2]}]}),
+    ]
+    (model,) = multiturn.list_models()
+    numbers = model.temperature, model.max_temperature, model.top_p, model.top_k
+    assert [(1.0, float), (2.0, float), (1.0, float), (64, int)] == [(n, type(n)) for n in numbers]
+    one = multiturn.embed_content("models/e", "Hi")["embedding"]
+    several = multiturn.embed_content("models/e", ["a", "b"])["embedding"]
+    assert [[1.0, 0.5], [1.0], [2.0]] == [one, *several]
+    assert {float} == {type(number) for vector in (one, *several) for number in vector}
+
+
+@pytest.mark.parametrize("values", [["x"], [None], 3])
+def test_a_vector_of_anything_else_is_malformed(server: WireServer, values: Any) -> None:
+    server.script[:] = [whole({"embedding": {"values": values}})]
+    with pytest.raises(multiturn.MalformedReply, match="without embeddings"):
+        multiturn.embed_content("models/e", "Hi")

@@ -57,6 +57,9 @@ class Model:
     def from_object(cls, object_: dict[str, Any]) -> Model:
         """Return a model from the wire's object; members without a field are left out."""
         members = resources.Model.to_dict(resources.Model.view(object_))
+        for name in ("temperature", "max_temperature", "top_p"):
+            if type(members.get(name)) is int:  # JSON writes 1.0 as 1
+                members[name] = float(members[name])
         return cls(**{k: v for k, v in members.items() if k in cls.__dataclass_fields__})
 
 
