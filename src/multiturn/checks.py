@@ -82,7 +82,9 @@ def unknown(name: str, value: object, known: Collection[str]) -> InvalidContent:
 
     near = get_close_matches(name, known, n=1)
     meant = f"did you mean {near[0]!r}? " if near else ""
-    return InvalidContent(name, value, f"no such argument; {meant}known: {', '.join(known)}")
+    error = InvalidContent(name, value, f"one of the arguments {', '.join(known)}")
+    error.args = (f"there is no argument {name!r}; {meant}known: {', '.join(known)}",)
+    return error
 
 
 def _or(none: bool) -> str:
