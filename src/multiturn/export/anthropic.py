@@ -40,7 +40,7 @@ def recognises_value(value: Any) -> bool:
     if isinstance(value, dict) and "system" in value:
         return True
     return any(
-        isinstance(block, dict) and block.get("type") in _OWN_BLOCKS
+        isinstance(block, dict) and str(block.get("type")) in _OWN_BLOCKS
         for message in messages
         if isinstance(message, dict) and isinstance(message.get("content"), list)
         for block in message["content"]
@@ -77,7 +77,7 @@ def _messages(history: list[Content]) -> list[Object]:
 
 def _result(call_id: str, response: Object) -> Object:
     made: Object = {"type": "tool_result", "tool_use_id": call_id}
-    for name in ("result", "error"):
+    for name in ("result", "error") if isinstance(response, dict) else ():
         text = response.get(name)
         # Plain text, unless it would be read as something else.
         if response.keys() == {name} and isinstance(text, str):
@@ -184,6 +184,8 @@ def read_value(value: Any, report: Report, place: str = "$") -> Conversation:
 def _part(given: Any, place: str, names: dict[str, str], report: Report) -> Object | None:
     block = an_object(given, place)
     kind = block.get("type")
+    if kind is not None:
+        a_text(kind, f"{place}.type")
     known: tuple[str, ...] = ("text",)
     part: Object | None = None
     if kind == "text":

@@ -139,6 +139,7 @@ class _Tree:
         if role not in _ROLES:
             raise InvalidContent(f"{place}.author.role", role, " or ".join(_ROLES))
         content = an_object(content, f"{place}.content")
+        a_list(content.get("parts") or [], f"{place}.content.parts")
         kind = a_text(content.get("content_type"), f"{place}.content.content_type")
         metadata = message.get("metadata")
         slug = metadata.get("model_slug") if isinstance(metadata, dict) else None
@@ -240,7 +241,7 @@ def _result(name: str, text: str) -> Object:
 
 def write(conversation: Conversation) -> bytes:
     """Return a list with this one conversation, without its other branches."""
-    seed = conversation.head.id if conversation.head else conversation.name
+    seed = ascii(conversation.head.id if conversation.head else conversation.name)
     mapping: Object = {"client-created-root": _node("client-created-root", None, None)}
     last = "client-created-root"
     messages = list(_messages(conversation))

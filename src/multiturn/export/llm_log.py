@@ -23,7 +23,7 @@ from multiturn.export.conversation import Conversation, line
 from multiturn.export.json_text import dumps, loads
 from multiturn.export.llm_tables import insert, rows
 from multiturn.export.openai import response_from
-from multiturn.export.report import Report
+from multiturn.export.report import Report, an_object
 from multiturn.export.source import Source
 from multiturn.export.words import in_words
 from multiturn.messages.content import Content, Part
@@ -53,7 +53,7 @@ def read(source: Source, report: Report) -> list[Conversation]:
         if "threads" in tables:
             for row in rows(database, "SELECT * FROM threads WHERE tip_message_hash <> ''"):
                 found[row["id"]] = _from_messages(database, row)
-    return [found[identity] for identity in sorted(found)]
+    return [found[identity] for identity in sorted(found, key=str)]
 
 
 def _from_responses(
@@ -65,12 +65,12 @@ def _from_responses(
     system = ""
     query = "SELECT * FROM responses WHERE conversation_id = ? ORDER BY id"
     for row in rows(database, query, conversation["id"]):
-        told = row.get("system") or ""
+        told = str(row.get("system") or "")
         if told and contents and told != system:
             report.lose(f"responses.{row['id']}.system", "another system prompt than before")
         system = system or ("" if contents else told)
         contents += _answered(database, row, tables, report)
-    name, model = conversation.get("name") or "", conversation.get("model") or ""
+    name, model = str(conversation.get("name") or ""), str(conversation.get("model") or "")
     found = line(contents, system=system, name=name, model=model)
     return found._replace(lost=tuple(report.lost))
 
@@ -89,7 +89,7 @@ def _answered(
     if "tool_calls" in tables:
         query = "SELECT * FROM tool_calls WHERE response_id = ? ORDER BY id"
         for one in rows(database, query, identity):
-            args = loads(one.get("arguments") or "{}", f"tool_calls.{one['id']}.arguments")
+            args = loads(str(one.get("arguments") or "{}"), f"tool_calls.{one['id']}.arguments")
             calls.append(_call(one["name"], args, one.get("tool_call_id")))
     if "prompt_attachments" in tables:
         query = (
@@ -102,13 +102,14 @@ def _answered(
         if rows(database, query, identity):
             report.lose(place, "fragments of the prompt")
     prompt, answer = row.get("prompt"), row.get("response")
-    said = [{"text": prompt}] if prompt else []
+    said = [{"text": str(prompt)}] if prompt else []
     if results:
         yield Content.view({"role": "user", "parts": results}, frozen=True)
     if said or media:
         yield Content.view({"role": "user", "parts": [*said, *filter(None, media)]}, frozen=True)
-    thoughts = [{"text": row["reasoning"], "thought": True}] if row.get("reasoning") else []
-    texts = [{"text": answer}] if answer else []
+    reasoning = row.get("reasoning")
+    thoughts = [{"text": str(reasoning), "thought": True}] if reasoning else []
+    texts = [{"text": str(answer)}] if answer else []
     if thoughts or texts or calls:
         parts = [*thoughts, *texts, *calls]
         yield Content.view({"role": "model", "parts": parts}, frozen=True)
@@ -141,15 +142,16 @@ def _from_messages(database: sqlite3.Connection, thread: Object) -> Conversation
             contents.append(Content.view(object_, frozen=True))
     query = "SELECT model FROM turns WHERE thread_id = ? ORDER BY id DESC LIMIT 1"
     models = [row["model"] for row in rows(database, query, thread["id"])]
-    name, model = thread.get("name") or "", (models or [""])[0] or ""
+    name, model = str(thread.get("name") or ""), str((models or [""])[0] or "")
     found = line(contents, system="\n\n".join(system), name=name, model=model)
     return found._replace(lost=tuple(report.lost))
 
 
 def _part(database: sqlite3.Connection, row: Object, report: Report) -> Object | None:
     place = f"parts.{row['part']}"
-    payload = loads(row["payload"], f"{place}.payload") if row["payload"] else {}
-    kind, text = row["type"], row["text"]
+    payload = loads(str(row["payload"]), f"{place}.payload") if row["payload"] else {}
+    an_object(payload, f"{place}.payload")
+    kind, text = row["type"], None if row["text"] is None else str(row["text"])
     if kind in ("text", "reasoning") and text is not None:
         return {"text": text, "thought": True} if kind == "reasoning" else {"text": text}
     if kind == "tool_call":
@@ -169,16 +171,17 @@ def _part(database: sqlite3.Connection, row: Object, report: Report) -> Object |
 
 
 def _call(name: str | None, args: Any, call_id: str | None) -> Object:
-    made = {"name": name or "", "args": args if isinstance(args, dict) else {"input": args}}
-    return {"functionCall": {"id": call_id, **made} if call_id else made}
+    made = {"name": str(name or ""), "args": args if isinstance(args, dict) else {"input": args}}
+    return {"functionCall": {"id": str(call_id), **made} if call_id else made}
 
 
 def _result(row: Object) -> Object:
-    made: Object = {"name": row.get("name") or "", "response": response_from(row["output"] or "")}
+    made: Object = {"name": str(row.get("name") or "")}
+    made["response"] = response_from(str(row.get("output") or ""))
     if row.get("exception"):
         made["response"] = {"error": row["exception"]}
     call_id = row.get("tool_call_id")
-    return {"functionResponse": {"id": call_id, **made} if call_id else made}
+    return {"functionResponse": {"id": str(call_id), **made} if call_id else made}
 
 
 def _attachment(row: Object, place: str, report: Report) -> Object | None:
@@ -189,7 +192,8 @@ def _attachment(row: Object, place: str, report: Report) -> Object | None:
         return None
     if content is None:
         return {"fileData": {"mimeType": kind, "fileUri": row.get("url") or ""}}
-    data = base64.b64encode(bytes(content)).decode()
+    given = content if isinstance(content, bytes) else str(content).encode()
+    data = base64.b64encode(given).decode()
     return {"inlineData": {"mimeType": kind, "data": data}}
 
 
@@ -324,7 +328,7 @@ def _add_calls(
             if kind not in part or table not in tables:
                 continue
             one = part[kind]
-            row: Object = {"response_id": response, "name": _utf8(one.get("name") or "")}
+            row: Object = {"response_id": response, "name": one.get("name") or ""}
             row["tool_call_id"] = one.get("id") or None
             row["arguments"], row["output"] = dumps(one.get("args") or {}), _output(one)
             insert(database, table, row)
@@ -332,7 +336,8 @@ def _add_calls(
 
 def _output(answer: Object) -> str:
     response = answer.get("response") or {}
-    text = response.get("result") if response.keys() == {"result"} else None
+    is_plain = isinstance(response, dict) and response.keys() == {"result"}
+    text = response["result"] if is_plain else None
     if isinstance(text, str) and response_from(text) == response:
         return _utf8(text)  # plain text, unless it would be read as something else
     return dumps(response)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from multiturn.errors import InvalidContent
+from multiturn.export.json_text import dumps
 from multiturn.messages.message import Object
 
 # llm applies the steps that are not named in its table of migrations: these have been.
@@ -52,6 +53,9 @@ CREATE TABLE tool_results (
     tool_id INTEGER REFERENCES tools (id), name TEXT, output TEXT, tool_call_id TEXT);
 """
 
+# Of attachments: the only column that holds bytes.
+_BYTES = "content"
+
 
 def make(database: sqlite3.Connection) -> None:
     """Make the tables in an empty database; llm brings them up to its own date."""
@@ -70,18 +74,42 @@ def rows(database: sqlite3.Connection, query: str, *values: Any) -> list[Object]
     """Return what a query finds, by the names of its columns."""
     cursor = database.execute(query, values)
     columns = [column[0] for column in cursor.description]
-    return [dict(zip(columns, row, strict=True)) for row in cursor]
+    return [
+        _Row({name: _read(name, value) for name, value in zip(columns, row, strict=True)})
+        for row in cursor
+    ]
+
+
+class _Row(dict[str, Any]):
+    """A row; a column that is not there is named."""
+
+    def __missing__(self, name: str) -> Any:
+        raise InvalidContent(name, [*self], "a column of this name")
+
+
+def _read(name: str, value: Any) -> Any:
+    """Return a value as its column means it, whatever was put there: bytes only where they are."""
+    if name == _BYTES:
+        return value.encode() if isinstance(value, str) else value
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
 
 
 def insert(database: sqlite3.Connection, table: str, row: Object) -> None:
     """Add a row, as far as the table has its columns; one that is there already stays."""
     known = {column["name"] for column in rows(database, f"PRAGMA table_info({table})")}
-    kept = {name: value for name, value in row.items() if name in known}
+    kept = {name: _stored(value) for name, value in row.items() if name in known}
     listed = ", ".join(f'"{name}"' for name in kept)
     marks = ", ".join("?" for _ in kept)
     database.execute(
         f"INSERT OR IGNORE INTO {table} ({listed}) VALUES ({marks})", (*kept.values(),)
     )
+
+
+def _stored(value: Any) -> Any:
+    """Return a value as a database can hold it."""
+    if isinstance(value, dict | list):
+        value = dumps(value)
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
 
 
 @contextmanager
@@ -105,7 +133,7 @@ def opened(path: Path | None, data: bytes | None) -> Iterator[sqlite3.Connection
                     "source", path and str(path), "a database of the llm command's logs"
                 )
             yield database
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeError) as error:  # names of columns may be no text
         raise InvalidContent(
             "source", path and str(path), f"a database that can be read ({error})"
         ) from error

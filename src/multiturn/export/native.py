@@ -163,7 +163,8 @@ def content_from(given: Any, place: str) -> Content:
     a_text(object_.get("role", ""), f"{place}.role")
     for i, part in enumerate(a_list(object_.get("parts", []), f"{place}.parts")):
         an_object(part, f"{place}.parts[{i}]")
-        a_text(part.get("text") or "", f"{place}.parts[{i}].text")
+        if part.get("text") is not None:
+            a_text(part["text"], f"{place}.parts[{i}].text")
         for name in part.keys() & _NESTED:
             if part[name] is not None:
                 an_object(part[name], f"{place}.parts[{i}].{name}")
@@ -219,6 +220,7 @@ def _found(turn_id: Any, turns: dict[str, Turn], place: str) -> Turn | None:
 
 def _read_tries(given: list[Any], turns: dict[str, Turn]) -> tuple[Try, ...]:
     tries: list[Try] = []
+    numbers = {turn.id: number for number, turn in enumerate(turns.values(), 1)}
     for i, one in enumerate(given):
         path = f"$.tries[{i}]"
         members = an_object(one, path)
@@ -226,9 +228,12 @@ def _read_tries(given: list[Any], turns: dict[str, Turn]) -> tuple[Try, ...]:
         place, told = members.get("place", len(turns)), members.get("record")
         if type(place) is not int or not 0 <= place <= len(turns):
             raise InvalidContent(f"{path}.place", place, f"a number of turns up to {len(turns)}")
+        parent = _found(members.get("parent"), turns, f"{path}.parent")
+        if parent is not None and place < numbers[parent.id]:
+            raise InvalidContent(f"{path}.place", place, "a place behind the turn that it follows")
         entry = JournalEntry(
             *_contents(members.get("contents"), f"{path}.contents"),
-            parent=_found(members.get("parent"), turns, f"{path}.parent"),
+            parent=parent,
             outcome=_outcome(members.get("outcome"), path),
             error=None if error is None else BackendError(a_text(error, f"{path}.error")),
             received=None if received is None else an_object(received, f"{path}.received"),

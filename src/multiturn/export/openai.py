@@ -160,6 +160,7 @@ class _Messages:
     def _add_answer(self, message: Object, place: str) -> None:
         self._report.others(message, _ASSISTANT, place)
         calls = message.get("tool_calls")
+        a_list(message.get("images") or [], f"{place}.images")
         for i, call in enumerate(a_list(calls or [], f"{place}.tool_calls")):
             function = an_object(call, f"{place}.tool_calls[{i}]").get("function") or {}
             name = an_object(function, f"{place}.tool_calls[{i}].function").get("name")
@@ -237,6 +238,8 @@ def answered(message: Object, place: str) -> list[Object]:
 def user_part(item: Object, place: str) -> Object | None:
     """Return the part that a member of a user's message is; None if there is no such part."""
     kind = item.get("type")
+    if kind is not None:
+        a_text(kind, f"{place}.type")
     if kind in ("text", "input_text"):
         return {"text": a_text(item.get("text"), f"{place}.text")}
     if kind not in _OWN_KINDS:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +17,9 @@ from multiturn.messages.message import Message
 SourceLike: TypeAlias = "str | bytes | os.PathLike[str] | Mapping[str, Any] | Iterable[Any]"
 _FORMS = "the name of a file, its text or bytes, or what json.loads returned"
 _SQLITE = b"SQLite format 3\x00"
+# Of the order of bytes: some editors and json.dump of others put it first.
+_MARK = "\ufeff"
+_VALUE = re.compile(r"null|true|false|-?\d+(\.\d+)?([eE][+-]?\d+)?")
 _ZIP = b"PK\x03\x04"
 # What the archive of a ChatGPT export calls the file that holds the conversations.
 _IN_ARCHIVE = "conversations.json"
@@ -26,7 +30,7 @@ class Source:
 
     Args:
         given: A ``str`` is the name of a file unless it has several lines or begins as
-            JSON or Markdown do, with ``{``, ``[``, ``#`` or ``<``.
+            JSON or Markdown do, with ``{``, ``[``, ``"``, ``#`` or ``<``.
 
     Attributes:
         path: The file, None if it is none.
@@ -72,7 +76,7 @@ class Source:
     def text(self) -> str | None:
         """The text; None if an object or a database was given."""
         if self.path is None and isinstance(self._given, str):
-            return self._given
+            return self._given.removeprefix(_MARK)
         if self.is_database or self.data is None:
             return None
         try:
@@ -110,7 +114,11 @@ class Source:
 
 
 def _is_text(given: str) -> bool:
-    return "\n" in given or given.lstrip()[:1] in ("{", "[", "#", "<") or not given
+    text = given.removeprefix(_MARK).strip()
+    if "\n" in given or text[:1] in ("{", "[", "#", "<", '"', ""):
+        return True
+    # A value of JSON that is no conversation is said to be none, unless a file is called so.
+    return _VALUE.fullmatch(text) is not None and not Path(given).exists()
 
 
 def _unpacked(data: bytes) -> bytes:
