@@ -14,6 +14,7 @@ from multiturn.history import Path, empty_path
 from multiturn.messages.candidate import CountTokensResponse
 from multiturn.messages.content import Content
 from multiturn.messages.message import Object
+from multiturn.opening import by_a_thread
 from multiturn.request import Overrides, Request
 from multiturn.response import GenerateContentResponse
 from multiturn.to_content import ROLES, ContentLike, ContentsLike, to_content, to_contents
@@ -367,9 +368,7 @@ class GenerativeModel:
             enable_automatic_function_calling: Run the functions that the model calls.
             request_options: Of every message, over the model's and under the message's own.
             session, store: A name, and where the conversation rests; both or neither.
-            busy: "wait" for the open turn of another thread or task, or "raise" SessionBusy.
-            unfinished: "drop" a turn that breaks off, or "keep" what had arrived, marked.
-            **calling: How functions are run, as in ``CallingOptions``.
+            busy, unfinished, **calling: As in ``ChatSession``.
         """
         from multiturn.chat import ChatSession
 
@@ -384,6 +383,8 @@ class GenerativeModel:
             unfinished=unfinished,
             **calling,
         )
+
+    start_chat_async = by_a_thread(start_chat)
 
     def __repr__(self) -> str:
         members = {

@@ -334,8 +334,7 @@ def test_erased_text_is_gone_from_postgres_after_vacuum(postgres: Server) -> Non
         store.erase(turn)
         assert [] == store.search("plugh")
         store.vacuum()
-        with store._connections().connection() as connection:
-            connection.execute("CHECKPOINT")
+        store._alone("CHECKPOINT")
         assert [] == holders(postgres.folder / "data" / "base")
         assert 10 == len(store.search("later"))
         assert [] == store.check()
