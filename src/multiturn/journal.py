@@ -73,7 +73,8 @@ class JournalEntry:
         contents: The turn as far as it came: what the user said, calls and their
             results; what arrived of the last answer is in ``received``.
         results: Of the calls that ``contents`` ends with, by index, those that have
-            begun: the part that answers each, None if its end is not known.
+            begun: the part that answers each, None if its end is not known; empty once
+            ``contents`` ends with the results.
         parent: The turn it followed, None at the beginning.
         turn: The turn it became, None if it did not become one; of an unfinished one
             that was kept, the partial turn.

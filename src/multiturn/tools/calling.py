@@ -33,8 +33,9 @@ class CallingOptions(TypedDict, total=False):
         on_round_limit: "raise" TooManyRounds (the default), or ask for a last "answer"
             without functions.
         on_tool_error: What becomes of a function's exception: a "result" that the model
-            reads, with the error's type and message (the default), or "raise" ToolError,
-            which ends the turn and leaves the history as it was.
+            reads, with the error's type and message (the default; the log
+            ``multiturn.tools`` has the traceback), or "raise" ToolError, which ends the
+            turn and leaves the history as it was.
         tool_timeout_seconds: A call that takes longer becomes an error result, and its
             thread is left behind.  None (the default) sets no limit, and lets functions
             that are not async run in the caller's own thread in blocking code.
