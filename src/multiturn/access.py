@@ -64,6 +64,8 @@ class Access:
         api_key: For the header ``x-goog-api-key``.
         credentials: An object of google-auth, or the dict of a service account.
         endpoint: Host, with or without scheme, port and path.
+        base_urls: Where the Gemini API and Vertex AI are if ``endpoint`` does not say; each
+            may be None, which is Google's.
         api_version: As ``v1beta``.
         vertexai: Whether the server is Vertex AI; None decides by ``project``.
         project, location: Of Vertex AI.
@@ -76,6 +78,7 @@ class Access:
     __slots__ = (
         "api_key",
         "api_version",
+        "base_urls",
         "credentials",
         "endpoint",
         "headers",
@@ -93,6 +96,7 @@ class Access:
         api_key: str | Secret | None = None,
         credentials: Any = None,
         endpoint: str | None = None,
+        base_urls: tuple[str | None, str | None] | None = None,
         api_version: str | None = None,
         vertexai: bool | None = None,
         project: str | None = None,
@@ -104,7 +108,7 @@ class Access:
     ) -> None:
         self.api_key = secret_key(api_key)
         self.credentials, self.http_client = _open(credentials), _open(http_client)
-        self.endpoint = _text(endpoint, "api_endpoint")
+        self.endpoint, self.base_urls = _text(endpoint, "api_endpoint"), base_urls
         self.api_version = _text(api_version, "api_version")
         if vertexai is not None and not isinstance(vertexai, bool):
             raise InvalidContent("vertexai", vertexai, "True, False or None")
@@ -274,11 +278,10 @@ def _from_values(
 ) -> Access:
     variable = "GEMINI_API_KEY" if gemini_key else "GOOGLE_API_KEY"
     key = secret_key(gemini_key or google_key or None, variable)
+    urls = gemini_url or None, vertex_url or None
     if (use_vertexai or "").lower() not in ("1", "true"):
-        return Access(api_key=key, endpoint=gemini_url)
-    return Access(
-        api_key=key, endpoint=vertex_url, vertexai=True, project=project, location=location
-    )
+        return Access(api_key=key, base_urls=urls)
+    return Access(api_key=key, base_urls=urls, vertexai=True, project=project, location=location)
 
 
 def _client_options(options: Any) -> dict[str, Any]:

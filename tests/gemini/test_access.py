@@ -236,6 +236,20 @@ def test_the_environment_names_the_server(monkeypatch: pytest.MonkeyPatch) -> No
     assert "/projects/p/locations/us-east1/" in asked().url
 
 
+def test_each_of_googles_services_has_its_own_address_whoever_says_which_it_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("GEMINI_API_KEY", "k")
+    monkeypatch.setenv("GOOGLE_GEMINI_BASE_URL", "http://127.0.0.1:8")
+    assert asked(project="p").url.startswith("https://aiplatform.googleapis.com/")
+    monkeypatch.setenv("GOOGLE_VERTEX_BASE_URL", "http://127.0.0.1:9")
+    assert asked(project="p").url.startswith("http://127.0.0.1:9/v1beta1/projects/p/")
+    assert asked(vertexai=True).url.startswith("http://127.0.0.1:9/v1beta1/publishers/")
+    assert asked(project="p", vertexai=False).url.startswith("http://127.0.0.1:8/v1beta/")
+    own = {"api_endpoint": "http://127.0.0.1:10"}
+    assert asked(project="p", client_options=own).url.startswith("http://127.0.0.1:10/")
+
+
 # -- credentials -----------------------------------------------------------------------------
 
 

@@ -21,7 +21,15 @@ def is_vertex(access: Access) -> bool:
 
 def is_googles(access: Access) -> bool:
     """Whether the server is Google's, which lets nobody in without a key."""
-    return access.endpoint is None or ".googleapis.com" in access.endpoint
+    endpoint = endpoint_of(access)
+    return endpoint is None or ".googleapis.com" in endpoint
+
+
+def endpoint_of(access: Access) -> str | None:
+    """Return the host that was named, None if it is Google's own."""
+    if access.endpoint is not None or access.base_urls is None:
+        return access.endpoint
+    return access.base_urls[is_vertex(access)]
 
 
 def url(access: Access, model: str, method: str, query: str = "") -> str:
@@ -33,8 +41,8 @@ def url(access: Access, model: str, method: str, query: str = "") -> str:
         method: As ``generateContent``.
         query: As ``?alt=sse``.
     """
-    place = access.endpoint, access.api_version, access.vertexai, access.project, access.location
-    return _url(*place, model, method, query)
+    place = access.api_version, access.vertexai, access.project, access.location
+    return _url(endpoint_of(access), *place, model, method, query)
 
 
 @lru_cache(maxsize=64)  # of names only: it outlives keys and clients
@@ -68,8 +76,8 @@ def root(access: Access) -> str:
     base, version = _GEMINI, "v1beta"
     if is_vertex(access):
         base, version = _vertex_host(access.location or "global"), "v1beta1"
-    if access.endpoint:
-        base = _with_scheme(access.endpoint).rstrip("/")
+    if endpoint := endpoint_of(access):
+        base = _with_scheme(endpoint).rstrip("/")
     if access.api_version or not _VERSION.search(base):
         base = f"{_VERSION.sub('', base)}/{access.api_version or version}"
     return base
