@@ -28,7 +28,7 @@ LAYERS = (
     "messages.tool_messages generation_config",
     "config safety options calls text_of inline to_content",
     "history request reply turn backends drive",
-    "exchange response async_response journal gate open_turn opening model chat",
+    "exchange response async_response journal gate open_turn model chat",
     "multiturn",
 )
 ORDER = [name for layer in LAYERS for name in layer.split()]

@@ -14,7 +14,7 @@ from multiturn.history import Path, empty_path
 from multiturn.messages.candidate import CountTokensResponse
 from multiturn.messages.content import Content
 from multiturn.messages.message import Object
-from multiturn.opening import by_a_thread
+from multiturn.open_turn import by_a_thread
 from multiturn.request import Overrides, Request
 from multiturn.response import GenerateContentResponse
 from multiturn.to_content import ROLES, ContentLike, ContentsLike, to_content, to_contents

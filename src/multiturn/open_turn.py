@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from functools import wraps
 from time import monotonic, time
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeAlias, TypeVar
 
 from multiturn.calls import NOTHING_WAITS, Waiting
 from multiturn.errors import ApprovalNeeded, InvalidContent, UsageError, without_traceback
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from multiturn.tools.calling import CallingOptions
     from multiturn.tools.toolbox import Toolbox
 
+P = ParamSpec("P")
+T = TypeVar("T")
 Unfinished: TypeAlias = Literal["drop", "keep"]
 
 # How long a call waits for another thread's open turn when it gives no time limit; the
@@ -46,6 +49,24 @@ def checked_calling(options: CallingOptions) -> CallingOptions:
 
         calling_of(options)
     return options
+
+
+def by_a_thread(start: Callable[P, T]) -> Callable[P, Coroutine[Any, Any, T]]:
+    """Return what begins a conversation as ``start`` does, in a thread if it rests in a store."""
+
+    @wraps(start)
+    async def start_async(*given: P.args, **named: P.kwargs) -> T:
+        if named.get("store") is None:
+            return start(*given, **named)
+        import asyncio
+
+        return await asyncio.to_thread(start, *given, **named)
+
+    start_async.__name__, start_async.__qualname__ = (
+        f"{name}_async" for name in (start.__name__, start.__qualname__)
+    )
+    start_async.__doc__ = f"Do as ``{start.__name__}``, without blocking the event loop."
+    return start_async
 
 
 class ModelOfChat:
