@@ -286,6 +286,9 @@ def test_what_the_server_said_of_an_end_is_told() -> None:
     candidate = protos.Candidate(finish_reason="MALFORMED_FUNCTION_CALL", finish_message=said)
     told = str(errors.StopCandidateException(candidate, None))
     assert "MALFORMED_FUNCTION_CALL (Malformed function call: print(default_api.f() and" in told
+    response = protos.GenerateContentResponse(candidates=[candidate])
+    with pytest.raises(ValueError, match=r"valid: Malformed function call: print\(default_api"):
+        _ = types.GenerateContentResponse.from_response(response).text
 
 
 def test_only_the_embedded_model_is_said_to_have_a_window_of_ones_own() -> None:

@@ -61,8 +61,10 @@ def _fenced(label: str, body: str) -> str:
 def _empty(candidate: Candidate) -> str:
     reason = candidate.finish_reason
     meaning = f", that is, {_MEANINGS[reason]}" if reason in _MEANINGS else ""
+    said = " ".join(candidate.finish_message.split())[:500]
     ratings = f"; its safety ratings are {candidate.safety_ratings!r}"
     return (
         f"the answer has no parts, so it has no text; its finish reason is {reason.name}{meaning}"
+        + (f": {said}" if said else "")
         + (ratings if candidate.safety_ratings else "")
     )

@@ -52,12 +52,13 @@ async def test_every_chunk_of_a_stream_has_an_answer_wherever_the_usage_comes(
 ) -> None:
     server.script.append(streamed(*BODIES[body]))
     chat = model_of(server).start_chat()
-    texts = []
+    texts, ends = [], []
     async for chunk in way.read(await way.send(chat, "Hi", stream=True)):
         texts += [part.text for part in chunk.parts]
+        ends += [candidate.finish_reason.name for candidate in chunk.candidates]
         assert 1 == len(chunk.candidates)
     assert ("Yes.", ["Hi", "Yes."]) == ("".join(texts), said(chat))
-    assert "STOP" == chunk.candidates[0].finish_reason.name
+    assert "STOP" == ends[-1]
     assert chat.last is not None
     assert 5 == chat.last.usage_metadata.total_token_count
 
