@@ -212,10 +212,15 @@ async def test_a_name_that_is_nearly_that_of_a_parameter_is_refused(way: Way) ->
 
 @pytest.mark.parametrize(
     "options",
-    [{"tool_mode": "fast"}, {"max_rounds": 0}, {"tool_mod": "x"}, {"approve": True},
+    [{"tool_mode": "fast"}, {"max_rounds": 0}, {"approve": True},
      {"injected": ["x"]}, {"tool_timeout_seconds": 0}],
     ids=str,
 )  # fmt: skip
 def test_a_wrong_option_is_refused_when_the_chat_begins(options: dict[str, Any]) -> None:
     with pytest.raises(InvalidContent, match=rf"^{next(iter(options))} is"):
         calling([], **options)
+
+
+def test_an_option_that_does_not_exist_is_refused_when_the_chat_begins() -> None:
+    with pytest.raises(InvalidContent, match="'tool_mod'; did you mean 'tool_mode'"):
+        calling([], tool_mod="fast")

@@ -250,7 +250,9 @@ def test_the_conversation_stays_usable(name: str, mode: str, stream: bool, way: 
             way.run(told(way, chat, stream))
         assert [] == chat.history
         assert "answered" != chat.journal[-1].outcome
-    assert fault.runs == len(runs)
+    # On a busy machine a limit may be over before the function's thread has begun.
+    least = 0 if "tool_timeout_seconds" in fault.options else fault.runs
+    assert least <= len(runs) <= fault.runs
     if way.name == "async" and fault.error in (KeyboardInterrupt, SystemExit):
         return  # these stop the event loop itself, and there is no other in this scenario
     before = len(chat.history)
