@@ -282,3 +282,21 @@ def test_what_is_no_store_is_refused_with_the_one_to_make(given: Any) -> None:
         GenerativeModel(backend=ScriptedBackend()).start_chat(session="x", store=given)
     with pytest.raises(InvalidContent, match=expected):
         load_chat([{"role": "user", "content": "a"}], session="x", store=given)
+
+
+@pytest.mark.parametrize(
+    ("name", "fault"),
+    [
+        (" ada", "this has a blank at its beginning or its end"),
+        ("ada\u00a0", "this has a blank at its beginning or its end"),
+        ("👩\u200d🔬", r"'\u200d' cannot be printed"),
+        ("a\nb", r"'\n' cannot be printed"),
+        ("", "this has 0"),
+        ("a" * 201, "this has 201"),
+        (5, "this is no string"),
+    ],
+)
+def test_what_is_wrong_with_a_name_is_said(opened: Opener, name: Any, fault: str) -> None:
+    with pytest.raises(InvalidContent) as caught:
+        opened(name)
+    assert str(caught.value).endswith(fault)

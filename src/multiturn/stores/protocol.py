@@ -334,7 +334,7 @@ def require_name(name: object) -> str:
     elif name != name.strip():
         fault = "; this has a blank at its beginning or its end"
     elif not name.isprintable():
-        fault = next(f"; {c!a} is none" for c in name if not c.isprintable())
+        fault = next(f"; {c!a} cannot be printed" for c in name if not c.isprintable())
     else:
         return name
     expected = f"a name of 1 to {_NAME_CHARACTERS} printable characters, as 'ada/planning'{fault}"

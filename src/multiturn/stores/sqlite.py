@@ -92,7 +92,7 @@ class SQLiteStore(SqlStore):
         if not isinstance(path, str | os.PathLike) or str(path) in ("", ":memory:"):
             raise InvalidContent("path", path, "a file; MemoryStore() keeps nothing on disk")
         self.path = Path(path).expanduser().absolute()
-        self.synchronous = synchronous
+        self.synchronous: Literal["FULL", "NORMAL"] = synchronous
         self.busy_timeout_seconds = busy_timeout_seconds
         self._reset()
         _stores.add(self)
