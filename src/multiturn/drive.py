@@ -31,9 +31,11 @@ class Keeper(Protocol):
 
     def run_calls(self, step: RunCalls) -> list[Object] | Waiting:
         """Run functions; return their results as parts, or those that wait for approval."""
+        ...
 
     async def run_calls_async(self, step: RunCalls) -> list[Object] | Waiting:
         """The same without blocking the event loop."""
+        ...
 
     def note(self, contents: tuple[Content, ...]) -> None:
         """Note in the journal how far the turn has come."""

@@ -8,11 +8,14 @@ and nowhere else.  The passages are the content, which is what FTS5 needs to del
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from multiturn.stores.errors import SearchUnavailable
 from multiturn.stores.words import Passage, Phrase
+
+if TYPE_CHECKING:
+    from multiturn.stores.reading import SqlReader
 
 # Pages that one transaction merges.
 _MERGED_PAGES = 200
@@ -77,11 +80,11 @@ class Fts5:
         return True
 
 
-def merge(transaction: Callable[[Callable[[Any, int], int], int], int]) -> None:
+def merge(store: SqlReader) -> None:
     """Make the index one piece, in which there is nothing of what was deleted from it."""
-    transaction(_merged, -_MERGED_PAGES)  # puts all pieces together, the others go on
+    store._transaction(_merged, -_MERGED_PAGES)  # puts all pieces together, the others go on
     # FTS5's documentation: of a call that had nothing to do the difference is below 2.
-    while transaction(_merged, _MERGED_PAGES) >= 2:
+    while store._transaction(_merged, _MERGED_PAGES) >= 2:
         pass
 
 

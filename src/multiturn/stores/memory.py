@@ -63,7 +63,7 @@ class MemoryStore(SqlStore):
         return self._transaction(work, *given)
 
     def _compact(self) -> None:
-        merge(self._transaction)
+        merge(self)
         with self._lock:
             self._database.execute("VACUUM")
 

@@ -172,11 +172,11 @@ class SQLiteStore(SqlStore):
         )
 
     def _scrub(self) -> None:
-        merge(self._transaction)
+        merge(self)
         self._alone("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def _compact(self) -> None:
-        merge(self._transaction)
+        merge(self)
         self._alone("VACUUM")
         self._alone("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
