@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import multiturn as genai
-from multiturn import ChatSession, GenerativeModel, SQLiteStore, TurnDamaged
+from multiturn import ChatSession, GenerativeModel, MemoryStore, SQLiteStore, TurnDamaged
 from multiturn.testing import ScriptedBackend
 from stores.opening import answered
 from ways import Way, said
@@ -141,3 +143,34 @@ def test_a_damaged_attempt_is_marked_and_keeps_nobody_from_talking(path: Path) -
     made = chat.export("multiturn")
     assert ["$.journal: a try is damaged: left out"] == [str(one) for one in made.lost]
     assert "to three" == chat.send_message("three").text
+
+
+WRONG: list[Any] = [None, 5, "x", [], [[]], ["x"], {"a": 1}, [None], [5]]
+
+
+def test_whatever_became_of_a_record_its_turn_can_be_told_and_erased() -> None:
+    store = MemoryStore()
+    model = GenerativeModel(backend=ScriptedBackend(answered, repeat=True))
+    number = 0
+    for member in ("contents", "parts", "blobs", "attempt", "rounds", "at"):
+        for wrong in WRONG:
+            number += 1
+            chat = model.start_chat(session=f"ada/{number}", store=store)
+            chat.send_message(["needle", PICTURE])
+            chat.send_message("two")
+            turn, key = chat.turns[0].id, bytes.fromhex(chat.turns[0].id)
+            ((body,),) = store._rows("SELECT body FROM turns WHERE id = ?", (key,))
+            record = json.loads(body)
+            if member == "parts":
+                record["contents"][0]["parts"] = wrong
+            changed = json.dumps(record | ({} if member == "parts" else {member: wrong})).encode()
+            store._alone("UPDATE turns SET body = ? WHERE id = ?", (changed, key))
+            store.recent.let_go()
+            again = model.start_chat(session=f"ada/{number}", store=store)
+            assert ["damaged", "answered"] == [one.outcome for one in again.turns]
+            assert 2 == len(again.journal)
+            assert [turn] == [line.split()[1] for line in store.check()]
+            assert [] == store.search("needle")
+            store.erase(turn)
+            assert ["two", "to two"] == said(again)
+    assert [] == store.check()

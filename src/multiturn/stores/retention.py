@@ -242,7 +242,9 @@ def _said_in(body: bytes) -> set[str]:
         return set()
     received = members.get("received")
     messages = [*contents_in(members), *_answers_in(received if isinstance(received, dict) else {})]
-    blobs = {str(place[-1]) for place in members.get("blobs") or ()}
+    places = members.get("blobs")  # anything, if the record is damaged
+    listed = [p for p in places if isinstance(p, list) and p] if isinstance(places, list) else []
+    blobs = {str(place[-1]) for place in listed}
     return {text for message in messages if (text := text_of(message).strip())} | blobs
 
 

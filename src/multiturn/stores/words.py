@@ -84,8 +84,8 @@ def _folded(word: str) -> str:
 
 def text_of(content: Object) -> str:
     """Return what is said in a content, thoughts left out."""
-    texts = []
-    for part in content.get("parts") or ():
+    texts, parts = [], content.get("parts")
+    for part in parts if isinstance(parts, list) else ():  # it may be damaged
         text = part.get("text") if isinstance(part, dict) else None
         if isinstance(text, str) and not part.get("thought"):
             texts.append(text)
