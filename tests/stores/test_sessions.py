@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import copy
 import pickle
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from multiturn import ChatSession, GenerativeModel, SessionBusy, UsageError
+from multiturn import ChatSession, GenerativeModel, MemoryStore, SessionBusy, UsageError
 from multiturn.errors import BackendError, InvalidContent
 from multiturn.export import load_chat
 from multiturn.stores.errors import Conflict, SessionExists, SessionMissing
@@ -300,3 +302,28 @@ def test_what_is_wrong_with_a_name_is_said(opened: Opener, name: Any, fault: str
     with pytest.raises(InvalidContent) as caught:
         opened(name)
     assert str(caught.value).endswith(fault)
+
+
+def test_a_turn_that_is_cancelled_while_it_is_committed_is_stored_and_says_so() -> None:
+    committing, goes_on = threading.Event(), threading.Event()
+
+    class Slow(MemoryStore):
+        def commit(self, *given: Any) -> Any:
+            committing.set()
+            assert goes_on.wait(60)
+            return super().commit(*given)
+
+    async def cancelled(chat: ChatSession) -> None:
+        task = asyncio.create_task(chat.send_message_async("pay"))
+        await asyncio.to_thread(committing.wait)
+        task.cancel()
+        await asyncio.sleep(0)
+        goes_on.set()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    model = GenerativeModel(backend=ScriptedBackend("paid"))
+    chat = model.start_chat(session="ada", store=Slow())
+    asyncio.run(cancelled(chat))
+    assert ("answered", 1) == (chat.journal[-1].outcome, len(chat.turns))
+    assert ["pay", "paid"] == said(chat)
