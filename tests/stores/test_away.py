@@ -293,14 +293,13 @@ def test_a_rollback_that_a_broken_connection_could_not_do_is_not_printed(
     script = """
 import sys
 from multiturn.stores.postgres import PostgresStore
-def work(execute):
-    try:
-        execute("SELECT pg_terminate_backend(pg_backend_pid())")
-    finally:
+def work(connection):
+    with connection.transaction():
+        connection.pgconn.send_query(b"SELECT pg_sleep(1)")  # struck before its answer
         raise KeyboardInterrupt
 with PostgresStore(sys.argv[1], schema=sys.argv[2]) as store:
     try:
-        store._transaction(work)
+        store._connected(work)
     except KeyboardInterrupt:
         print("interrupted")
 """
