@@ -263,7 +263,8 @@ async def test_a_prompt_that_a_filter_refused_is_a_blocked_prompt(way: Way, serv
 @pytest.mark.parametrize(
     "body",
     [b"", b"<html>It works!</html>", b"[1, 2]", b'{"choices": 7}', b'{"choices": [7]}',
-     b'{"choices":[{"message":"text","finish_reason":"stop"}]}', b'{"choices":[{"index":"a"}]}'],
+     b'{"choices":[{"message":"text","finish_reason":"stop"}]}', b'{"choices":[{"index":"a"}]}',
+     b'{"choices":[{"message":{"images":5},"finish_reason":"stop"}]}'],
 )  # fmt: skip
 async def test_what_is_no_answer_is_an_error(way: Way, serve: Serve, body: bytes) -> None:
     model = model_of(serve(whole(body)), retry=NO_RETRY)

@@ -215,7 +215,8 @@ class _Choice:
                 parts.append({"text": content})
         elif content is not None:
             parts += _listed_parts(content)
-        for image in delta.get("images") or ():
+        images = delta.get("images")
+        for image in images if isinstance(images, list) else [images] if images else ():
             parts += _image(image)
         refusal = delta.get("refusal")
         if refusal and isinstance(refusal, str):
