@@ -78,8 +78,9 @@ def test_a_store_is_usable_as_soon_as_its_server_is_back(postgres: Server, schem
         chat.send_message("one")
         with postgres.away():
             for _ in range(3):
-                with pytest.raises(StoreUnreachable, match=r"No such file|refused"):
+                with pytest.raises(StoreUnreachable, match=r"No such file|refused") as caught:
                     chat.send_message("lost")
+                assert "StoreUnreachable" == caught.type.__name__
         assert "TWO" == chat.send_message("two").text
         assert ["one", "two"] == [turn.contents[0].text for turn in chat.turns]
         assert 2 == requests(chat)

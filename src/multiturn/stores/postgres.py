@@ -300,9 +300,11 @@ class PostgresStore(SqlStore):
         while True:
             try:
                 return work()
-            except after:
+            except after as error:
                 deadline = min(limit.began + self.reconnect_seconds, limit.ends)
                 if time.monotonic() + pause > deadline:
+                    if isinstance(error, _NotReachedError):  # known by that name
+                        raise StoreUnreachable(str(error), store=self.address) from None
                     raise
             time.sleep(pause * random.uniform(0.5, 1.5))
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
