@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import resource
 import subprocess
 import sys
 import threading
@@ -67,6 +69,25 @@ def locked(postgres: Server, store: PostgresStore) -> Iterator[Callable[[], None
     with psycopg.connect(postgres.address) as other:
         other.execute(f"LOCK TABLE {store.schema}.sessions IN ACCESS EXCLUSIVE MODE")
         yield other.rollback
+
+
+def test_a_process_with_many_open_files_keeps_its_connections(
+    postgres: Server, patient: PostgresStore
+) -> None:
+    patient.open("ada")
+    patient.close()
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = 2000 if limits[1] == resource.RLIM_INFINITY else min(2000, limits[1])
+    assert most > 1200
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(most, limits[0]), limits[1]))
+    files = [os.dup(0) for _ in range(1100)]  # beyond what select() takes
+    try:
+        for _ in range(2):
+            assert "ada" == patient.open("ada").name
+    finally:
+        for file in files:
+            os.close(file)
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
 # -- away ---------------------------------------------------------------------------------

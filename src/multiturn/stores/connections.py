@@ -10,7 +10,7 @@ import logging
 import math
 import os
 import queue
-import select
+import selectors
 import threading
 import time
 import weakref
@@ -43,6 +43,9 @@ _LEAST_CONNECT_SECONDS = 2
 _LEAST_TRY_SECONDS = 1.0
 # Longer unused, a connection is closed.
 _IDLE_SECONDS = 600.0
+# select() takes no socket whose number is 1,024 or more; Windows, where numbers do not
+# matter, has no poll().
+_Selector = getattr(selectors, "PollSelector", selectors.SelectSelector)
 # How often a call that waits for a connection looks whether one was lost by an interrupt.
 _LOOK_AGAIN_SECONDS = 0.5
 
@@ -156,9 +159,12 @@ class Connections:
         """Give idle connections that the server has not ended, the newest first."""
         while self._idle:
             connection = self._idle.pop()[1]
-            if not select.select([connection.pgconn.socket], [], [], 0)[0]:
+            with _Selector() as selector:
+                selector.register(connection.pgconn.socket, selectors.EVENT_READ)
+                has_something_to_say = selector.select(0)
+            if not has_something_to_say:
                 yield connection
-            else:  # it says so, or something that nobody asked for
+            else:  # that it ended the connection, or something that nobody asked for
                 connection.close()
 
     def _leave(self, place: _Place, connection: Connection | None) -> None:
