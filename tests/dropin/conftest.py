@@ -22,7 +22,7 @@ nightly = pytest.mark.skipif(
 
 @pytest.fixture(scope="session")
 def interpreter(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """Make an environment with packages beside ours, and return its Python; one for each list of packages."""
+    """Make an environment with packages beside ours, and return its Python; one for each list."""
 
     def make(*packages: str) -> Path:
         home = tmp_path_factory.mktemp("environment")
