@@ -35,6 +35,8 @@ _FINISH = {
 }
 # What OpenAI itself says; where another word was used, it is kept in finishMessage.
 _PLAIN = ("stop", "length", "tool_calls", "content_filter")
+# What of a candidate is said once more with usage that comes behind its end.
+_END = ("index", "finishReason", "finishMessage")
 # Names of members in which servers send a model's reasoning; the first that is there counts.
 _REASONING = ("reasoning_content", "reasoning")
 
@@ -60,7 +62,8 @@ class ReplyReader:
         self._choices: dict[int, _Choice] = {}
         self._is_named = False
         self._frame = Frame()
-        self._held: Object = {}
+        self._early: Object = {}  # usage and names, told before a piece of the answer
+        self._ends: list[Object] = []
 
     def feed(self, data: bytes) -> Iterable[Object]:
         """Return the chunks that these bytes complete, lazily: what came before a fault is given.
@@ -86,7 +89,8 @@ class ReplyReader:
             self._events = SseDecoder()  # events, though none were asked for
             yield from self.feed(whole)
         yield from self._chunks(self._events.end())
-        yield from self._let_go()
+        if self._early:
+            yield self._early
         stray = bytes(self._events.stray).strip().removeprefix(b"error:")
         if stray.strip():
             # No event stream: an answer or an error as one object, or a page.
@@ -95,31 +99,33 @@ class ReplyReader:
     def _chunks(self, events: list[bytes]) -> Iterator[Object]:
         frame = self._frame
         for event in events:
-            text = None if self._held else frame.text_in(event)
+            text = None if self._early else frame.text_in(event)
             if text:
                 yield {"candidates": [{"content": {"parts": [{"text": text}], "role": "model"}}]}
-            elif event == b"[DONE]":
-                yield from self._let_go()
-            elif event and not event.isspace():
+            elif event != b"[DONE]" and event and not event.isspace():
                 chunks = self._read(parsed(event))
                 frame.learn(event, chunks)
                 for chunk in chunks:
-                    yield from self._joined(chunk)
+                    yield from self._with_answer(chunk)
 
-    def _joined(self, chunk: Object) -> Iterator[Object]:
-        """Give a chunk of a stream, or hold it: an end and the usage told behind it are one."""
-        if "candidates" in chunk and "candidates" in self._held:
-            yield from self._let_go()
-        self._held |= chunk
-        candidates = self._held.get("candidates")
-        if candidates and not any("finishReason" in candidate for candidate in candidates):
-            yield from self._let_go()
+    def _with_answer(self, chunk: Object) -> Iterator[Object]:
+        """Give a chunk of a stream; usage told alone comes with the end, or the next piece.
 
-    def _let_go(self) -> Iterator[Object]:
-        """Give the chunk that is held, if one is."""
-        held, self._held = self._held, {}
-        if held:
-            yield held
+        Nothing of an answer is held back: whoever waits for its end need not wait for the
+        usage behind it, and what breaks behind it takes nothing away.
+        """
+        ends = [
+            {name: candidate[name] for name in _END if name in candidate}
+            for candidate in chunk.get("candidates") or ()
+            if "finishReason" in candidate
+        ]
+        self._ends = ends or self._ends
+        if "candidates" not in chunk and self._ends:
+            chunk["candidates"] = [end.copy() for end in self._ends]
+        chunk = self._early | chunk
+        self._early = {} if "candidates" in chunk else chunk
+        if not self._early:
+            yield chunk
 
     def _read(self, received: Any) -> list[Object]:
         """Return what a chunk of the protocol says as chunks of the wire: one, or none."""
