@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from multiturn import ApprovalNeeded, ChatSession, GenerativeModel
-from multiturn.errors import BackendError
+from multiturn.errors import BackendError, SessionBusy
 from multiturn.stores import holder
+from multiturn.stores.conversing import EMPTY, new_attempt
 from multiturn.stores.errors import Conflict, DiskFull
 from multiturn.stores.protocol import SessionState
 from multiturn.stores.sqlite import SQLiteStore
@@ -125,6 +126,37 @@ def test_a_turn_whose_lease_was_lost_takes_nothing_off(opened: Opener) -> None:
     with pytest.raises(Conflict):
         list(reader)
     assert ["bob", "to bob"] == said(opened())
+
+
+def test_a_lease_is_alive_from_when_the_store_shows_it(path: Path) -> None:
+    refused: list[str] = []
+    with SQLiteStore(path) as mine, SQLiteStore(path) as other:
+        state, alone = mine.open("ada"), mine._alone
+
+        def looked_at(*given: Any, **named: Any) -> Any:
+            done = alone(*given, **named)
+            with pytest.raises(SessionBusy):
+                other.begin(other.open("ada"), new_attempt(), EMPTY)
+            refused.append("at once")
+            return done
+
+        mine._alone = looked_at  # type: ignore[method-assign]
+        mine.begin(state, new_attempt(), EMPTY)
+    assert ["at once"] == refused
+
+
+def test_a_lease_that_could_not_be_had_is_forgotten(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any, **__: Any) -> Any:
+        raise DiskFull("the disk is full", store="chats.db")
+
+    with SQLiteStore(path) as store:
+        state, attempt = store.open("ada"), new_attempt()
+        monkeypatch.setattr(SQLiteStore, "_alone", full)
+        with pytest.raises(DiskFull):
+            store.begin(state, attempt, EMPTY)
+    assert attempt not in holder.under_way
 
 
 def test_a_session_is_free_after_its_new_history_could_not_be_stored(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, TypeVar, TypeVarTuple
+from typing import Any, Self, TypeVar, TypeVarTuple
 
 from multiturn.checks import whole
 from multiturn.errors import InvalidContent
@@ -85,6 +85,15 @@ class SqlReader(ABC):
     @abstractmethod
     def close(self) -> None:
         """Let go of files and connections."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.address!r})"
 
     def _now(self, execute: Execute) -> float:
         return float(execute(f"SELECT {self.clock}").fetchone()[0])

@@ -11,7 +11,7 @@ import functools
 import time
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
-from typing import Any, Self
+from typing import Any
 
 from multiturn.checks import seconds
 from multiturn.errors import SessionBusy
@@ -144,6 +144,15 @@ class SqlStore(SqlReader):
 
     def begin(self, state: SessionState, attempt: str, record: Record) -> SessionState:
         """Note a turn that is about to be asked for, and lease the session for it."""
+        try:
+            # First: whoever sees the lease in the store must find here that it lives.
+            under_way[attempt] = bool(record.blobs)
+            return self._begun(state, attempt, record)
+        except BaseException:
+            under_way.pop(attempt, None)
+            raise
+
+    def _begun(self, state: SessionState, attempt: str, record: Record) -> SessionState:
         if not (state.attempt or record.blobs):
             # Nearly always nobody has changed it since it was seen.
             not_durable = functools.partial(self._alone, is_durable=False)
@@ -180,7 +189,6 @@ class SqlStore(SqlReader):
         )
         if leased.rowcount != 1:
             return None
-        under_way[attempt] = bool(record.blobs)
         self._use(execute, key_of(attempt), record.blobs)
         # Made anew: _replace() takes six times as long.
         return SessionState(
@@ -383,12 +391,3 @@ class SqlStore(SqlReader):
                 "INSERT INTO uses (owner, hash) VALUES (?, ?) ON CONFLICT (owner, hash) DO NOTHING",
                 (owner, key_of(name)),
             )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.address!r})"
