@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
 import threading
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from multiturn import GenerativeModel
-from multiturn.errors import InvalidContent
+from multiturn.errors import InvalidContent, SessionBusy
 from multiturn.stores.conformance import StoreContract, say, texts
+from multiturn.stores.conversing import EMPTY, new_attempt, turn_after
 from multiturn.stores.errors import SchemaTooNew, StoreUnreachable
 from multiturn.stores.protocol import Store
 from multiturn.testing import ScriptedBackend
@@ -25,7 +29,9 @@ from ways import said
 
 pytest.importorskip("psycopg", reason="PostgresStore needs multiturn[postgres]")
 
+from multiturn.stores import postgres as postgres_module
 from multiturn.stores.postgres import PostgresStore
+from multiturn.stores.postgres_connections import Connections
 
 pytestmark = pytest.mark.timeout(3000 if NIGHTLY else 120)
 
@@ -195,6 +201,123 @@ def test_a_connection_cut_while_searching_or_erasing_leaves_nothing_half_done(
         assert ["start", *expected] == texts(store, "ada")
         assert [] == store.check()
     assert cuts >= 8
+
+
+@contextmanager
+def at_line(n: int, work: Callable[[], object]) -> Iterator[None]:
+    """Have work done, as by another thread, before the n-th line of those that get connections."""
+    lines = 0
+
+    def each(frame: Any, event: str, _: Any) -> Any:
+        nonlocal lines
+        if frame.f_code in (PostgresStore._connected.__code__, PostgresStore._pool.__code__):
+            is_free = not frame.f_locals["self"]._making.locked()
+            lines += event == "line" and is_free
+            if lines == n and event == "line" and is_free:
+                sys.settrace(None)
+                work()
+        return each
+
+    sys.settrace(each)
+    try:
+        yield
+    finally:
+        sys.settrace(None)
+
+
+@pytest.mark.parametrize("n", range(1, 7))
+def test_a_store_may_be_closed_while_another_thread_uses_it(
+    make_store: Callable[[], PostgresStore], n: int
+) -> None:
+    with make_store() as store:
+        store.open("ada")
+        with at_line(n, store.close):
+            assert store.state("bob") is None
+
+
+@pytest.mark.parametrize("n", range(1, 7))
+def test_threads_that_begin_at_once_share_their_connections(
+    make_store: Callable[[], PostgresStore], n: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = []
+
+    def counted(*given: Any) -> Connections:
+        made.append(Connections(*given))
+        return made[-1]
+
+    monkeypatch.setattr(postgres_module, "Connections", counted)
+    with make_store() as store:
+        with at_line(n, lambda: store.state("bob")):
+            store.state("ada")
+        assert 1 == len(made)
+
+
+def test_a_child_after_fork_leaves_the_parents_connections_alone(
+    make_store: Callable[[], PostgresStore],
+) -> None:
+    with make_store() as store:
+        state = say(store, store.open("ada"), "a")
+        store._making.acquire()  # as another thread does, which is not there in the child
+        child = os.fork()
+        if child == 0:
+            code = 1
+            with suppress(BaseException):
+                code = int(store._connections is not None or texts(store, "ada") != ["a"])
+            os._exit(code)
+        store._making.release()
+        assert 0 == os.waitpid(child, 0)[1]
+        say(store, state, "b")
+        assert ["a", "b"] == texts(store, "ada")
+
+
+def test_a_turn_that_could_not_be_sent_is_not_in_doubt(
+    proxy: tuple[CuttingProxy, str], schema: str
+) -> None:
+    cutter, address = proxy
+    with PostgresStore(address, schema=schema, reconnect_seconds=0) as store:
+        state = store.begin(store.open("ada"), new_attempt(), EMPTY)
+        turn, blobs = turn_after(state, state.attempt, [])
+        cutter.close()
+        store.close()
+        with pytest.raises(StoreUnreachable):
+            store.commit(state, [turn], blobs)
+
+
+def test_what_may_be_done_though_its_answer_was_lost_is_told_as_such(
+    proxy: tuple[CuttingProxy, str], schema: str
+) -> None:
+    cutter, address = proxy
+    told, done = [], 0
+    with PostgresStore(address, schema=schema) as store:
+        for at in range(60):
+            store.open(f"ada {at}")
+            cutter.arm(at, True)
+            try:
+                store.rename(f"ada {at}", f"bob {at}")
+            except StoreUnreachable as error:
+                told.append(str(error))
+                cutter.arm(-1, False)
+                done += store.state(f"bob {at}") is not None
+            cutter.arm(-1, False)
+    assert done >= 1
+    assert [] == [text for text in told if "whether this was done: no answer came" not in text]
+
+
+def test_a_lease_whose_answer_was_lost_is_alive(
+    proxy: tuple[CuttingProxy, str], make_store: Callable[[], PostgresStore], schema: str
+) -> None:
+    cutter, address = proxy
+    cuts = 0
+    with PostgresStore(address, schema=schema) as store, make_store() as other:
+        for at in range(6):
+            state = store.open(f"ada {at}")
+            cutter.arm(at, True)
+            store.begin(state, new_attempt(), EMPTY)
+            cuts += cutter.has_cut
+            cutter.arm(-1, False)
+            with pytest.raises(SessionBusy):
+                other.begin(other.open(state.name), new_attempt(), EMPTY)
+    assert cuts >= 2
 
 
 def test_a_connection_cut_at_any_message_stores_each_turn_once(

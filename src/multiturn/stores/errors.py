@@ -18,7 +18,8 @@
         └─ SchemaTooNew                        .found .known
 
 After each of them the history is what it was, in memory and in the store; only after
-OutcomeUnknown it may hold the turn, which the next call on the session finds out.
+OutcomeUnknown it may hold the turn, which the next call on the session finds out.  After
+StoreUnreachable a session may have been made, renamed, deleted or rewound: look.
 """
 
 from __future__ import annotations
@@ -105,7 +106,11 @@ class StoreBusy(StoreError, TimeoutError):
 
 
 class StoreUnreachable(StoreError, ConnectionError):
-    """The database server cannot be reached; nothing was changed."""
+    """The database server cannot be reached; the history is what it was.
+
+    A connection that was lost in the middle of making, restoring, forking, renaming or
+    deleting a session may have done it, and the message says so: look.
+    """
 
     retryable = True
 

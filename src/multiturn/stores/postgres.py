@@ -2,8 +2,9 @@
 
 Works behind a pooler in transaction mode: every call is one transaction, nothing is kept
 in a server's session, and statements are not prepared there.  Tables lie in a schema of
-their own.  A call whose connection breaks is made again on another one: each is written
-so that doing it twice does it once, a commit by the turn's identity.
+their own.  A call whose connection breaks is made again on another one if doing it twice
+does it once, as a commit does by the turn's identity.  ``create``, ``restore``, ``rename``
+and ``delete`` do not: they are made again only if nothing was sent.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ import functools
 import os
 import random
 import re
+import threading
 import time
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -20,15 +23,9 @@ from multiturn.checks import seconds, whole
 from multiturn.errors import InvalidContent, UsageError
 from multiturn.stores.errors import (
     Conflict,
-    DiskFull,
     OutcomeUnknown,
     SchemaTooNew,
-    StoreBusy,
-    StoreCorrupt,
-    StoreError,
-    StoreReadOnly,
     StoreUnreachable,
-    StoreUnusable,
 )
 from multiturn.stores.limit import Limit, limit_here
 from multiturn.stores.migrations import NEWEST, migrate
@@ -41,7 +38,14 @@ try:
     import psycopg
     from psycopg.conninfo import conninfo_to_dict
 
-    from multiturn.stores.connections import Connection, Connections, NotConnectedError
+    from multiturn.stores.postgres_connections import Connection, Connections
+    from multiturn.stores.postgres_errors import (
+        IN_DOUBT,
+        NOT_DONE,
+        Errors,
+        NotReachedError,
+        store_error,
+    )
 except ImportError as error:
     raise UsageError("PostgresStore needs psycopg: pip install 'multiturn[postgres]'") from error
 
@@ -58,19 +62,9 @@ _TABLES = (
     *("passages", "indexing", "erasures"),
 )
 _TABLE = re.compile(rf"\b({'|'.join(_TABLES)})\b")
-# Serialisation failure, deadlock (PostgreSQL, appendix A): the same call may succeed.
-_LOST_RACES = ("40001", "40P01")
 # "mtrn" in ASCII: the advisory lock under which one process at a time migrates.
 _MIGRATION_LOCK = 0x6D74726E
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.02, 0.5
-# What a server says to whom it will not let in the next time either, where it speaks English
-# (libpq gives no code for it), and what to do.
-_REFUSED = {
-    r"database .* does not exist": "create the database, or name another in the address",
-    r"role .* does not exist|not permitted to log in": "create the role, or name another user",
-    r"authentication failed|no password supplied": "give the password: PGPASSWORD, ~/.pgpass",
-    r"no pg_hba.conf entry|permission denied for database": "have the server let this user in",
-}
 # Keywords of libpq that hold a secret themselves.
 _SECRETS = {
     "password",
@@ -79,19 +73,9 @@ _SECRETS = {
     "scram_client_key",
     "scram_server_key",
 }
-
-
-class _LostRaceError(StoreBusy):
-    """Another transaction was in the way; nothing was done."""
-
-
-class _NotReachedError(StoreUnreachable):
-    """There was no connection to send anything on."""
-
-
-_Errors = tuple[type[StoreError], ...]
-_NOT_DONE: _Errors = (_LostRaceError, _NotReachedError)
-_IN_DOUBT: _Errors = (*_NOT_DONE, StoreUnreachable)
+_stores: weakref.WeakSet[PostgresStore] = weakref.WeakSet()
+# What a forked child has from its parent, whose sockets they are.
+_never_closed: list[Connections | None] = []
 
 
 class PostgresStore(SqlStore):
@@ -133,9 +117,10 @@ class PostgresStore(SqlStore):
         self.max_connections, self.reconnect_seconds = max_connections, reconnect_seconds
         self.threads = max_connections
         self._connections: Connections | None = None
-        self._process_id = os.getpid()
+        self._making = threading.Lock()
         self._is_prepared = False
         self._translate = functools.cache(functools.partial(_in_schema, schema))
+        _stores.add(self)
 
     @property
     def address(self) -> str:
@@ -164,16 +149,18 @@ class PostgresStore(SqlStore):
     # -- connections ---------------------------------------------------------------------
 
     def _connected(self, work: Callable[[Connection], T]) -> T:
-        if self._process_id != os.getpid():  # the parent's connections are the parent's
-            _inherited.append(self._connections)
-            self._connections, self._process_id = None, os.getpid()
-        if self._connections is None:
-            given = self._conninfo, self.max_connections, self.reconnect_seconds
-            self._connections = Connections(*given)
         try:
-            return self._connections.lend(functools.partial(self._prepared, work))
+            return self._pool().lend(functools.partial(self._prepared, work))
         except psycopg.Error as error:
-            raise self._store_error(error) from error
+            raise store_error(error, self.address) from error
+
+    def _pool(self) -> Connections:
+        """Return what is open in this process; another thread may close it meanwhile."""
+        with self._making:
+            if self._connections is None:
+                given = self._conninfo, self.max_connections, self.reconnect_seconds
+                self._connections = Connections(*given)
+            return self._connections
 
     def _prepared(self, work: Callable[[Connection], T], connection: Connection) -> T:
         if not self._is_prepared:
@@ -207,32 +194,6 @@ class PostgresStore(SqlStore):
 
         return execute
 
-    def _store_error(self, error: Exception) -> StoreError:
-        state = getattr(error, "sqlstate", None) or ""
-        text = f"{self.address}: {' '.join(str(error).split())}"
-        kinds: dict[str, tuple[type[StoreError], str]] = {
-            "53100": (DiskFull, "make room on the server and call again"),
-            "25006": (StoreReadOnly, "use the primary server"),
-            "42501": (StoreReadOnly, "grant this user the rights on the schema"),
-            "55P03": (StoreBusy, "call again"),
-            "XX001": (StoreCorrupt, "restore the database from a backup"),
-            "XX002": (StoreCorrupt, "REINDEX the database"),
-        }
-        if state in kinds:
-            kind, advice = kinds[state]
-            return kind(f"{text}; {advice}", store=self.address)
-        if state in _LOST_RACES or state == "23505":
-            return _LostRaceError(f"{text}; call again", store=self.address)
-        for said, advice in _REFUSED.items():
-            if not state and re.search(said, str(error)):
-                return StoreUnusable(f"{text}; {advice}", store=self.address)
-        # Class 08 and 57: the connection or the server went away.
-        if not state or state[:2] in ("08", "57", "53"):
-            is_reached = not isinstance(error, NotConnectedError)
-            kind = StoreUnreachable if is_reached else _NotReachedError
-            return kind(f"{text}; see whether it runs", store=self.address)
-        return StoreError(text, store=self.address)
-
     def _row(self, execute: Execute, state: SessionState) -> SessionState:
         # Locked by a statement of its own: one that waits for the lock goes on with what it
         # saw before it waited, in which the head that it now finds has not been said yet.
@@ -246,9 +207,14 @@ class PostgresStore(SqlStore):
     def close(self) -> None:
         """Close the connections; the next call opens others."""
         self.recent.let_go()
-        connections, self._connections = self._connections, None
-        if connections is not None and self._process_id == os.getpid():
+        with self._making:
+            connections, self._connections = self._connections, None
+        if connections is not None:
             connections.close()
+
+    def _leave_to_parent(self) -> None:
+        _never_closed.append(self._connections)
+        self._connections, self._making = None, threading.Lock()
 
     # -- tables --------------------------------------------------------------------------
 
@@ -288,14 +254,14 @@ class PostgresStore(SqlStore):
 
     # -- doing it again ------------------------------------------------------------------
 
-    def _again(self, work: Callable[[], T], after: _Errors = _IN_DOUBT) -> T:
+    def _again(self, work: Callable[[], T], after: Errors = IN_DOUBT) -> T:
         """Do work, and again after these errors, while the server may come back."""
         if limit := limit_here():
             return self._tried(work, after, limit)
         with Limit() as limit:
             return self._tried(work, after, limit)
 
-    def _tried(self, work: Callable[[], T], after: _Errors, limit: Limit) -> T:
+    def _tried(self, work: Callable[[], T], after: Errors, limit: Limit) -> T:
         pause = _FIRST_PAUSE_SECONDS
         while True:
             try:
@@ -303,7 +269,7 @@ class PostgresStore(SqlStore):
             except after as error:
                 deadline = min(limit.began + self.reconnect_seconds, limit.ends)
                 if time.monotonic() + pause > deadline:
-                    if isinstance(error, _NotReachedError):  # known by that name
+                    if isinstance(error, NotReachedError):  # known by that name
                         raise StoreUnreachable(str(error), store=self.address) from None
                     raise
             time.sleep(pause * random.uniform(0.5, 1.5))
@@ -317,7 +283,9 @@ class PostgresStore(SqlStore):
             nonlocal lost
             try:
                 return super(PostgresStore, self).commit(state, turns, blobs)
-            except _IN_DOUBT:
+            except NOT_DONE:
+                raise
+            except StoreUnreachable:
                 lost = True
                 raise
             except Conflict:
@@ -328,7 +296,9 @@ class PostgresStore(SqlStore):
 
         try:
             return self._again(work)
-        except _IN_DOUBT as error:
+        except IN_DOUBT as error:
+            if not lost:
+                raise
             raise OutcomeUnknown(turns[-1].id, store=self.address) from error
 
     def _has(self, turn: str) -> bool:
@@ -346,7 +316,9 @@ class PostgresStore(SqlStore):
             nonlocal lost
             try:
                 return super(PostgresStore, self).move(state, head, redo)
-            except _IN_DOUBT:
+            except NOT_DONE:
+                raise
+            except StoreUnreachable:
                 lost = True
                 raise
             except Conflict:
@@ -370,7 +342,7 @@ def _in_schema(schema: str, statement: str) -> str:
     return _TABLE.sub(rf"{schema}.\1", statement).replace("?", "%s")
 
 
-def _make_again(name: str, after: _Errors) -> None:
+def _make_again(name: str, after: Errors) -> None:
     plain = getattr(SqlStore, name)
 
     @functools.wraps(plain)
@@ -386,8 +358,16 @@ for _name in (
     *("line", "tree", "attempts", "blobs", "check", "search"),
     *("erase", "prune", "vacuum", "_sweep"),
 ):
-    _make_again(_name, _IN_DOUBT)
+    _make_again(_name, IN_DOUBT)
 # These are not: the second time finds that the name is taken, or gone.
 for _name in ("create", "restore", "rename", "_delete_alone"):
-    _make_again(_name, _NOT_DONE)
-_inherited: list[Any] = []
+    _make_again(_name, NOT_DONE)
+
+
+def _after_fork_in_child() -> None:
+    for store in list(_stores):
+        store._leave_to_parent()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
