@@ -1,4 +1,4 @@
-"""A call that the limit of tokens cut off is malformed, and no good answer."""
+"""A call that the limit of tokens cut off is no good answer, and not asked for again."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ def weather(city: str) -> str:
     return f"cold in {city}"
 
 
-def answer(arguments: str, stream: bool) -> bytes:
+def answer(arguments: str, stream: bool, finish: str = "length") -> bytes:
     function = {"name": "weather", "arguments": arguments}
     call = {"index": 0, "id": "c1", "type": "function", "function": function}
     if stream:
-        return streamed(piece(tool_calls=[call]), piece(finish="length"))
-    return whole(completion("", "length", tool_calls=[call]))
+        return streamed(piece(tool_calls=[call]), piece(finish=finish))
+    return whole(completion("", finish, tool_calls=[call]))
 
 
 def last(stream: bool) -> bytes:
@@ -44,24 +44,25 @@ def chat_of(server: WireServer, *script: Any) -> Any:
 
 
 @pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize("arguments", ['{"city":"Os', ""])
-async def test_it_is_asked_for_anew(
+@pytest.mark.parametrize("arguments", ['{"city":"Os', "", '{"city":"' + "Oslo " * 1000])
+async def test_it_is_an_error_at_once_that_says_what_arrived_and_what_helps(
     way: Way, server: WireServer, stream: bool, arguments: str
 ) -> None:
     chat = chat_of(server, answer(arguments, stream), last(stream))
-    await way.resolve(await way.send(chat, "Oslo?", stream=stream))
-    assert (["Oslo?", "Cold."], 2) == (said(chat), len(server.requests))
+    with pytest.raises(StopCandidateException) as caught:
+        await way.resolve(await way.send(chat, "Oslo?", stream=stream))
+    told = f"limit of tokens; raise max_output_tokens: weather({arguments[:400]}"
+    assert told in str(caught.value)
+    assert (1, []) == (len(server.requests), said(chat))
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_at_last_it_is_an_error_that_says_what_arrived(
+async def test_one_that_is_malformed_within_the_limit_is_asked_for_anew(
     way: Way, server: WireServer, stream: bool
 ) -> None:
-    chat = chat_of(server, answer('{"city":"Os', stream))
-    with pytest.raises(StopCandidateException) as caught:
-        await way.resolve(await way.send(chat, "Oslo?", stream=stream))
-    assert 'weather({"city":"Os); cut off by the limit of tokens' in str(caught.value)
-    assert (3, []) == (len(server.requests), said(chat))
+    chat = chat_of(server, answer('{"city":"Os', stream, "tool_calls"), last(stream))
+    await way.resolve(await way.send(chat, "Oslo?", stream=stream))
+    assert (["Oslo?", "Cold."], 2) == (said(chat), len(server.requests))
 
 
 async def test_a_whole_call_before_the_limit_is_run(way: Way, server: WireServer) -> None:

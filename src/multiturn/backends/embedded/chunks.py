@@ -42,12 +42,14 @@ class TextChunks:
             yield self._last([part], piece, _FINISH[piece.finish])
 
     def _malformed(self, piece: Piece) -> Object:
-        chunk = self._last([{"text": ""}], piece, "MALFORMED_FUNCTION_CALL")
-        chunk["candidates"][0]["finishMessage"] = (
-            "the call did not fit in max_output_tokens"
+        # Another try would meet the limit again; a turn makes one for a malformed call.
+        reason, told = (
+            ("OTHER", "a call was cut off by the limit of tokens; raise max_output_tokens")
             if piece.finish == "length"
-            else "the call is not one"
+            else ("MALFORMED_FUNCTION_CALL", "the call is not one")
         )
+        chunk = self._last([{"text": ""}], piece, reason)
+        chunk["candidates"][0]["finishMessage"] = told
         return chunk
 
     def _last(self, parts: list[Object], piece: Piece, finish_reason: str) -> Object:

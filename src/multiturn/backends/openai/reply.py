@@ -250,9 +250,10 @@ class _Choice:
         if calls is not None:
             parts += calls
         elif is_cut or candidate["finishReason"] == "STOP":
-            limit = "; cut off by the limit of tokens, see max_output_tokens" if is_cut else ""
-            candidate["finishReason"] = "MALFORMED_FUNCTION_CALL"
-            candidate["finishMessage"] = self._calls.as_text() + limit
+            # Another try would meet the limit again; a turn makes one for a malformed call.
+            candidate["finishReason"] = "OTHER" if is_cut else "MALFORMED_FUNCTION_CALL"
+            advice = "a call was cut off by the limit of tokens; raise max_output_tokens: "
+            candidate["finishMessage"] = (advice if is_cut else "") + self._calls.as_text()
         self._calls = CallAssembler()
 
 
