@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -73,7 +74,7 @@ def test_each_style_describes_function_and_parameters(text: str, returns: str) -
         {"city": "Name of the city,\nwith its country.", "unit": "C or F."},
     )
 
-    assert expected == parse_docstring(text)
+    assert expected == parse_docstring(inspect.cleandoc(text))
 
 
 def test_all_that_does_not_describe_a_parameter_is_told_of_the_function() -> None:
@@ -143,6 +144,46 @@ def test_nothing_is_told_of_parameters_that_the_model_never_sees(parameters: str
 
     assert "Find it." == function_schema(find).description
     assert "Find it." == function_schema(functools.partial(fixed, "ada")).description
+
+
+def test_a_docstring_that_begins_with_its_parameters_describes_them() -> None:
+    def find(q: str) -> None:
+        """
+        Args:
+            q: The query,
+                in words.
+        """
+
+    def found(q: str) -> None:
+        """
+        Parameters
+        ----------
+        q : str
+            The query,
+            in words.
+        """
+
+    for function in (find, found):
+        schema = function_schema(function)
+        described = schema.parameters["properties"]["q"]["description"]
+        assert ("", "The query,\nin words.") == (schema.description, described)
+
+
+def test_a_class_that_begins_with_its_members_describes_them() -> None:
+    @dataclass
+    class Trip:
+        """
+        Attributes:
+            start: Where it begins.
+        """
+
+        start: str
+
+    def book(trip: Trip) -> None: ...
+
+    schema = function_schema(book, namespace={"Trip": Trip}).parameters["properties"]["trip"]
+    assert "Where it begins." == schema["properties"]["start"]["description"]
+    assert "description" not in schema
 
 
 def test_a_class_tells_all_but_its_members() -> None:

@@ -25,17 +25,18 @@ def parse_docstring(text: str | None, names: Collection[str] | None = None) -> D
     """Take a docstring apart; one without sections is a description.
 
     Args:
-        text: The docstring.
+        text: The docstring, its indentation taken off as by ``inspect.getdoc``.
         names: What is a parameter; what stands under another name stays in the
             description.  None takes each name for one.
     """
-    text = inspect.cleandoc(text or "").strip()
+    text = (text or "").strip()
     if "\n" not in text:
         return Docstring(text)
     import docstring_parser
 
     try:
-        parsed = docstring_parser.parse(text)
+        # It takes indentation off once more, from all lines but the first.
+        parsed = docstring_parser.parse(f"\n{text}")
     except docstring_parser.ParseError:
         return Docstring(text)
     found = {
@@ -54,11 +55,11 @@ def class_docstring(cls: type) -> Docstring:
 
 
 def own_text(cls: type) -> str | None:
-    """Return the docstring that a class's author wrote, None if there is none."""
+    """Return the docstring that a class's author wrote, cleaned; None if there is none."""
     text = vars(cls).get("__doc__")
     if not isinstance(text, str) or text == "An enumeration.":
         return None
-    return None if text.startswith(f"{cls.__name__}(") else text
+    return None if text.startswith(f"{cls.__name__}(") else inspect.cleandoc(text)
 
 
 # Titles of sections that describe parameters: Google's with a colon, NumPy's underlined.
