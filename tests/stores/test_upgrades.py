@@ -124,10 +124,11 @@ def test_many_processes_that_find_old_tables_in_postgres_bring_them_up_to_date_o
     postgres: Server,
 ) -> None:
     from multiturn.stores import postgres as module
+    from multiturn.stores.postgres_connections import Connection
 
     schema = f"t{uuid.uuid4().hex}"
     store = module.PostgresStore(postgres.address, schema=schema)
-    with store, store._connections().connection() as connection, connection.transaction():
+    with store, Connection.connect(postgres.address) as connection:
         execute = store._executing(connection)
         execute(f"CREATE SCHEMA {schema}")
         execute(f"CREATE TABLE {schema}.version (version INTEGER)")
