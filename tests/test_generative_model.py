@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import pickle
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from multiturn import GenerativeModel, protos, types
+from multiturn import ChatSession, GenerativeModel, MemoryStore, protos, types
 from multiturn.errors import (
     BackendError,
     BrokenResponseError,
@@ -212,3 +213,14 @@ def test_a_models_own_key_is_kept_from_sight() -> None:
 
     assert "sk-sentinel" not in repr(model)
     assert b"sk-sentinel" not in pickle.dumps(model)
+
+
+@pytest.mark.parametrize("name", [None, "ada"])
+def test_a_subclass_begins_its_own_conversations_in_a_loop_too(name: str | None) -> None:
+    class Named(GenerativeModel):
+        def start_chat(self, **given: Any) -> ChatSession:
+            return super().start_chat(**given, busy="raise")
+
+    store = MemoryStore() if name else None
+    begun = Named(backend=ScriptedBackend()).start_chat_async(session=name, store=store)
+    assert "raise" == asyncio.run(begun)._busy

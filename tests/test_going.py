@@ -55,7 +55,7 @@ def test_an_old_branch_goes_on_and_the_new_one_stays(chat: ChatSession) -> None:
 
 def test_a_turn_is_named_by_itself_its_id_or_what_the_tree_shows_of_it(chat: ChatSession) -> None:
     old = next(turn for turn in chat.tree if turn.contents[0].text == "old")
-    for named in (old, old.id, old.id[:8]):
+    for named in (old, old.id, old.id[:8], old.id[:8].upper()):
         chat.go_to(turn_of(chat, "new"))
         chat.go_to(named)
         assert ["old", "to old"] == said(chat)[2:]

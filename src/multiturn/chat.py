@@ -94,6 +94,8 @@ class ChatSession:
             if unfinished == "keep":
                 self._stored.keep_what_died()
         self._redo: tuple[Turn, ...] = ()
+        # Where it was when it was led elsewhere, in that order: all else lies before these.
+        self._ends: dict[str, Turn] = {}
         self._last: BaseGenerateContentResponse[Any] | None = None
         # Weak, so that a reply which nobody reads any more vanishes and frees the session.
         self._arriving: ReferenceType[BaseGenerateContentResponse[Any]] | None = None
@@ -218,7 +220,8 @@ class ChatSession:
 
     @history.setter
     def history(self, contents: Iterable[Content | Mapping[str, Any]] | ContentsLike) -> None:
-        from multiturn.history_list import put, unmoved_head
+        from multiturn.history_list import put
+        from multiturn.moves import unmoved_head
 
         given = to_contents(contents, path="$.history", role="user")
         with self._gate.held():
@@ -255,10 +258,16 @@ class ChatSession:
 
     @property
     def tree(self) -> Tree:
-        """Every turn of the session, those too that were rewound, edited or retried."""
+        """Every turn of the session, those too that were rewound, edited or retried.
+
+        A stored fork has those that it had from the other session while it goes on from them.
+        """
         from multiturn.tree import tree_of
 
-        return tree_of(self)
+        tree = tree_of(self)
+        if self._stored is not None:
+            self._stored.is_seen = True
+        return tree
 
     def rewind(self, n: int = 1) -> tuple[Content, Content]:
         """Take the last turns off the history.
@@ -314,28 +323,22 @@ class ChatSession:
 
     def retry(self, *, stream: bool = False, **options: Any) -> GenerateContentResponse:
         """Ask for the last answer again; both stay in the tree."""
-        return self.edit(self._last_message(), stream=stream, **options)
+        from multiturn.moves import last_message
+
+        return self.edit(last_message(self), stream=stream, **options)
 
     async def retry_async(
         self, *, stream: bool = False, **options: Any
     ) -> AsyncGenerateContentResponse:
         """Do as ``retry``, without blocking the event loop."""
+        from multiturn.moves import last_message
+
         self._gate.let_go()
         await self._read_async(lambda: self._now)
-        return await self.edit_async(self._last_message(), stream=stream, **options)
+        return await self.edit_async(last_message(self), stream=stream, **options)
 
     async def _read_async(self, read: Callable[[], Any]) -> Any:
         return read() if self._stored is None else await self._stored.read_async(read)
-
-    def _last_message(self) -> Content:
-        from multiturn.moves import last_message
-
-        return last_message(self)
-
-    @property
-    def _left(self) -> tuple[Turn, ...]:
-        """The heads that rewinding left, the latest last."""
-        return self._redo if self._stored is None else self._stored.left()
 
     def turn_before(self, n: int) -> Turn | None:
         """Return the turn that lies n turns before the last, None before the first."""

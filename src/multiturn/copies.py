@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from multiturn.errors import UsageError
 from multiturn.gate import Gate
-from multiturn.history import Turn
+from multiturn.history import Outcome, Told, Turn
 from multiturn.journal import JournalEntry, written
+from multiturn.messages.content import Content
 from multiturn.messages.message import Object
+from multiturn.tree import Tree
 
 if TYPE_CHECKING:
     from multiturn.chat import ChatSession
@@ -16,7 +19,7 @@ if TYPE_CHECKING:
 ChatT = TypeVar("ChatT", bound="ChatSession")
 
 # Locks, readers and stores stay where they are: a copy is a conversation in memory.
-_LEFT_BEHIND = ("_gate", "_arriving", "_stored", "_redo")
+_LEFT_BEHIND = ("_gate", "_arriving", "_stored", "_redo", "_ends")
 
 
 def fork_of(chat: ChatT, session: str | None) -> ChatT:
@@ -27,7 +30,7 @@ def fork_of(chat: ChatT, session: str | None) -> ChatT:
     other = type(chat).__new__(type(chat))
     vars(other).update(vars(chat))
     other._arriving = other._pending = other._stored = None
-    other._redo = ()
+    other._redo, other._ends = (), chat._ends.copy()
     if session is not None and stored is not None:
         other._stored = stored.fork(session, head)
     other.calling = chat.calling.copy()
@@ -38,20 +41,29 @@ def fork_of(chat: ChatT, session: str | None) -> ChatT:
 
 def state_of(chat: ChatSession) -> Object:
     """Return what is pickled."""
-    turns = chat.turns
+    line = chat.turns  # all that a copy of a stored one has
+    turns = Tree([*chat._ends.values(), *line], None)
     return {
         **{name: value for name, value in vars(chat).items() if name not in _LEFT_BEHIND},
-        "_head": [(turn.id, turn.contents, turn.outcome, written(turn.told)) for turn in turns],
+        "_head": line[-1].id if line else None,
+        "_turns": [_pickled(turn) for turn in turns],
         "_journal": [entry.pickled() for entry in chat._journal],
     }
 
 
+def _pickled(turn: Turn) -> tuple[str | None, Sequence[Content], str, Outcome, Told]:
+    parent = turn.parent.id if turn.parent else None
+    return parent, turn.contents, turn.id, turn.outcome, written(turn.told)
+
+
 def restore(chat: ChatSession, state: Object) -> None:
     """Make a conversation of what was pickled."""
-    vars(chat).update(state)
+    kept = dict(state)
+    turns: dict[str, Turn] = {}
+    for parent, *given in kept.pop("_turns"):
+        turn = Turn(turns.get(parent), *given)
+        turns[turn.id] = turn
+    vars(chat).update(kept)
     chat._gate, chat._arriving, chat._stored, chat._redo = Gate(), None, None, ()
-    chat._head = None
-    for turn_id, contents, outcome, told in state["_head"]:
-        chat._head = Turn(chat._head, contents, turn_id, outcome, told)
-    by_id = {turn.id: turn for turn in chat.turns}
-    chat._journal = [JournalEntry.unpickled(entry, by_id) for entry in state["_journal"]]
+    chat._head, chat._ends = turns.get(kept["_head"]), turns
+    chat._journal = [JournalEntry.unpickled(entry, turns) for entry in kept["_journal"]]

@@ -260,12 +260,12 @@ class DurableTurn(OpenTurn):
         self._stored.is_seen = True
         assert self._session is not None
         assert self._entry is not None
-        told, parent = self._stored.reader(row.id), self._entry.parent
-        self._stored.forget_erased(self._session)  # while this turn was under way
-        parent = self._stored.turn(parent.id) if parent else None
-        self._turn = Turn(parent, contents, row.id, told=told)
-        self._stored.turns[row.id] = self._turn
-        self._session._head = self._turn
+        told = self._stored.reader(row.id)
+        self._turn = Turn(self._entry.parent, contents, row.id, told=told)
+        if self._stored.is_current:
+            self._stored.turns[row.id] = self._session._head = self._turn
+        else:  # what was erased meanwhile may lie before it: the next look reads it anew
+            self._stored.forget_erased(self._session)
 
     def _add(self, contents: tuple[Content, ...], outcome: Outcome) -> None:
         """Have a partial turn committed; in a forked child it is the parent's to do."""

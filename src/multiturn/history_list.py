@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self, SupportsIndex, TypeAlias, TypeVar
 from multiturn.errors import InvalidContent
 from multiturn.history import Turn, head_from, path_of
 from multiturn.messages.content import Content
+from multiturn.moves import leave, unmoved_head
 from multiturn.to_content import strict_to_content
 
 if TYPE_CHECKING:
@@ -99,14 +100,6 @@ class History(list[Content]):
         return list, (list(self),)
 
 
-def unmoved_head(chat: ChatSession) -> Turn | None:
-    """Return the head; raise Conflict if others have moved it in the store since it was seen."""
-    if chat._stored is not None:
-        seen, chat._head = chat._now, chat._stored.head()
-        chat._stored.require_seen(seen)
-    return chat._head
-
-
 def put(chat: ChatSession, contents: list[Content], head: Turn | None) -> None:
     """Put contents in the place of a conversation; for whoever holds its gate.
 
@@ -118,6 +111,8 @@ def put(chat: ChatSession, contents: list[Content], head: Turn | None) -> None:
         head: What ``unmoved_head`` returned a moment ago.
     """
     if chat._stored is None:
+        if contents[: len(said := path_of(head))] != list(said):
+            leave(chat)  # else what was said only grows
         chat._head = head_from(contents, head)
     else:
         del chat._head  # whatever comes of it, it is read anew

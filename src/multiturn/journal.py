@@ -154,7 +154,7 @@ class JournalEntry:
 
     @classmethod
     def unpickled(cls, members: Object, turns: dict[str, Turn]) -> JournalEntry:
-        """Make an entry again; turns that lie on no kept branch are None."""
+        """Make an entry again; a turn that is not given is None."""
         found: Object = {name: turns.get(members[name]) for name in ("parent", "turn")}
         members = dict(members)
         contents = (content.frozen() for content in members.pop("contents"))

@@ -5,15 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from multiturn.checks import whole
-from multiturn.errors import InvalidContent, NoSuchTurn, UsageError
+from multiturn.errors import NoSuchTurn, UsageError
 from multiturn.history import Turn, path_of, said_and_answered
+from multiturn.tree import count_of, tree_of
 
 if TYPE_CHECKING:
     from multiturn.chat import ChatSession
     from multiturn.messages.content import Content
-
-# A beginning of an identity that is shorter may soon be that of another turn too.
-_LEAST_DIGITS = 8
 
 
 def rewind(chat: ChatSession, n: int) -> tuple[Content, Content]:
@@ -22,17 +20,17 @@ def rewind(chat: ChatSession, n: int) -> tuple[Content, Content]:
     with chat._gate.held():
         last, first = chat._now, chat.turn_before(n - 1)
         if first is None or last is None:
-            count = last.number + 1 if last else 0
+            count = count_of(last)
             raise NoSuchTurn(f"cannot rewind {n} turn(s): the history has {count}", count)
-        _move(chat, first.parent, (*chat._left, last))
+        _move(chat, first.parent, (*left_by(chat), last))
     return said_and_answered(first, last)
 
 
 def redo(chat: ChatSession) -> None:
     """Return to where the last move began."""
     with chat._gate.held():
-        if not (left := chat._left):
-            raise NoSuchTurn("nothing to redo since the last answer", len(chat.turns))
+        if not (left := left_by(chat)):
+            raise NoSuchTurn("nothing to redo since the last answer", count_of(chat._now))
         _move(chat, left[-1], left[:-1])
 
 
@@ -49,24 +47,30 @@ def last_message(chat: ChatSession) -> Content:
 def go_to(chat: ChatSession, turn: Turn | str) -> None:
     """Make a turn of the tree the last one."""
     with chat._gate.held():
-        last, left = chat._now, chat._left
-        if chat._stored is not None:
-            chat._stored.require_seen(last)  # the tree, which is looked at now, shows all
-        found = _found(chat, turn)
+        found, last = tree_of(chat).find(turn), unmoved_head(chat)
+        left = left_by(chat)
         if last is None or found.id != last.id:
             _move(chat, found, left if last is None else (*left, last))
 
 
-def _found(chat: ChatSession, turn: Turn | str) -> Turn:
-    digits = turn.id if isinstance(turn, Turn) else turn
-    if not isinstance(digits, str) or len(digits) < _LEAST_DIGITS:
-        expected = f"a turn of chat.tree, its id, or at least {_LEAST_DIGITS} digits of that"
-        raise InvalidContent("turn", turn, expected)
-    found = [one for one in chat.tree if one.id.startswith(digits)]
-    if len(found) != 1:
-        what = f"{len(found)} turns begin with" if found else "the tree has no turn"
-        raise NoSuchTurn(f"{what} {digits[:64]!r}; print(chat.tree) shows all", len(chat.turns))
-    return found[0]
+def left_by(chat: ChatSession) -> tuple[Turn, ...]:
+    """Return the heads that rewinding left, to which ``redo`` returns, the latest last."""
+    return chat._redo if chat._stored is None else chat._stored.left()
+
+
+def leave(chat: ChatSession) -> None:
+    """Keep the head in the tree of a conversation that is about to go on elsewhere."""
+    head = chat._head if chat._stored is None else None  # a store keeps all by itself
+    if head is not None:
+        chat._ends.setdefault(head.id, head)
+
+
+def unmoved_head(chat: ChatSession) -> Turn | None:
+    """Return the head; raise Conflict if others have moved it in the store since it was seen."""
+    if chat._stored is not None:
+        seen, chat._head = chat._now, chat._stored.head()
+        chat._stored.require_seen(seen)
+    return chat._head
 
 
 def _move(chat: ChatSession, head: Turn | None, left: tuple[Turn, ...]) -> None:
@@ -74,4 +78,5 @@ def _move(chat: ChatSession, head: Turn | None, left: tuple[Turn, ...]) -> None:
         seen = chat._head
         del chat._head  # whatever comes of it, it is read anew
         chat._stored.move(head, left, seen)
+    leave(chat)
     chat._head, chat._redo, chat._pending = head, left, None

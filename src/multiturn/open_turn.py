@@ -56,11 +56,13 @@ def by_a_thread(start: Callable[P, T]) -> Callable[P, Coroutine[Any, Any, T]]:
 
     @wraps(start)
     async def start_async(*given: P.args, **named: P.kwargs) -> T:
+        model, *arguments = given
+        begin: Callable[..., T] = getattr(model, start.__name__)  # a subclass may have its own
         if named.get("store") is None:
-            return start(*given, **named)
+            return begin(*arguments, **named)
         import asyncio
 
-        return await asyncio.to_thread(start, *given, **named)
+        return await asyncio.to_thread(begin, *arguments, **named)
 
     start_async.__name__, start_async.__qualname__ = (
         f"{name}_async" for name in (start.__name__, start.__qualname__)
@@ -191,6 +193,10 @@ class OpenTurn(Exchange):
         if self._pending is not None:
             self._require_waiting(session, self._pending)
             self.earlier_usages = list(self._pending.usages)
+        if self._steps_back:
+            from multiturn.moves import leave
+
+            leave(session)
         parent = session.turn_before(self._steps_back)
         request, retry = self._request_after(parent, session)
         self._made = None
@@ -368,7 +374,7 @@ class OpenTurn(Exchange):
         if session is None or entry is None:
             super().settle(outcome, error)
             return
-        if self._turn is not None and session._head is self._turn:
+        if self._turn is not None and vars(session).get("_head", self._turn) is self._turn:
             # Committed, whatever came after: the entry says what the history says.
             outcome, error = self._turn.outcome, entry.error
         else:

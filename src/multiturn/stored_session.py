@@ -24,7 +24,7 @@ from multiturn.stores.protocol import (
     require_name,
     require_store,
 )
-from multiturn.stores.recent import RecentTurns, recent_of
+from multiturn.stores.recent import recent_of
 from multiturn.stores.record import Record, read, recorded
 from multiturn.stores.rows import row_of
 from multiturn.stores.verify import said_in
@@ -59,8 +59,7 @@ class StoredSession:
         self.store, self.state, self.turns = store, state, turns
         self.is_seen = True
         self._found: tuple[str, PendingTurn] | None = None
-        # A store of somebody else's may not have it.
-        self._recent = recent_of(store) or RecentTurns()
+        self._recent = recent_of(store)
         self._erasures = self._recent.erasures
 
     @property
@@ -354,9 +353,7 @@ def open_session(
         )
     require_store(store)
     state = store.open(require_name(name))
-    # A store of somebody else's may not have it.
-    recent = recent_of(store) or RecentTurns()
-    stored = StoredSession(store, state, recent.of(state))
+    stored = StoredSession(store, state, recent_of(store).of(state))
     if history:
         if stored.state.version:
             raise UsageError(

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from multiturn.errors import InvalidContent, NoSuchTurn
 from multiturn.history import Turn, turns_of
 
 if TYPE_CHECKING:
     from multiturn.chat import ChatSession
 
 _SHOWN_CHARACTERS = 50
+# A beginning of an identity that is shorter may soon be that of another turn too.
+LEAST_DIGITS = 8
 
 
 class Tree:
@@ -39,6 +42,24 @@ class Tree:
     def children(self, turn: Turn) -> tuple[Turn, ...]:
         """Return the turns that follow a turn, oldest first."""
         return tuple(self._children.get(turn.id, ()))
+
+    def find(self, turn: Turn | str) -> Turn:
+        """Return a turn of the tree: that one, or the only one whose id begins so.
+
+        Raises:
+            NoSuchTurn: There is none, or there are several.
+            InvalidContent: It is no turn, and has less than 8 digits.
+        """
+        digits = turn.id if isinstance(turn, Turn) else turn
+        if not isinstance(digits, str) or len(digits) < LEAST_DIGITS:
+            expected = f"a turn of chat.tree, its id, or at least {LEAST_DIGITS} digits of that"
+            raise InvalidContent("turn", turn, expected)
+        found = [one for one in self if one.id.startswith(digits.lower())]
+        if len(found) != 1:
+            what = f"{len(found)} turns begin with" if found else "the tree has no turn"
+            told = f"{what} {digits[:64]!r}; print(chat.tree) shows all"
+            raise NoSuchTurn(told, count_of(self.head))
+        return found[0]
 
     def __len__(self) -> int:
         return len(self.turns)
@@ -69,14 +90,18 @@ class Tree:
 
 
 def tree_of(chat: ChatSession) -> Tree:
-    """Return the tree of a conversation."""
+    """Return the tree of a conversation; that its caller sees it is not noted."""
     if chat._stored is not None:
         turns, head = chat._stored.tree(), chat._now
-        chat._stored.is_seen = True
         # Known anew, where another process has erased something before it.
         return Tree(turns, chat._stored.turn(head.id) if head else None)
-    tried = [entry.turn for entry in chat.journal if entry.turn is not None]
-    return Tree([*tried, *chat.turns, *chat._redo], chat._head)
+    head = chat._head
+    return Tree([*chat._ends.values(), *turns_of(head)], head)
+
+
+def count_of(head: Turn | None) -> int:
+    """Return how many turns there are up to one, itself included."""
+    return head.number + 1 if head else 0
 
 
 def _unknown(turn: Turn, known: dict[str, Turn]) -> list[Turn]:

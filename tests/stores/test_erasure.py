@@ -10,13 +10,14 @@ from typing import Any
 
 import pytest
 
-from multiturn import ChatSession, GenerativeModel, load_chat
+from multiturn import ChatSession, GenerativeModel, MemoryStore, load_chat
 from multiturn.export.restoring import records_of
+from multiturn.request import Request
 from multiturn.stores import retention
 from multiturn.stores.conformance import EMPTY, new_attempt, say, turn_after
-from multiturn.stores.errors import Conflict
+from multiturn.stores.errors import Conflict, StoreUnreachable
 from multiturn.stores.holder import under_way
-from multiturn.stores.protocol import Store
+from multiturn.stores.protocol import Store, StoredTurn
 from multiturn.stores.reading import Execute
 from multiturn.stores.recent import RecentTurns
 from multiturn.stores.record import recorded
@@ -24,7 +25,7 @@ from multiturn.stores.sqlite import SQLiteStore
 from multiturn.testing import ScriptedBackend
 from stores.opening import opened
 from stores.postgres_server import Server
-from ways import said
+from ways import Way, said
 
 
 def test_a_conversation_goes_on_without_a_turn_that_was_erased(store: Store) -> None:
@@ -112,6 +113,37 @@ def test_an_export_reads_nothing_that_another_process_erased(tmp_path: Path) -> 
             other.erase(turn.id)
             assert turn.contents[0].text not in said(load_chat(chat.to_json(), chat.model))
             assert turn not in chat.tree.turns
+
+
+class Away(MemoryStore):
+    """A store whose turns cannot be read for a while."""
+
+    is_away = False
+
+    def line(self, head: str, limit: int | None = None) -> list[StoredTurn]:
+        if self.is_away:
+            raise StoreUnreachable("away")
+        return super().line(head, limit)
+
+
+async def test_a_turn_that_was_stored_is_answered_whatever_was_erased_meanwhile(way: Way) -> None:
+    store = Away()
+    chat = opened(store)
+    for text in "ab":
+        chat.send_message(text)
+    gone = chat.turns[0].id
+
+    def erase(request: Request) -> str:
+        store.erase(gone)
+        store.is_away = True
+        return "to c"
+
+    chat.model = GenerativeModel(backend=ScriptedBackend(erase))
+    response = await way.send(chat, "c")
+    assert "to c" == response.text
+    store.is_away = False
+    assert ["b", "to b", "c", "to c"] == said(chat) == said(opened(store))
+    assert ["answered"] * 2 == [entry.outcome for entry in chat.journal]
 
 
 CHANGES: dict[str, Callable[[Any], object]] = {

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from multiturn import BackendError, ChatSession, Conflict
+from multiturn import BackendError, ChatSession, Conflict, NoSuchTurn
 from multiturn.messages.content import Content
 from multiturn.stores.protocol import Store
 from stores.opening import opened
@@ -78,6 +78,41 @@ async def test_a_message_that_failed_has_shown_nothing(
     with pytest.raises(Conflict):
         change(ada)
     assert ["important", "to important"] == said(opened(store))[-2:]
+
+
+MISSES: dict[str, Callable[[ChatSession], object]] = {
+    "redo": ChatSession.redo,
+    "go_to": lambda chat: chat.go_to("f" * 64),
+    "rewind": lambda chat: chat.rewind(9),
+}
+
+
+@pytest.mark.parametrize("miss", MISSES.values(), ids=MISSES)
+async def test_a_move_that_found_no_turn_has_shown_nothing(
+    way: Way, store: Store, miss: Callable[[ChatSession], object]
+) -> None:
+    ada = two_turns(store)
+    opened(store).send_message("important")
+    ada.model.backend._lines.appendleft(BackendError("gone"))  # type: ignore[attr-defined]
+    with pytest.raises(BackendError):
+        await way.send(ada, "three")
+    with pytest.raises(NoSuchTurn) as caught:
+        miss(ada)
+    assert 3 == caught.value.turns
+    with pytest.raises(Conflict):
+        ada.rewind()
+    assert ["important", "to important"] == said(opened(store))[-2:]
+
+
+def test_going_to_the_last_turn_that_was_seen_tells_that_others_moved_on(store: Store) -> None:
+    ada = two_turns(store)
+    last = ada.turns[-1]
+    opened(store).send_message("important")
+    with pytest.raises(Conflict):
+        ada.go_to(last)
+    assert ["important", "to important"] == said(ada)[-2:]
+    ada.go_to(last)
+    assert ["two", "to two"] == said(ada)[-2:] == said(opened(store))[-2:]
 
 
 @every_change

@@ -14,20 +14,19 @@ from multiturn.cli.place import Place
 from multiturn.cli.show import printer
 from multiturn.cli.transcript import transcript
 from multiturn.cli.visible import one_line, visible
-from multiturn.errors import UsageError
+from multiturn.errors import InvalidContent, NoSuchTurn, UsageError
 from multiturn.history import Turn, turns_of
 from multiturn.messages.content import Content
+from multiturn.tree import LEAST_DIGITS, Tree
 
 if TYPE_CHECKING:
     from multiturn.stored_session import StoredSession
     from multiturn.stores.protocol import Found, Store
-    from multiturn.tree import Tree
 
 # Where nobody sees how wide it is.
 _PIPE_COLUMNS = 120
 _LEAST_WORDS = 20
 _UNFINISHED = "(unfinished) "
-_LEAST_DIGITS = 8
 
 
 class Row(NamedTuple):
@@ -134,8 +133,6 @@ def show_tree(place: Place, name: str) -> None:
 
 
 def _tree(place: Place, name: str) -> Tree:
-    from multiturn.tree import Tree
-
     session = stored(place, name)
     return Tree(session.tree(), session.head())
 
@@ -147,13 +144,13 @@ def turn_of(place: Place, name: str, digits: str) -> Turn:
         UsageError: There is none, or there are several.
     """
     place.state(name, likeness=0.8)
-    found = [turn for turn in _tree(place, name) if turn.id.startswith(digits.lower())]
-    if len(digits) < _LEAST_DIGITS or len(found) != 1:
+    try:
+        return _tree(place, name).find(digits)
+    except (NoSuchTurn, InvalidContent):
         raise UsageError(
-            f"{len(found)} turns of {name} begin with {digits[:64]!r}; give at least "
-            f"{_LEAST_DIGITS} digits, as multiturn sessions tree {name}{place.option} shows them"
-        )
-    return found[0]
+            f"not one turn of {name} is {digits[:64]!r}; give at least {LEAST_DIGITS} digits, "
+            f"as multiturn sessions tree {name}{place.option} shows them"
+        ) from None
 
 
 def search(place: Place, words: str, prefix: str, limit: int, *, as_json: bool) -> None:

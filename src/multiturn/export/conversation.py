@@ -94,10 +94,11 @@ def line(
 def conversation_of(chat: ChatSession) -> Conversation:
     """Return what a session holds now, without turns that are damaged."""
     from multiturn.errors import MultiturnError
+    from multiturn.moves import left_by
 
     tree, stored = chat.tree, chat._stored
     turns = {turn.id: turn for turn in tree}
-    redo = chat._left
+    redo = left_by(chat)
     for left in redo:
         turns.update((turn.id, turn) for turn in turns_of(left) if turn.id not in turns)
     if stored is not None:

@@ -97,6 +97,7 @@ def load_chat(
         return ChatSession(model, session=session, store=store)
     chat = ChatSession(model)
     chat._head, chat._redo = found.head, found.redo
+    chat._ends = {turn.id: turn for turn in found.turns}
     chat._journal = journal_of(found)
     return chat
 

@@ -68,9 +68,10 @@ class RecentTurns:
             self._known.clear()
 
 
-def recent_of(store: Store) -> RecentTurns | None:
-    """Return what a store remembers; None for one of somebody else's that does not."""
-    return getattr(store, "recent", None)
+def recent_of(store: Store) -> RecentTurns:
+    """Return what a store remembers; nothing for one of somebody else's that does not."""
+    recent: RecentTurns | None = getattr(store, "recent", None)
+    return recent or RecentTurns()
 
 
 def _unlock_after_fork() -> None:
