@@ -7,14 +7,14 @@ from typing import Any
 
 
 def ours_of(value: Any) -> Any:
-    """Return what stands for an object here; what does not hold plain members as it is.
+    """Return what stands for an object here; what is no such object, as an enum, as it is.
 
     Args:
         value: A message of google.ai.generativelanguage, or a declaration, Tool or
             FunctionLibrary of google.generativeai 0.8.6, whose functions stay callable.
     """
     kind = type(value)
-    if kind.__module__.startswith("google.ai.generativelanguage"):
+    if kind.__module__.startswith("google.ai.generativelanguage") and hasattr(kind, "to_json"):
         from multiturn import protos
 
         said = kind.to_json(value, including_default_value_fields=False)

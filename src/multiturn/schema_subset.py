@@ -27,7 +27,7 @@ def schema_or_json(schema: Any, path: str) -> tuple[Object | None, Object | None
     Raises:
         InvalidContent: It is neither.
     """
-    schema = as_ours(schema)
+    schema = _with_ours(schema)
     if isinstance(schema, Schema):
         return Schema(schema).json_object, None
     if not isinstance(schema, Mapping):
@@ -45,6 +45,15 @@ def schema_or_json(schema: Any, path: str) -> tuple[Object | None, Object | None
         return for_dialect(plain, "gemini"), None
     except UsageError:
         return None, plain
+
+
+def _with_ours(value: Any) -> Any:
+    """Return a value with ours in the place of google.generativeai's messages, at any depth."""
+    if isinstance(value, dict):
+        return {name: _with_ours(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_with_ours(inner) for inner in value]
+    return as_ours(value)
 
 
 def _is_plain(schema: Object) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -187,6 +188,42 @@ def test_a_declaration_that_the_old_sdk_wrapped_is_one(tools: Any) -> None:
     genai.GenerativeModel(backend=backend, tools=tools).generate_content("Hi")
 
     assert ({"functionDeclarations": [DECLARED]},) == backend.requests[0].tools
+
+
+def test_a_schema_may_hold_schemas_of_the_old_sdk_at_any_depth() -> None:
+    inner = generated("Schema", {"type": "STRING"})
+    given = {"type": "object", "properties": {"a": inner, "b": {"type": "array", "items": inner}}}
+    backend = ScriptedBackend("Yes.")
+    model = genai.GenerativeModel(
+        backend=backend,
+        generation_config={"response_schema": given},
+    )
+    model.generate_content("Hi")
+    text = {"type": "STRING"}
+    assert {
+        "type": "OBJECT",
+        "properties": {"a": text, "b": {"type": "ARRAY", "items": text}},
+    } == backend.requests[0].generation_config["responseSchema"]
+    declared = genai.types.FunctionDeclaration(name="f", description="Does.", parameters=given)
+    assert text == declared.to_proto().json_object["parameters"]["properties"]["a"]
+
+
+OLD_ENUM = enum.IntEnum("Type", ["STRING"], module="google.ai.generativelanguage_v1beta.types")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"contents": OLD_ENUM.STRING},
+        {"contents": "Hi", "tools": [OLD_ENUM.STRING]},
+        {"contents": "Hi", "generation_config": {"response_schema": OLD_ENUM.STRING}},
+    ],
+    ids=["content", "tool", "schema"],
+)
+def test_an_enum_of_the_old_sdk_is_refused_where_a_message_belongs(given: dict[str, Any]) -> None:
+    model = genai.GenerativeModel(backend=ScriptedBackend("Yes."))
+    with pytest.raises(genai.UsageError, match=r"Type\.STRING: 1"):
+        model.generate_content(**given)
 
 
 def test_settings_of_the_old_sdk_are_settings() -> None:
