@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from multiturn.messages.content import Content
@@ -44,19 +45,19 @@ class EndedCall(Call):
 
 
 class Waiting(NamedTuple):
-    """Calls that wait for a person's decision, so that none of their reply's has run.
+    """Calls that wait for a person's decision, before which no call of their reply begins.
 
     Attributes:
-        calls: Those that wait.
-        verdicts: By index of the others that were to be decided on: True to run it,
-            False or a reason not to.
+        calls: Those that wait; none of them has run.
+        verdicts: By index of the others that were decided on: True to run it, False or a
+            reason not to.
     """
 
     calls: tuple[Call, ...]
     verdicts: Mapping[int, bool | str]
 
 
-NOTHING_WAITS = Waiting((), {})
+NOTHING_WAITS = Waiting((), MappingProxyType({}))
 
 
 def waiting_object(waiting: Waiting) -> Object:

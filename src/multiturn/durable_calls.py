@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from multiturn.calls import Call
     from multiturn.stored_session import StoredSession
     from multiturn.stores.protocol import SessionState
-    from multiturn.tools.calling import Calling
     from multiturn.turn import RunCalls
 
 
@@ -32,7 +31,7 @@ class CallNotes:
         state: The session with this turn under way.
         members: What is recorded of the turn beside the results of its calls.
         step: The calls, and what is known of them.
-        calling: How they are run.
+        toolbox: How they are run.
         on_their_way: The notes of the turn so far that may not be written yet; none must
             be written over what is noted here.  Those on these calls are added.
 
@@ -47,11 +46,12 @@ class CallNotes:
         state: SessionState,
         members: Object,
         step: RunCalls,
-        calling: Calling,
+        toolbox: Toolbox,
         on_their_way: list[Future[None]],
     ) -> None:
         self.results = dict(step.results)
-        self._last, self._calling = len(step.calls) - 1, calling
+        self._last, self._calling = len(step.calls) - 1, toolbox.calling
+        self._unseen = toolbox.unseen
         self._stored, self._state, self._members = stored, state, members
         self._on_their_way, self._earlier = on_their_way, [*on_their_way]
         self._numbers = itertools.count()
@@ -78,6 +78,7 @@ class CallNotes:
         return (
             calling.tool_mode == "sequential"
             and calling.before_call is None
+            and calling.after_call is None
             and call.index != self._last
         )
 
@@ -92,11 +93,14 @@ class CallNotes:
                 return  # with that of another thread
             upto = next(self._numbers)
             results = {str(index): part for index, part in [*self.results.items()]}
-            record = recorded({**self._members, "results": results})
+            members: Object = {**self._members, "results": results}
+            if self._calling.after_call is not None:
+                members["unseen"] = sorted(self._unseen)
+            record = recorded(members)
             self._stored.store.note(self._state, record)
             self._written = upto
 
 
 def noted(toolbox: Toolbox, notes: CallNotes) -> Toolbox:
     """Return a toolbox with the same functions that takes these notes."""
-    return Toolbox(toolbox.functions, toolbox.calling, toolbox.session, notes)
+    return Toolbox(toolbox.functions, toolbox.calling, toolbox.session, notes, toolbox.unseen)

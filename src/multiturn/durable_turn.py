@@ -75,9 +75,7 @@ class DurableTurn(OpenTurn):
         self._held = stored.state
         self._is_committing = False
         self._results = dict(pending.results) if pending else {}
-        self._waiting = NOTHING_WAITS
-        if pending is not None:
-            self._waiting = Waiting(pending.calls, pending.verdicts)
+        self._waiting = Waiting((), pending.decisions) if pending else NOTHING_WAITS
         self._next_note, self._noted_chunks = 0.0, 0
         # The notes that may not be written yet; they are written in their order.
         self._on_their_way: list[Future[None]] = []
@@ -180,6 +178,7 @@ class DurableTurn(OpenTurn):
         """Take note of what is asked; return what takes in the chunks of its reply."""
         take = super().asked(step)
         self._so_far, self._results = step.request.contents.more, {}
+        self._waiting = NOTHING_WAITS
         self._next_note, self._noted_chunks = self._asked_at + _NOTE_SECONDS, 0
         self._worker.look_after(self._attempt, weakref.ref(self))
         return take
@@ -210,7 +209,7 @@ class DurableTurn(OpenTurn):
         if not calls_of(self._so_far[-1]):
             self._so_far = (*self._so_far, judged(self.reply)[0])
         assert self._toolbox is not None
-        given = self._members(), step, self._toolbox.calling, self._on_their_way
+        given = self._members(), step, self._toolbox, self._on_their_way
         notes = CallNotes(self._stored, self._held, *given)
         self._results = notes.results
         self._toolbox = noted(self._toolbox, notes)
@@ -276,7 +275,7 @@ class DurableTurn(OpenTurn):
             return
         members = {**self._members(entry.error), "outcome": outcome}
         members["contents"] = [content.json_object for content in contents]
-        for name in ("results", "received"):
+        for name in ("results", "unseen", "received"):
             members.pop(name, None)
         record = recorded(members)
         row = self._row(record)
@@ -287,7 +286,7 @@ class DurableTurn(OpenTurn):
         session.__dict__.pop("_head", None)  # what is stored then is read when it is needed
         self._stored.commit_later(self._held, row, outcome, record)
 
-    def _wait(self, contents: tuple[Content, ...], waiting: Waiting = NOTHING_WAITS) -> None:
+    def _wait(self, contents: tuple[Content, ...], waiting: Waiting) -> None:
         super()._wait(contents, waiting)
         assert self._session is not None
         assert self._session._pending is not None
@@ -336,7 +335,7 @@ class DurableTurn(OpenTurn):
         """Whether the next process finds it too, to go on with; its functions may not be there."""
         pending = self._pending
         if calls_of(self._so_far[-1]):
-            return pending is not None and bool(pending.calls) and not self._results
+            return pending is not None and any(self._waiting) and not self._results
         return pending is not None or (is_unknown and len(self._so_far) > 1)
 
     @staticmethod
@@ -367,7 +366,9 @@ class DurableTurn(OpenTurn):
         received = self._furthest(self._so_far, arrived)
         if received is not None:
             members["received"] = received
-        if self._waiting.calls:
+        if self._unseen:
+            members["unseen"] = sorted(self._unseen)
+        if any(self._waiting):
             members["waiting"] = waiting_object(self._waiting)
         if error is not None:
             members["error"] = f"{type(error).__name__}: {error}"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from functools import wraps
 from time import monotonic, time
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeAlias, TypeVar
 
-from multiturn.calls import NOTHING_WAITS, Waiting
+from multiturn.calls import Waiting
 from multiturn.errors import ApprovalNeeded, InvalidContent, UsageError, without_traceback
 from multiturn.exchange import Exchange
 from multiturn.history import Outcome, Turn, path_of
@@ -111,6 +111,7 @@ class OpenTurn(Exchange):
         "_stream",
         "_toolbox",
         "_turn",
+        "_unseen",
         "wait_seconds",
     )
 
@@ -124,6 +125,7 @@ class OpenTurn(Exchange):
     ) -> None:
         self._said, self._overrides, self._stream = said, overrides, stream
         self._pending, self._decisions = pending, pending.decisions if pending else None
+        self._unseen: set[int] = set(pending.unseen) if pending else set()
         self._steps_back = steps_back
         # The request, with the model and the turn for which it was made.
         self._made: tuple[GenerativeModel, Turn | None, Request, RetryRule] | None = None
@@ -205,7 +207,7 @@ class OpenTurn(Exchange):
             from multiturn.tools.toolbox import toolbox_for
 
             tools = session.model.tools_for(self._overrides)
-            self._toolbox = toolbox_for(tools, session.calling, session)
+            self._toolbox = toolbox_for(tools, session.calling, session, self._unseen)
             rules = self._toolbox.rules(request.tools)
         known = self._pending.results if self._pending else {}
         steps = turn(request, self._said, retry, rules, self._decisions, known)
@@ -307,19 +309,20 @@ class OpenTurn(Exchange):
         self._end_round()
         if self._entry.contents != contents:
             self._entry.contents, self._entry.results = contents, {}
+            self._unseen.clear()
 
     def pause(self, contents: tuple[Content, ...], waiting: Waiting) -> None:
         """Keep the turn for ``chat.resume()`` and tell the caller."""
         self._wait(contents, waiting)
         raise ApprovalNeeded(waiting.calls)
 
-    def _wait(self, contents: tuple[Content, ...], waiting: Waiting = NOTHING_WAITS) -> None:
+    def _wait(self, contents: tuple[Content, ...], waiting: Waiting) -> None:
         assert self._session is not None
         assert self._entry is not None
         from multiturn.pending import PendingTurn
 
         pending = PendingTurn(contents, waiting.calls, self._overrides)
-        pending.verdicts = waiting.verdicts
+        pending.verdicts, pending.unseen = dict(waiting.verdicts), frozenset(self._unseen)
         pending.results, pending.usages = dict(self._entry.results), self.usages
         pending.received = self._furthest(contents, self._entry.received)
         pending.steps_back = self._steps_back
@@ -349,7 +352,12 @@ class OpenTurn(Exchange):
             self._add(contents, outcome)
         elif entry.results or len(entry.contents) > 1 or self._pending is not None:
             # Functions have begun, or were paid for; or it had waited before.
-            self._wait(entry.contents)
+            self._wait(entry.contents, Waiting((), self._decided(entry.contents)))
+
+    def _decided(self, contents: tuple[Content, ...]) -> Mapping[int, bool | str]:
+        """Return what a person has decided on the calls that the contents end with."""
+        pending, decisions = self._pending, self._decisions
+        return decisions if decisions and pending and pending.contents == contents else {}
 
     def _furthest(self, contents: tuple[Content, ...], received: Object | None) -> Object | None:
         """Return what had arrived here, or in the attempt before this one if that was more."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -26,13 +26,14 @@ class PendingTurn:
     a second time.
 
     Attributes:
-        calls: The calls that wait for a person's decision, in order; none has run.
-        verdicts: By index of other calls that were to be decided on, what was: True to run
-            it, False or a reason not to.
+        calls: The calls that wait for a person's decision, in order; none of them has run.
+        verdicts: By index of other calls, what was decided on them before: True to run it,
+            False or a reason not to.  Nobody is asked about them again.
         contents: The turn so far, from the user's message on; frozen.
         results: Of the calls that ``contents`` ends with, by index, those that had begun
             when the turn broke off: the part that answers each, None if its end is not
             known; they are not run again.
+        unseen: Indexes of those whose result the hook ``after_call`` has not seen yet.
         received: What had arrived of an answer then, as in ``JournalEntry``.
         usages: The wire's UsageMetadata of each round so far.
         outcome: How it ended, as in ``JournalEntry``.
@@ -44,6 +45,7 @@ class PendingTurn:
 
     verdicts: Mapping[int, bool | str] = MappingProxyType({})
     results: Mapping[int, Object | None] = MappingProxyType({})
+    unseen: Set[int] = frozenset()
     received: Object | None = None
     usages: Sequence[Object] = ()
     outcome: Outcome = "interrupted"

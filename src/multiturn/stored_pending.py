@@ -48,6 +48,7 @@ def pending_of(stored: StoredSession, attempt: StoredAttempt) -> PendingTurn:
     pending = PendingTurn(contents, waiting.calls, overrides_from(members.get("overrides", {})))
     pending.verdicts = waiting.verdicts
     pending.results = results_in(members)
+    pending.unseen = frozenset(members.get("unseen", ()))
     pending.received = members.get("received")
     pending.outcome = "paused" if calls else "interrupted"
     pending.steps_back = members.get("stepsBack", 0)

@@ -74,7 +74,7 @@ class Wait(NamedTuple):
 class RunCalls(NamedTuple):
     """Run functions; the outcome is their results as parts, in the order of the calls.
 
-    If a call waits for approval none has run, and the outcome is a ``Waiting``.
+    None begins while another waits for approval: then the outcome is a ``Waiting``.
 
     Attributes:
         calls: What is to be run.

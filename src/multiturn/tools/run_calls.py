@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextvars
 import queue
 import threading
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence, Set
 from functools import partial
 from typing import Any, TypeVar
 
@@ -20,7 +20,7 @@ from multiturn.messages.message import Object
 from multiturn.tools import threads as tool_threads
 from multiturn.tools.async_values import finished, is_async_value
 from multiturn.tools.outcome import Outcome, TookTooLong, failed, outcome_of
-from multiturn.tools.toolbox import Invoke, Note, Toolbox, is_unseen
+from multiturn.tools.toolbox import Invoke, Note, Toolbox
 from multiturn.turn import RunCalls
 
 T = TypeVar("T")
@@ -34,7 +34,7 @@ def run_calls(
     decided = _carry_out(toolbox.decide(not_begun(step), step.decisions), limit, cancel, note)
     if isinstance(decided, Waiting):
         return decided
-    calls = not_ended(step)
+    calls = not_ended(step, toolbox.unseen)
     if toolbox.calling.tool_mode == "concurrent" and len(calls) > 1:
         notes = _Notes(note)
 
@@ -58,12 +58,12 @@ def not_begun(step: RunCalls) -> Sequence[Call]:
     return [call for call in step.calls if call.index not in begun] if begun else step.calls
 
 
-def not_ended(step: RunCalls) -> Sequence[Call]:
+def not_ended(step: RunCalls, unseen: Set[int]) -> Sequence[Call]:
     """Return the calls that no earlier try has begun, or whose result no hook has seen."""
     begun = step.results
     if not begun:
         return step.calls
-    return [c for c in step.calls if c.index not in begun or is_unseen(begun[c.index])]
+    return [c for c in step.calls if c.index not in begun or (begun[c.index] and c.index in unseen)]
 
 
 def all_parts(step: RunCalls, toolbox: Toolbox, parts: Mapping[int, Object]) -> list[Object]:

@@ -41,7 +41,7 @@ async def run_calls_async(
     decided = await _carry_out(deciding, limit, cancel, note)
     if isinstance(decided, Waiting):
         return decided
-    calls = not_ended(step)
+    calls = not_ended(step, toolbox.unseen)
     if toolbox.calling.tool_mode == "concurrent" and len(calls) > 1:
 
         async def run(call: Call) -> Object:

@@ -44,10 +44,6 @@ Decisions: TypeAlias = Mapping[int, "bool | str"]
 # Told by index of a call that it has begun (None) or the part that answers it.
 Note: TypeAlias = Callable[[int, Object | None], None]
 
-# Marks the recorded result of a call that ``after_call`` has not seen.
-_UNSEEN = "unseenByAfterCall"
-
-
 _NOTHING: Mapping[int, Object | None] = {}
 
 
@@ -94,13 +90,18 @@ class CallJournal(Protocol):
         """Write down what answers a call."""
 
 
-def toolbox_for(tools: Any, options: CallingOptions, session: ChatSession | None = None) -> Toolbox:
+def toolbox_for(
+    tools: Any,
+    options: CallingOptions,
+    session: ChatSession | None = None,
+    unseen: set[int] | None = None,
+) -> Toolbox:
     """Return the functions among a model's tools, with a session's options.
 
     Raises:
         UsageError: An option has no known form, or a parameter that is injected has no value.
     """
-    return Toolbox(functions_in(tools), calling_of(options), session)
+    return Toolbox(functions_in(tools), calling_of(options), session, None, unseen)
 
 
 class Toolbox:
@@ -111,6 +112,8 @@ class Toolbox:
         calling: How they are run.
         session: Given to functions that want it.
         notes: Told of each call, None if nobody wants to know.
+        unseen: Indexes of calls whose noted result ``after_call`` has not seen, for
+            whoever goes on with them; kept up to date.
     """
 
     def __init__(
@@ -119,9 +122,11 @@ class Toolbox:
         calling: Calling,
         session: ChatSession | None = None,
         notes: CallJournal | None = None,
+        unseen: set[int] | None = None,
     ) -> None:
         self.functions, self.calling, self.session = functions, calling, session
         self.notes = notes
+        self.unseen: set[int] = set() if unseen is None else unseen
         # Names of the functions of which each call is decided on.
         self._guarded = {
             name
@@ -214,42 +219,47 @@ class Toolbox:
             TurnCancelled: The turn was cancelled between two calls.
             Exception: What a hook raises, as it is.
         """
-        calling, notes = self.calling, self.notes
         parts: dict[int, Object] = {}
         for call in calls:
             if cancel.reason is not None:
                 raise TurnCancelled(cancel.reason)
             index, made, failure = call.index, call, None
-            told: Any = _told_before(earlier[index]) if index in earlier else None
-            if told is None:
+            if index in earlier:
+                told = _told_before(earlier[index])
+            else:
                 try:
                     function = self._function(call, decided.get(index, True))
-                    if calling.before_call is not None:
-                        made = yield from self._changed_before(call, calling.before_call)
+                    if self.calling.before_call is not None:
+                        made = yield from self._changed_before(call, self.calling.before_call)
                     step = self._invocation(made, function)
                 except Declined as declined:
                     told, failure = declined.told, declined.failure
                 else:
-                    if notes is not None:
-                        yield Invoke(notes.begin, (call,), {})
+                    if self.notes is not None:
+                        yield Invoke(self.notes.begin, (call,), {})
                     try:
                         told = yield step
                     except Exception as error:
                         told, failure = told_of(error), error
-            if calling.after_call is not None:
+            if self.calling.after_call is not None:
                 told = yield from self._changed_after(call, made, told, failure, note)
-            parts[index] = part = result_part(call, *told)
-            if failure is not None:
-                self._tell_failure(call, failure, part, note)
-            if notes is not None:
-                notes.returned(call, part)
-            note(index, part)
+            parts[index] = self._answered(call, told, failure, note)
         return parts
 
-    def _tell_failure(self, call: Call, failure: Exception, part: Object, note: Note) -> None:
+    def _answered(self, call: Call, told: Told, failure: Exception | None, note: Note) -> Object:
+        """Return the part that answers a call, once it is noted; then a failure is told."""
+        part = result_part(call, *told)
+        note(call.index, part)
+        self.unseen.discard(call.index)
+        if self.notes is not None:
+            self.notes.returned(call, part)
+        if failure is not None:
+            self._tell_failure(call, failure, part)
+        return part
+
+    def _tell_failure(self, call: Call, failure: Exception, part: Object) -> None:
         """Tell the program that a function failed, or its log."""
         if self.calling.on_tool_error == "raise":
-            note(call.index, part)
             reason = f"{type(failure).__name__}: {message_of(failure)}"
             raise ToolError(call, reason, part) from failure
         log_failure(call, failure)
@@ -282,20 +292,32 @@ class Toolbox:
     def _changed_after(
         self, call: Call, made: Call, told: Told, failure: Exception | None, note: Note
     ) -> Generator[Invoke, Any, Told]:
-        """Return what the hook leaves of what the model is told."""
+        """Return what the hook leaves of what the model is told.
+
+        What the call gave is noted before, since the hook may fail, or take long.
+        """
         calling, ended = self.calling, EndedCall(*made)
         ended.error = failure
+        part = result_part(call, *told)
+        if failure is None:
+            self.unseen.add(call.index)
+        note(call.index, part)
+        if self.notes is not None:
+            self.notes.returned(call, part)
         assert calling.after_call is not None
         seen = ended, copy_json(told[0])
         try:
             changed = yield _hook(calling.after_call, seen, _changed, calling.max_result_bytes)
-        except Exception:
-            # It has run: what it gave is kept, for the hook to see when the turn goes on.
-            part = {**result_part(call, *told), _UNSEEN: True}
-            if self.notes is not None:
-                self.notes.returned(call, part)
-            note(call.index, part)
-            raise
+        except Exception as error:
+            if failure is None:
+                raise
+            try:
+                self._tell_failure(call, failure, part)
+            except ToolError as told_error:
+                too = f"{type(error).__name__}: {message_of(error)}"
+                told_error.add_note(f"after_call failed too: {too}")
+                raise
+            raise error from failure
         return told if changed is None else (changed[0], [*told[1], *changed[1]])
 
     def _invocation(self, call: Call, function: ToolFunction) -> Invoke:
@@ -322,11 +344,6 @@ class Toolbox:
             "an earlier try of this call was interrupted, and whether it took effect is not known"
         )
         return result_part(call, error_object("OutcomeUnknown", message))
-
-
-def is_unseen(part: Object | None) -> bool:
-    """Return whether ``after_call`` has not seen the recorded result of a call."""
-    return part is not None and _UNSEEN in part
 
 
 def _told_before(part: Object | None) -> Told:
