@@ -46,6 +46,16 @@ ACCEPTED: dict[str, list[dict[str, Any]]] = {
     "results with ids of calls without": [user("Hi"), said(F), user(result_of("1"))],
     "results kept one by one": [user("Hi"), said(F, G), user(result("f")), user(result("g"))],
     "results in another order": [user("Hi"), said(F, G), user(result("g"), result("f"))],
+    "a result of another name": [user("Hi"), said(call("default_api.f")), user(result("f"))],
+    "one of two results of another name": [
+        user("Hi"), said(call("default_api.f"), G), user(result("g"), result("f")),
+    ],
+    "a result without an id before one with the first call's": [
+        user("Hi"), said(call_of("1"), call_of("2")), user(result("f"), result_of("1")),
+    ],
+    "results kept one by one, the first without its id": [
+        user("Hi"), said(call_of("1"), call_of("2")), user(result("f")), user(result_of("1")),
+    ],
     "steps": [user("Hi"), said(F), user(result("f")), said(G), user(result("g")), said("Done")],
     "thoughts kept piece by piece": [
         user("Hi"), said({"text": "Hm", "thought": True}), said(F), said(""), user(result("f")),
@@ -85,10 +95,10 @@ REFUSED: dict[str, tuple[list[dict[str, Any]], str, str]] = {
         "$.contents[2]",
         "'1 of 2 results'; expected in the same message the results of g(); send all of them at",
     ),
-    "a result of another name": (
-        [user("Hi"), said(F, G), user(result("f"), result("gg"))],
+    "a result with an unknown id and a name that fits": (
+        [user("Hi"), said(call_of("1"), call_of("2")), user(result("f"), result_of("3"))],
         "$.contents[2]",
-        "'the result of gg()'; expected that of g()",
+        """\"the result of f() with the id '3'\"; expected that of f() with the id '2'""",
     ),
     "a result with another id": (
         [user("Hi"), said(call_of("1"), call_of("2")), user(result_of("1"), result_of("3"))],

@@ -5,12 +5,15 @@ follow directly on their calls, there are as many as calls, and a conversation d
 begin with a call.  Neighbours of one role count as one content, and calls at the very end
 are the next message's to answer, all of them.
 
-A result is that of the first call of its name that has none yet; where both have an id,
-it is the same.
+A result is that of the call with its id, or else of the first call of its name that has
+none yet; the others are told apart by their order.  What they are called is no concern of
+the service: a model may call ``default_api.f``, and be answered by ``f``.  An id that no
+call has is refused, since the result is of another conversation.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from multiturn.messages.message import Object
@@ -128,35 +131,50 @@ def _answered(state: State, results: tuple[Object, ...], index: int) -> State:
             "no result here: the content before it calls no function; a conversation that "
             "was cut begins with what a user said",
         )
-    missing = [*state.missing]
-    for result in results:
-        name = result.get("name")
-        for call in missing:
-            if call.get("name") == name and ("id" not in result or _is_of(result["id"], call)):
-                missing.remove(call)
-                break
-        else:
-            return _unmatched(state, results, result, missing, index)
-    return State(state.calls, tuple(missing))
-
-
-def _is_of(known: object, call: Object) -> bool:
-    """Whether an id may be that of a call; many programs give, or keep, none."""
-    return not known or known == (call.get("id") or known)
-
-
-def _unmatched(
-    state: State, results: tuple[Object, ...], result: Object, missing: list[Object], index: int
-) -> State:
-    if missing:
+    missing = state.missing
+    if len(results) > len(missing):
         return _refused(
-            index, f"the result of {_told(result)}", f"that of {' or '.join(map(_told, missing))}"
+            index,
+            f"{state.n_results + len(results)} results, the last of {_told(results[-1])}",
+            f"{len(state.calls)}, one for each call of {_list(state.calls)}",
         )
-    return _refused(
-        index,
-        f"{state.n_results + len(results)} results, the last of {_told(result)}",
-        f"{len(state.calls)}, one for each call of {_list(state.calls)}",
-    )
+    # Nearly always: all results, in the order of the calls; then none is left.
+    if [result.get("id") for result in results] == [call.get("id") for call in missing]:
+        return State(state.calls)
+    left, others = [*missing], [*results]
+    for is_of in (_has_id_of, _has_name_of):
+        others = [result for result in others if not _is_taken(result, left, is_of)]
+    for result in others:
+        if not any(_may_be(result, call) for call in state.calls):
+            return _refused(
+                index, f"the result of {_told(result)}", f"that of {' or '.join(map(_told, left))}"
+            )
+    return State(state.calls, tuple(left[len(others) :]))
+
+
+def _is_taken(
+    result: Object, left: list[Object], is_of: Callable[[Object, Object], object]
+) -> bool:
+    """Take the call of a result off those that are left, if one is."""
+    for place, call in enumerate(left):
+        if is_of(result, call):
+            del left[place]
+            return True
+    return False
+
+
+def _has_id_of(result: Object, call: Object) -> object:
+    return result.get("id") and result["id"] == call.get("id")
+
+
+def _has_name_of(result: Object, call: Object) -> bool:
+    return result.get("name") == call.get("name") and _may_be(result, call)
+
+
+def _may_be(result: Object, call: Object) -> bool:
+    """Whether ids do not contradict each other; many programs give, or keep, none."""
+    known, of_call = result.get("id"), call.get("id")
+    return not known or not of_call or known == of_call
 
 
 def _unanswered(state: State, index: int, value: str) -> State:
