@@ -126,6 +126,8 @@ async def test_decisions_outlive_a_hook_that_fails(kind: str, way: Way, tmp_path
     await resumed(chat, way)
     assert [1, 3] == RUNS
     assert "not two" == results(chat)[1]["error"]["message"]
+    seen = [response.get("result") for response in chat.calling["after_call"].seen]  # type: ignore[union-attr]
+    assert ["done", "done", None, "done"] == seen
 
 
 async def test_what_was_decided_is_recorded_for_the_calls_that_it_was_decided_on(
