@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import multiturn as genai
+from export.foreign_sources import ANTHROPIC, GEMINI, OPENAI, chatgpt
 from multiturn import InvalidContent, MemoryStore
 from multiturn.export import NAMES, export, load_chat, read
 from multiturn.testing import ScriptedBackend, function_calls
@@ -48,73 +49,14 @@ def told() -> genai.ChatSession:
 def rich() -> dict[str, list[Any]]:
     """Sources of each format that is JSON, with what only other programs write."""
     chat = told()
-    found: dict[str, list[Any]] = {
-        name: [json.loads(export(chat, name).text)] for name in NAMES
-        if name in ("multiturn", "gemini", "openai", "anthropic", "chatgpt")
-    }  # fmt: skip
-    found["openai"].append(
-        [
-            {"role": "user", "content": [
-                {"type": "text", "text": "x"},
-                {"type": "image_url", "image_url": {"url": "data:image/png;base64,MTIz"}},
-                {"type": "input_audio", "input_audio": {"data": "MTIz", "format": "wav"}},
-                {"type": "file", "file": {"file_data": "data:text/plain;base64,MTIz"}},
-            ]},
-            {"role": "assistant", "content": [{"type": "refusal", "refusal": "no"}],
-             "reasoning": "hm", "images": [{"image_url": {"url": "data:image/png;base64,MTIz"}}],
-             "tool_calls": [{"id": "a", "function": {"name": "f", "arguments": "{}"}}]},
-            {"role": "tool", "tool_call_id": "a", "content": [{"type": "text", "text": "{}"}]},
-            {"role": "assistant", "content": "", "function_call": {"name": "f", "arguments": "{}"}},
-            {"role": "function", "name": "f", "content": "1"},
-        ]
-    )  # fmt: skip
-    found["anthropic"].append(
-        {"model": "m", "system": [{"type": "text", "text": "brief"}], "messages": [
-            {"role": "user", "content": [
-                {"type": "text", "text": "x"},
-                {"type": "image", "source": {"type": "base64", "media_type": "image/png",
-                                             "data": "MTIz"}},
-                {"type": "document", "source": {"type": "text", "media_type": "text/plain",
-                                                "data": "x"}},
-                {"type": "image", "source": {"type": "url", "url": "https://x.org/a.png"}},
-            ]},
-            {"role": "assistant", "content": [
-                {"type": "thinking", "thinking": "hm", "signature": "MTIz"},
-                {"type": "redacted_thinking", "data": "MTIz"},
-                {"type": "tool_use", "id": "a", "name": "f", "input": {}},
-            ]},
-            {"role": "user", "content": [
-                {"type": "tool_result", "tool_use_id": "a",
-                 "content": [{"type": "text", "text": "1"}], "is_error": False},
-            ]},
-        ]}
-    )  # fmt: skip
-    found["gemini"].append(
-        {"contents": [{"role": "user", "parts": [
-            {"text": "x"}, {"inlineData": {"mimeType": "image/png", "data": "MTIz"}},
-            {"fileData": {"fileUri": "https://x.org/a"}},
-            {"functionResponse": {"name": "f", "response": {"a": 1}}}]}],
-         "systemInstruction": {"parts": [{"text": "brief"}]}, "model": "m"}
-    )  # fmt: skip
-    node = {"id": "b", "parent": "a", "children": []}
-    author: dict[str, Any] = {"role": "assistant", "name": None, "metadata": {}}
-    for content in (
-        {"content_type": "thoughts", "thoughts": [{"summary": "s", "content": "c"}]},
-        {"content_type": "multimodal_text", "parts": [
-            "x", {"content_type": "image_asset_pointer", "asset_pointer": "file://a"}]},
-        {"content_type": "execution_output", "text": "1"},
-        {"content_type": "user_editable_context", "user_profile": "p", "user_instructions": "i"},
-    ):  # fmt: skip
-        message = {"author": author, "content": content, "recipient": "all",
-                   "metadata": {"model_slug": "m"}, "create_time": 1.5}  # fmt: skip
-        found["chatgpt"].append(
-            [{"title": "t", "current_node": "b", "mapping": {
-                "a": {"id": "a", "message": None, "parent": None, "children": ["b"]},
-                "b": {**node, "message": message}}}]
-        )  # fmt: skip
-        tool = {**message, "author": {**author, "role": "tool", "name": "python"}}
-        found["chatgpt"].append([{"mapping": {"b": {**node, "parent": None, "message": tool}}}])
-    return found
+    foreign: dict[str, list[Any]] = {
+        "multiturn": [],
+        "gemini": [GEMINI],
+        "openai": [OPENAI],
+        "anthropic": [ANTHROPIC],
+        "chatgpt": chatgpt(),
+    }
+    return {name: [json.loads(export(chat, name).text), *foreign[name]] for name in foreign}
 
 
 SOURCES = rich()
