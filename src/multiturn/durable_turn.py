@@ -333,10 +333,9 @@ class DurableTurn(OpenTurn):
 
     def _waits(self, is_unknown: bool) -> bool:
         """Whether the next process finds it too, to go on with; its functions may not be there."""
-        pending = self._pending
         if calls_of(self._so_far[-1]):
-            return pending is not None and any(self._waiting) and not self._results
-        return pending is not None or (is_unknown and len(self._so_far) > 1)
+            return any(self._waiting)
+        return self._pending is not None or (is_unknown and len(self._so_far) > 1)
 
     @staticmethod
     def _forget(pending: PendingTurn) -> None:

@@ -130,6 +130,34 @@ async def test_decisions_outlive_a_hook_that_fails(kind: str, way: Way, tmp_path
     assert ["done", "done", None, "done"] == seen
 
 
+@pytest.mark.parametrize("failing", [1, 3])
+async def test_decisions_wait_on_in_the_store(failing: int, way: Way, tmp_path: Path) -> None:
+    def before(call: Call) -> None:
+        if call.args["n"] == failing:
+            raise RuntimeError("hook")
+
+    RUNS.clear()
+    options = place("stored", tmp_path)
+    chat, _ = calling([act], THREE, before_call=before, **options)
+    with pytest.raises(ApprovalNeeded):
+        await way.send(chat, "Act.")
+    assert chat.pending is not None
+    chat.pending.refuse(chat.pending.calls[1], reason="not two")
+    chat.pending.approve()
+    with pytest.raises(RuntimeError, match="hook"):
+        await resumed(chat, way)
+    assert [n for n in (1, 3) if n < failing] == RUNS
+
+    model = calling([act], "Done.")[0].model  # as in another process
+    there = model.start_chat(enable_automatic_function_calling=True, **options)
+    assert there.pending is not None
+    decided = {0: True, 1: "not two", 2: True}
+    assert ((), decided) == (there.pending.calls, there.pending.verdicts)
+    await resumed(there, way)
+    assert [1, 3] == RUNS
+    assert "not two" == results(there)[1]["error"]["message"]
+
+
 async def test_what_was_decided_is_recorded_for_the_calls_that_it_was_decided_on(
     way: Way, tmp_path: Path
 ) -> None:
