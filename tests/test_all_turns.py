@@ -139,6 +139,19 @@ async def test_an_edit_that_failed_leaves_the_tree_as_it_was(way: Way) -> None:
     assert ["one", "two", "four"] == first_words(chat)
 
 
+def test_what_a_stored_fork_had_from_another_session_and_leaves_is_in_that_one(
+    tmp_path: Path,
+) -> None:
+    model = GenerativeModel(backend=ScriptedBackend("Yes.", repeat=True))
+    with SQLiteStore(tmp_path / "chats.db") as store:
+        ada = model.start_chat(history=GIVEN, session="ada", store=store)
+        bob = ada.fork("bob")
+        assert ["one", "two"] == first_words(bob)
+        bob.edit("three")
+        assert ["one", "three"] == first_words(bob)
+        assert ["one", "two"] == first_words(ada)
+
+
 def test_a_history_that_only_grows_leaves_nothing_behind() -> None:
     model = GenerativeModel(backend=ScriptedBackend())
     chat = model.start_chat()

@@ -383,7 +383,7 @@ class OpenTurn(Exchange):
             super().settle(outcome, error)
             return
         if self._turn is not None and vars(session).get("_head", self._turn) is self._turn:
-            # Committed, whatever came after: the entry says what the history says.
+            # Committed, if only where the head is read next: the entry says what the history says.
             outcome, error = self._turn.outcome, entry.error
         else:
             entry.received = copy_json(self.reply.whole()) if self.reply.chunks else None
