@@ -140,6 +140,28 @@ def test_a_file_without_its_last_turns_is_refused(own_folder: Path, name: str, m
     assert before == there(own_folder)
 
 
+@pytest.mark.parametrize("has_writer", [True, False])
+def test_a_link_is_read_with_the_log_of_its_file(own_folder: Path, has_writer: bool) -> None:
+    (own_folder / "files").mkdir()
+    written, link = kept(own_folder / "files", "One"), own_folder / "linked.db"
+    link.symlink_to(written)
+    with SQLiteStore(written) as writer:
+        writer.open("last")
+        if not has_writer:  # as after kill -9
+            Path(f"{written}-shm").unlink()
+        written.chmod(0o400)
+        written.parent.chmod(0o500)
+        try:
+            if has_writer:
+                assert ["ada", "last"] == [state.name for state in SQLiteStore(link).sessions()]
+            else:
+                with pytest.raises(StoreReadOnly, match=r"linked\.db may not .* chats\.db-wal"):
+                    SQLiteStore(link).sessions()
+        finally:
+            written.parent.chmod(0o700)
+            written.chmod(0o600)
+
+
 def test_what_its_writer_stores_meanwhile_is_seen(own_folder: Path) -> None:
     path = kept(own_folder, "One")
     with SQLiteStore(path) as writer:

@@ -6,6 +6,8 @@ import os
 import sqlite3
 import stat
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,8 +22,14 @@ from multiturn.stores.errors import (
     StoreBusy,
     StoreCorrupt,
 )
+from multiturn.stores.limit import wait_seconds
 from multiturn.stores.sqlite import APPLICATION_ID, SQLiteStore
 from multiturn.stores.write_lock import WriteLock
+from stores.opening import opened
+from ways import Way
+
+# Nobody in these tests waits so long, unless a limit does not hold.
+LONG = 60.0
 
 
 def test_a_new_file_is_for_its_owner_only(tmp_path: Path) -> None:
@@ -131,12 +139,77 @@ def test_a_writer_waits_for_another_and_then_says_so(tmp_path: Path) -> None:
     path = tmp_path / "chats.db"
     with SQLiteStore(path, busy_timeout_seconds=0.05) as store:
         store.open("ada")
-        other = WriteLock(tmp_path / "chats.db-lock", 1)
+        other = WriteLock(tmp_path / "chats.db", 1)
         other.take()
-        with pytest.raises(StoreBusy, match=r"0\.05 seconds"):
+        with pytest.raises(StoreBusy, match=r"chats\.db for 0\.\d seconds"):
             store.open("bob")
         other.release()
         store.open("bob")
+
+
+def test_a_link_and_its_file_share_a_lock(tmp_path: Path) -> None:
+    path, link = tmp_path / "chats.db", tmp_path / "linked.db"
+    link.symlink_to(path)
+    with SQLiteStore(link, busy_timeout_seconds=0.05) as store:
+        store.open("ada")
+        other = WriteLock(path, 1)
+        other.take()
+        with pytest.raises(StoreBusy, match=r"linked\.db"):
+            store.open("bob")
+        other.release()
+        assert str(link) == store.address
+        names = {"chats.db", "chats.db-wal", "chats.db-shm", "chats.db-lock", "linked.db"}
+        assert names == {found.name for found in tmp_path.iterdir()}
+
+
+def _locked_by_us(path: Path) -> Callable[[], object]:
+    other = WriteLock(path, 1)
+    other.take()
+    return other.close
+
+
+def _locked_by_another_program(path: Path) -> Callable[[], object]:
+    database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    database.execute("BEGIN IMMEDIATE")
+    return database.close
+
+
+@pytest.mark.parametrize("locked", [_locked_by_us, _locked_by_another_program])
+async def test_a_messages_limit_holds_while_others_write(
+    way: Way, tmp_path: Path, locked: Callable[[Path], Callable[[], object]]
+) -> None:
+    path = tmp_path / "chats.db"
+    with SQLiteStore(path, busy_timeout_seconds=LONG) as store:
+        chat = opened(store)
+        await way.send(chat, "one")
+        unlock, began = locked(path), time.monotonic()
+        with pytest.raises(StoreBusy):
+            await way.send(chat, "two", request_options={"timeout": 0.1})
+        assert time.monotonic() - began < LONG / 2
+        unlock()
+        assert "to three" == (await way.send(chat, "three")).text
+
+
+async def test_an_answer_that_was_paid_for_is_stored_whatever_the_limit(
+    way: Way, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits: list[float | None] = []
+    take = WriteLock.take
+
+    def looked_at(lock: WriteLock) -> None:
+        limits.append(wait_seconds(LONG))
+        take(lock)
+
+    def answer(_: object) -> str:
+        monkeypatch.setattr(WriteLock, "take", looked_at)
+        return "paid for"
+
+    with SQLiteStore(tmp_path / "chats.db") as store:
+        chat = opened(store)
+        chat.model.backend._lines.appendleft(answer)  # type: ignore[attr-defined]
+        await way.send(chat, "one", request_options={"timeout": LONG / 2})
+        monkeypatch.undo()
+    assert [LONG] == limits
 
 
 def test_many_that_open_a_new_file_at_once_all_succeed(tmp_path: Path) -> None:

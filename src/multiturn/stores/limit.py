@@ -59,3 +59,11 @@ def limit_here() -> Limit | None:
     """Return the limit that holds in this thread, None if there is none."""
     held = _limits.get(get_ident())
     return held() if held else None
+
+
+def wait_seconds(most: float) -> float:
+    """Return how long to wait in this thread: at most so long, and not beyond its limit."""
+    limit = limit_here()
+    if limit is None or limit.ends - monotonic() > most:
+        return most
+    return max(0.0, limit.ends - monotonic())

@@ -11,20 +11,13 @@ as nobody writes, which ``mark`` tells: what was read counts if it is the same a
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TypeAlias
 
 from multiturn.stores.errors import StoreReadOnly
+from multiturn.stores.sqlite_file import beside
 
 Mark: TypeAlias = tuple[tuple[int, ...], ...]
-
-
-def may_write(path: Path) -> bool:
-    """Whether a file may be written to, and what SQLite and we need beside it."""
-    folder = os.access(path.parent, os.W_OK)
-    needed = [path, *(_beside(path, end) for end in ("-wal", "-shm", "-lock"))]
-    return all(os.access(one, os.W_OK) if one.exists() else folder for one in needed)
 
 
 def how_to_read(path: Path) -> tuple[str, Mark | None]:
@@ -34,9 +27,9 @@ def how_to_read(path: Path) -> tuple[str, Mark | None]:
         StoreReadOnly: Something was stored that is not in the file yet.
     """
     before = mark(path)
-    if _beside(path, "-wal").exists() and _beside(path, "-shm").exists():
+    if beside(path, "-wal").exists() and beside(path, "-shm").exists():
         return "mode=ro", None
-    for log in (_beside(path, "-wal"), _beside(path, "-journal")):
+    for log in (beside(path, "-wal"), beside(path, "-journal")):
         if log.exists() and log.stat().st_size:
             raise unreadable(path, f"what was stored last is in {log.name} beside it")
     return "mode=ro&immutable=1", before
@@ -55,7 +48,7 @@ def unreadable(path: Path, why: str) -> StoreReadOnly:
 def mark(path: Path) -> Mark:
     """Return what changes when somebody writes to a file, or begins to."""
     ends = ("", "-wal", "-journal")
-    return tuple(_seen(_beside(path, end)) for end in ends)
+    return tuple(_seen(beside(path, end)) for end in ends)
 
 
 def _seen(path: Path) -> tuple[int, ...]:
@@ -64,7 +57,3 @@ def _seen(path: Path) -> tuple[int, ...]:
     except FileNotFoundError:
         return ()
     return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
-
-
-def _beside(path: Path, end: str) -> Path:
-    return path.with_name(path.name + end)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import os
 import sqlite3
 import threading
@@ -16,11 +17,13 @@ from multiturn.errors import InvalidContent
 from multiturn.stores import read_only, write_lock
 from multiturn.stores.errors import ForeignFile, SchemaTooNew, StoreBusy, StoreError
 from multiturn.stores.fts5 import Fts5, merge
+from multiturn.stores.limit import wait_seconds
 from multiturn.stores.migrations import NEWEST, migrate
 from multiturn.stores.reading import Execute, Given, T
 from multiturn.stores.sql import SqlStore
 from multiturn.stores.sqlite_connection import Connection, within
 from multiturn.stores.sqlite_errors import not_writable, os_error, store_error
+from multiturn.stores.sqlite_file import identity, may_write, require_file, sync_folder
 from multiturn.stores.write_lock import WriteLock
 
 TYPES = {
@@ -103,10 +106,8 @@ class SQLiteStore(SqlStore):
         self._file = (0, 0)
         self._is_read_only = False
         self._still: read_only.Mark | None = None
-        self._synchronous = ""
-        self._writers = WriteLock(
-            self.path.with_name(self.path.name + "-lock"), self.busy_timeout_seconds
-        )
+        self._synchronous, self._waits_seconds = "", math.nan
+        self._writers = WriteLock(self.path, self.busy_timeout_seconds)
 
     @property
     def address(self) -> str:
@@ -134,7 +135,7 @@ class SQLiteStore(SqlStore):
                 database = self._to_write()
                 try:
                     self._writers.take()
-                    self._sync(database, self.synchronous if is_durable else "NORMAL")
+                    self._adjust(database, self.synchronous if is_durable else "NORMAL")
                     return within("BEGIN IMMEDIATE", database, work, *given)
                 finally:
                     self._writers.release()
@@ -146,6 +147,7 @@ class SQLiteStore(SqlStore):
         with self._lock:
             try:
                 database = self._connected()
+                self._adjust(database, self._synchronous)
                 if self._still is None:
                     return within("BEGIN", database, work, *given)
                 return self._read_still(work, *given)
@@ -188,7 +190,7 @@ class SQLiteStore(SqlStore):
                 database = self._to_write()
                 try:
                     self._writers.take()
-                    self._sync(database, self.synchronous if is_durable else "NORMAL")
+                    self._adjust(database, self.synchronous if is_durable else "NORMAL")
                     return database.execute(statement, values)
                 finally:
                     self._writers.release()
@@ -211,10 +213,16 @@ class SQLiteStore(SqlStore):
             self.close()
             raise os_error(error, self.path) from error
 
-    def _sync(self, database: sqlite3.Connection, synchronous: str) -> None:
+    def _adjust(self, database: sqlite3.Connection, synchronous: str) -> None:
+        """Have SQLite write as durably as asked, and wait for others within this call's limit."""
         if synchronous != self._synchronous:
+            self._synchronous = ""  # if it is interrupted
             database.execute(f"PRAGMA synchronous = {synchronous}")
             self._synchronous = synchronous
+        if (seconds_here := wait_seconds(self.busy_timeout_seconds)) != self._waits_seconds:
+            self._waits_seconds = math.nan
+            database.execute(f"PRAGMA busy_timeout = {round(seconds_here * 1000)}")
+            self._waits_seconds = seconds_here
 
     # -- the file ------------------------------------------------------------------------
 
@@ -229,8 +237,8 @@ class SQLiteStore(SqlStore):
 
     def _connected(self) -> sqlite3.Connection:
         if self._database is None:
-            self._require_file()
-            self._file = self._file_there()
+            require_file(self.path, self._writers)
+            self._file = identity(self.path)
             self._is_read_only = not self._may_write()
             how, self._still = "mode=rw", None
             if self._is_read_only:
@@ -240,7 +248,7 @@ class SQLiteStore(SqlStore):
                 uri=True,
                 isolation_level=None,
                 check_same_thread=False,
-                timeout=self.busy_timeout_seconds,
+                timeout=wait_seconds(self.busy_timeout_seconds),
                 cached_statements=256,
                 factory=Connection,
             )
@@ -250,7 +258,7 @@ class SQLiteStore(SqlStore):
                 database.close()
                 raise
             self._database = database
-        elif self._file_there() != self._file:
+        elif identity(self.path) != self._file:
             raise StoreError(
                 f"{self.path} was removed, or another file put in its place, while it was open; "
                 "nothing was stored by this call: put it back, or close() the store to go on "
@@ -260,45 +268,7 @@ class SQLiteStore(SqlStore):
         return self._database
 
     def _may_write(self) -> bool:
-        return read_only.may_write(self.path)
-
-    def _file_there(self) -> tuple[int, int]:
-        """Return what tells the file at the path from others, (0, 0) if there is none."""
-        try:
-            found = os.stat(self.path)
-        except FileNotFoundError:
-            return 0, 0
-        return found.st_dev, found.st_ino
-
-    def _require_file(self) -> None:
-        """Make the file if there is none, for its owner only, and make its name durable."""
-        if self.path.is_dir():
-            raise ForeignFile(
-                f"{self.path} is a folder; name a file in it, as {self.path / 'chats.db'}",
-                store=self.address,
-            )
-        if self.path.exists():
-            return
-        if not self.path.parent.is_dir():
-            raise ForeignFile(
-                f"the folder {self.path.parent} does not exist; make it first", store=self.address
-            )
-        try:
-            self._writers.take()
-            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
-            os.close(descriptor)
-        finally:
-            self._writers.release()
-        self._sync_folder()
-
-    def _sync_folder(self) -> None:
-        """Make the names in the folder durable: that of a new file, and that a journal is gone."""
-        if hasattr(os, "O_DIRECTORY"):
-            folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+        return may_write(self.path)
 
     def _prepare(self, database: sqlite3.Connection) -> None:
         """Look whether the file is ours before anything is written, then bring it up to date."""
@@ -315,7 +285,7 @@ class SQLiteStore(SqlStore):
             self._writers.take()
             database.execute(f"PRAGMA journal_mode = {self._wanted_journal}")
             # Else a power cut could bring back the rollback journal, and with it the past.
-            self._sync_folder()
+            sync_folder(self.path)
             while within("BEGIN IMMEDIATE", database, self._step) != NEWEST:
                 pass
         finally:
@@ -367,7 +337,8 @@ class SQLiteStore(SqlStore):
         """Let go of the file; the next call opens it again."""
         self.recent.let_go()
         with self._lock:
-            database, self._database, self._synchronous = self._database, None, ""
+            database, self._database = self._database, None
+            self._synchronous, self._waits_seconds = "", math.nan
             if database is not None and self._still is not None and self._may_write():
                 # It has no locks of its own; closed, it would take those from others of this
                 # process that may have opened the file since (POSIX drops them all).

@@ -17,6 +17,8 @@ from functools import partial
 from pathlib import Path
 
 from multiturn.stores.errors import StoreBusy
+from multiturn.stores.limit import Limit, limit_here
+from multiturn.stores.sqlite_file import beside
 
 try:
     import fcntl
@@ -35,8 +37,10 @@ class WriteLock:
     would drop SQLite's locks.  Take it within the ``try`` whose ``finally`` releases it.
 
     Args:
-        path: The lock's file; made if it is not there, never removed.
-        timeout_seconds: How long to wait for another writer; then StoreBusy is raised.
+        path: The database's file; the lock's is beside it, made if it is not there, never
+            removed.
+        timeout_seconds: How long to wait for another writer, within the limit of the call;
+            then StoreBusy is raised.
 
     Attributes:
         release: Lets others write; harmless if it was not taken.  A function in C, since one
@@ -57,7 +61,7 @@ class WriteLock:
         if fcntl is not None:
             descriptor = self._descriptor
             if descriptor is None:
-                descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+                descriptor = os.open(beside(self._path, "-lock"), os.O_RDWR | os.O_CREAT, 0o600)
                 # Said aloud: a forked child may hold a copy of the descriptor.
                 self.release = partial(fcntl.flock, descriptor, fcntl.LOCK_UN)
                 self._descriptor = descriptor
@@ -68,15 +72,16 @@ class WriteLock:
 
     def _wait_for(self, descriptor: int) -> None:
         assert fcntl is not None
-        deadline, pause = time.monotonic() + self._timeout_seconds, _FIRST_WAIT_SECONDS
-        while time.monotonic() <= deadline:
+        began, pause = time.monotonic(), _FIRST_WAIT_SECONDS
+        limit, deadline = limit_here() or Limit(), began + self._timeout_seconds
+        while time.monotonic() <= min(deadline, limit.ends):
             time.sleep(pause * random.uniform(0.5, 1.5))
             pause = min(2 * pause, _LONGEST_WAIT_SECONDS)
             with suppress(BlockingIOError):
                 return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         raise StoreBusy(
-            f"others were writing to {self._path} for {self._timeout_seconds:g} "
-            "seconds; call again, or see whether a process holds it and hangs",
+            f"others were writing to {self._path} for {time.monotonic() - began:.1f} seconds; "
+            "call again, or see whether a process holds it and hangs",
             store=str(self._path),
         )
 
