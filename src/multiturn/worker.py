@@ -177,7 +177,7 @@ def _wake() -> None:
     """Do nothing: the thread looks around after each job."""
 
 
-def worker_of(store: Store, session: int = 0) -> Worker:
+def worker_of(store: Store, session: int) -> Worker:
     """Return the one worker of a session in this process, by the session's key."""
     number = session % getattr(store, "threads", 1)
     try:

@@ -173,6 +173,25 @@ def test_a_server_that_freezes_while_a_turn_is_stored_leaves_it_once_or_not_at_a
         assert [] == store.check()
 
 
+def test_an_answer_that_could_not_be_sent_to_a_server_that_is_away_is_not_in_doubt(
+    postgres: Server, schema: str
+) -> None:
+    def answer(_: object) -> str:
+        postgres.stop()
+        return "paid for"
+
+    with PostgresStore(postgres.address, schema=schema, reconnect_seconds=0.1) as store:
+        backend = ScriptedBackend(answer, "again")
+        chat = GenerativeModel(backend=backend).start_chat(session="ada", store=store)
+        try:
+            with pytest.raises(StoreUnreachable):
+                chat.send_message("hi")
+        finally:
+            postgres.start()
+        assert "again" == chat.send_message("go on").text
+        assert 1 == len(chat.turns)
+
+
 def test_a_server_that_is_slow_and_lives_is_waited_for(postgres: Server, schema: str) -> None:
     with PostgresStore(postgres.address, schema=schema, reconnect_seconds=0.3) as store:
         chat = model().start_chat(session="ada", store=store)

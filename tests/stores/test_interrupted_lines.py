@@ -20,7 +20,7 @@ from multiturn.stores.sql import SqlStore
 from multiturn.stores.sqlite import SQLiteStore
 from multiturn.testing import ScriptedBackend, function_calls
 from multiturn.tools.functions import requires_approval
-from multiturn.worker import worker_of
+from multiturn.worker import catch_up
 from striking import Strike, cancelled_at, moments, quiet_finalisers, strike
 from ways import AT_ONCE, Async, Blocking, Way, in_thread, said
 
@@ -244,7 +244,7 @@ def check(way: Way, case: Case, allowed: list[list[str]], other_first: bool) -> 
     require_free(store)
     try:
         chat._gate.let_go()  # the next call would; what it keeps is looked at before
-        worker_of(store).catch_up()
+        catch_up(store)
         assert said(chat) in allowed, said(chat)
         other = case.opened(case.place.other)
         assert said(chat) == said(other), (said(chat), said(other))
@@ -347,7 +347,7 @@ def require_usable(store: SQLiteStore) -> None:
     model = GenerativeModel("m", backend=ScriptedBackend("Fine.", "Fine."))
     before: list[str] | None = None
     with SQLiteStore(store.path, synchronous="NORMAL", busy_timeout_seconds=0.2) as other, store:
-        worker_of(store).catch_up()
+        catch_up(store)
         for one in (other, store):
             chat = model.start_chat(session="ada", store=one, busy="raise")
             before = said(chat) if before is None else before

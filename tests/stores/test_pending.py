@@ -195,10 +195,10 @@ async def test_a_late_note_of_one_round_is_not_written_over_that_of_the_next(way
 
     def act(n: int) -> None:
         if n == 1:  # the store's thread has something else to do for a while
-            worker_of(store).submit(lambda: go.wait(0.01))
+            worker_of(store, 0).submit(lambda: go.wait(0.01))
             return
         go.set()
-        worker_of(store).submit(lambda: None).result()
+        worker_of(store, 0).submit(lambda: None).result()
         (attempt,) = store.attempts("ada")
         members = json.loads(attempt.body)
         noted.append((len(members["contents"]), members["results"]) == (4, {"0": None}))

@@ -48,7 +48,7 @@ class Interrupting:
 
 def test_jobs_handed_over_at_one_moment_are_all_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     store = MemoryStore()
-    worker = worker_of(store)
+    worker = worker_of(store, 0)
     may_go_on, done = threading.Event(), list[str]()
 
     def slow() -> None:
@@ -70,7 +70,7 @@ def test_jobs_handed_over_at_one_moment_are_all_waited_for(monkeypatch: pytest.M
 
 def test_leases_are_renewed_however_much_there_is_to_do() -> None:
     store = Watched()
-    worker = worker_of(store)
+    worker = worker_of(store, 0)
     begun = store.begin(store.create("a", None), "1" * 32, recorded({"contents": []}))
 
     def work() -> Any:

@@ -141,6 +141,16 @@ class Store(Protocol):
 
     Methods block; each is one transaction, may be called from any thread and process,
     and either has happened or has not.  They raise the errors of ``errors.py`` beside it.
+
+    Three members may be left out, and are no part of the type:
+
+    - ``threads: int``: how many threads do what must not block an event loop; the work of
+      sessions whose keys are equal modulo it is done by one, in order.  One without it.
+    - ``lease_seconds: float``: how long ``begin`` and ``renew`` lease a session; leases are
+      renewed three times as often.  60 without it.
+    - ``recent: RecentTurns`` (``recent.py``): turns of sessions that were open lately, so
+      that opening one again reads only what is new; the store calls its ``forget()`` when
+      it erases.  Without it all is read again.
     """
 
     @property
