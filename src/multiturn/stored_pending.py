@@ -31,12 +31,12 @@ def last_attempt(stored: StoredSession) -> StoredAttempt | None:
     """Return the attempt that can go on, None if there is none."""
     stored.worker.catch_up()
     state = stored.store.state(stored.name)
-    for attempt in [a for a in stored.store.attempts(stored.name) if state is not None][-1:]:
-        died = attempt.outcome == "open" and not attempt.is_alive
-        waits = attempt.outcome == "paused" and state and state.version == attempt.place + 1
-        if died or waits:
-            return attempt
-    return None
+    if state is None or not (attempts := stored.store.attempts(stored.name)):
+        return None
+    last = attempts[-1]
+    died = last.outcome == "open" and not last.is_alive
+    waits = last.outcome == "paused" and state.version == last.place + 1
+    return last if died or waits else None
 
 
 def pending_of(stored: StoredSession, attempt: StoredAttempt) -> PendingTurn:
