@@ -348,6 +348,8 @@ class DurableTurn(OpenTurn):
     def _record(self, error: BaseException | None = None) -> Record:
         """Return all that is known of the turn while it is none, to be written down."""
         members = self._members(error)
+        if error is not None:
+            members["ended"] = self.outcome  # "paused" in the store, if it waits on nevertheless
         try:
             return recorded(members)
         except MultiturnError:  # a reply that JSON cannot hold is what went wrong

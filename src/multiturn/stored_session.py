@@ -191,6 +191,8 @@ class StoredSession:
         outcome: Any = attempt.outcome
         if outcome == "open" and not attempt.is_alive:
             outcome = "interrupted"
+        elif outcome == "paused":
+            outcome = members.get("ended", outcome)
         return JournalEntry(
             *(Content.view(content, frozen=True) for content in members["contents"]),
             results=results_in(members),
