@@ -91,7 +91,7 @@ class DurableTurn(OpenTurn):
         """Check everything that can be checked, without what was erased meanwhile."""
         if not self._stored.is_read(session):
             with Limit(self._ends):
-                session._now  # noqa: B018 - it is read now
+                _ = session._now
         super().prepare(session)
 
     async def prepare_async(self, session: ChatSession) -> None:

@@ -64,6 +64,5 @@ def limit_here() -> Limit | None:
 def wait_seconds(most: float) -> float:
     """Return how long to wait in this thread: at most so long, and not beyond its limit."""
     limit = limit_here()
-    if limit is None or limit.ends - monotonic() > most:
-        return most
-    return max(0.0, limit.ends - monotonic())
+    left = limit.left_seconds if limit else None
+    return most if left is None else min(most, left)
